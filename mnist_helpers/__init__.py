@@ -1,0 +1,62 @@
+"""Handwritten-digit recognition with PyTorch: the helpers behind the notebook series.
+
+Every public name can be imported from here, and is loaded when it is first used, so that
+``import mnist_helpers`` itself costs next to nothing:
+
+>>> from mnist_helpers import load_mnist, build_model, train, MNISTPredictor
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "data": (
+        "Batches",
+        "Digits",
+        "OfflineSampleWarning",
+        "Splits",
+        "load_csv",
+        "load_mnist",
+    ),
+    "augment": ("AUGMENTATIONS",),
+    "preprocess": ("EmptyPictureError", "preprocessing_steps", "to_mnist"),
+    "models": ("build_model", "list_models", "summarize"),
+    "training": (
+        "RECIPES",
+        "Recipe",
+        "choose_device",
+        "load_checkpoint",
+        "save_checkpoint",
+        "train",
+    ),
+    "evaluation": (
+        "accuracy_interval",
+        "calibration",
+        "evaluate",
+        "fit_temperature",
+        "misclassified",
+        "saliency",
+    ),
+    "prediction": ("MNISTPredictor", "Prediction"),
+    "batch": ("BatchProcessor",),
+    "canvas": ("DigitCanvas",),
+    "paths": ("outputs_folder", "project_root"),
+}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__all__ = ["__version__", *sorted(_MODULE_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that defines a public name when the name is first asked for."""
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

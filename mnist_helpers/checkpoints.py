@@ -1,0 +1,282 @@
+"""Networks as files: saved atomically, loaded without ever running code from the file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .models import Classifier, build_model, list_models
+from .paths import replacing
+from .recipes import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class History(list):
+    """One dict an epoch; ``pandas.DataFrame(history)`` is its table.
+
+    Keys: ``epoch`` (from 1), ``lr`` (at its last step), ``train_loss``, ``train_accuracy`` (over
+    the epoch's batches as they were trained on), ``val_loss``, ``val_accuracy`` (after the epoch;
+    absent without validation data), ``seconds`` (of training). Accuracies lie in [0, 1].
+    """
+
+    def frame(self) -> pd.DataFrame:
+        """Return the history as a table, one row an epoch."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self))
+
+
+@dataclass
+class Checkpoint:
+    """A network as it was saved, with what is known of its training.
+
+    Attributes
+    ----------
+    model : nn.Module
+        On the CPU, in evaluation mode.
+    name : str
+        Its architecture, as `build_model` takes it.
+    recipe : Recipe or None
+    history : History
+    source : str
+        Where its training data came from.
+    versions : dict of str to str
+        Of Python, torch and this package, at the time of saving.
+    temperature : float
+        By which logits are divided for calibrated probabilities (1: not calibrated).
+    resume : dict
+        Optimizer state and best weights, if saved by `train`.
+    """
+
+    model: nn.Module
+    name: str
+    recipe: Recipe | None = None
+    history: History = field(default_factory=History)
+    source: str = "unknown"
+    versions: dict[str, str] = field(default_factory=dict)
+    temperature: float = 1.0
+    resume: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    *,
+    recipe: Recipe | None = None,
+    history: Sequence[dict] = (),
+    source: str = "unknown",
+    temperature: float = 1.0,
+    optimizer: torch.optim.Optimizer | None = None,
+    best_state: dict[str, Tensor] | None = None,
+) -> None:
+    """Write a network and what is known of its training, replacing `path` atomically.
+
+    Parameters
+    ----------
+    path : path
+        ``.safetensors`` writes the weights in that format, with the rest as its metadata; every
+        other name a PyTorch file of plain values that ``weights_only=True`` loads.
+    model : nn.Module
+        Built by `build_model`.
+    recipe, history, source, temperature
+        See `Checkpoint`.
+    optimizer, best_state
+        To resume from; not written to safetensors files.
+    """
+    from . import __version__
+
+    about = {
+        "model": model.name,
+        "recipe": asdict(recipe) if recipe else None,
+        "history": [dict(row) for row in history],
+        "source": source,
+        "temperature": float(temperature),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "mnist_helpers": __version__,
+        },
+    }
+    state = {
+        name: value.contiguous().cpu() for name, value in model.state_dict().items()
+    }
+    with replacing(path) as part:
+        if Path(path).suffix == ".safetensors":
+            from safetensors.torch import save_file
+
+            save_file(state, part, metadata={"mnist_helpers": json.dumps(about)})
+        else:
+            resume = {
+                "optimizer": optimizer.state_dict() if optimizer else None,
+                "best_state": best_state,
+            }
+            torch.save({**about, "state": state, "resume": resume}, part)
+
+
+def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
+    """Load a network from a file, without ever running code that the file may contain.
+
+    Parameters
+    ----------
+    path : path
+        A file written by `save_checkpoint`; or a plain ``state_dict``, or one under the key
+        ``"model_state_dict"`` or ``"state_dict"``, of any network that `build_model` knows, even
+        if its layers had other names.
+    model : str, optional
+        The architecture, where the file does not say. Default: the one that the weights fit.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, would run code when unpickled, or its weights fit no architecture
+        or not the one that is asked for.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    content = _read_file(path)
+    state = (
+        content.get("state")
+        or content.get("model_state_dict")
+        or content.get("state_dict")
+    )
+    state = content if state is None else state
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no weights of a network")
+    network = fit_weights(state, model or content.get("model"), path)
+    recipe = content.get("recipe")
+    return Checkpoint(
+        model=network.eval(),
+        name=network.name,
+        recipe=Recipe(**recipe) if recipe else None,
+        history=History(content.get("history") or []),
+        source=content.get("source", "unknown"),
+        versions=content.get("versions", {}),
+        temperature=content.get("temperature", 1.0),
+        resume=content.get("resume") or {},
+    )
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """Read a PyTorch or safetensors file into plain values."""
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {}).get("mnist_helpers", "{}"))
+                return {
+                    **about,
+                    "state": {key: file.get_tensor(key) for key in file.keys()},
+                }  # noqa: SIM118
+        except (SafetensorError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path} is not a whole safetensors file: {error}"
+            ) from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} was not loaded: it holds more than weights and plain values, or is damaged, "
+            "and loading it could run code. Save the network's state_dict() instead."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is not a whole PyTorch file: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path} holds a {type(content).__name__}, expected a state_dict"
+        )
+    return content
+
+
+# ------------------------------------------------------------------- weights from other people's code
+
+
+def fit_weights(
+    state: dict[str, Tensor], name: str | None, source: str | Path
+) -> Classifier:
+    """Build the network that a state dict belongs to, and put the weights in.
+
+    Layers are matched by name, or else by kind and order: the first convolution's weights go to
+    the first convolution, and so on. A file without normalisation gets MNIST's mean and deviation.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+    name : str or None
+        The architecture; None tries all of them.
+    source : str or path
+        Where the weights come from, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the weights fit no architecture, or not the one that is named.
+    """
+    for candidate in [name] if name else list_models():
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(candidate)
+        own = model.state_dict()
+        renamed = state if state.keys() == own.keys() else _renamed(state, own)
+        if renamed is not None and all(
+            renamed[key].shape == own[key].shape for key in own
+        ):
+            model.load_state_dict(renamed)
+            return model
+    shapes = [list(value.shape) for value in state.values() if value.ndim > 1]
+    wanted = (
+        f"the architecture {name!r}" if name else "any architecture of this package"
+    )
+    raise ValueError(
+        f"the weights in {source}, of shapes {shapes}, do not fit {wanted}"
+    )
+
+
+def _renamed(
+    state: dict[str, Tensor], own: dict[str, Tensor]
+) -> dict[str, Tensor] | None:
+    """Give the weights the names that `own` has for them, or return None if they do not match."""
+    theirs, ours = _layers(state), _layers(own)
+    renamed = {key: own[key] for key in own if key.startswith("normalize.")}
+    for kind in ("convolution", "norm", "linear"):
+        if len(theirs[kind]) != len(ours[kind]):
+            return None
+        for their_layer, our_layer in zip(theirs[kind], ours[kind], strict=True):
+            if their_layer.keys() != our_layer.keys():
+                return None
+            renamed |= {our_layer[part]: state[their_layer[part]] for part in our_layer}
+    return renamed
+
+
+def _layers(state: dict[str, Tensor]) -> dict[str, list[dict[str, str]]]:
+    """Sort a state dict's keys by kind of layer, in order: ``{kind: [{"weight": key, …}, …]}``."""
+    layers: dict[str, dict[str, str]] = {}
+    for key in state:
+        layer, _, part = key.rpartition(".")
+        layers.setdefault(layer, {})[part] = key
+    kinds: dict[str, list[dict[str, str]]] = {
+        "convolution": [],
+        "norm": [],
+        "linear": [],
+    }
+    for parts in layers.values():
+        if "weight" in parts:
+            dimensions = state[parts["weight"]].ndim
+            kinds[{4: "convolution", 2: "linear"}.get(dimensions, "norm")].append(parts)
+    return kinds

