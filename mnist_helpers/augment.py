@@ -70,9 +70,7 @@ def random_warp(
     grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
     if elastic:
         coarse = torch.randn(number, 2, 6, 6, device=device) * elastic * pixel
-        bend = F.interpolate(
-            coarse, size=(size, size), mode="bicubic", align_corners=True
-        )
+        bend = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)
         grid = grid + bend.permute(0, 2, 3, 1)
     return F.grid_sample(pictures, grid, mode="bilinear", align_corners=False)
 

@@ -107,9 +107,7 @@ def save_checkpoint(
             "mnist_helpers": __version__,
         },
     }
-    state = {
-        name: value.contiguous().cpu() for name, value in model.state_dict().items()
-    }
+    state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     with replacing(path) as part:
         if Path(path).suffix == ".safetensors":
             from safetensors.torch import save_file
@@ -151,11 +149,7 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
     content = _read_file(path)
-    state = (
-        content.get("state")
-        or content.get("model_state_dict")
-        or content.get("state_dict")
-    )
+    state = content.get("state") or content.get("model_state_dict") or content.get("state_dict")
     state = content if state is None else state
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no weights of a network")
@@ -181,14 +175,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {}).get("mnist_helpers", "{}"))
-                return {
-                    **about,
-                    "state": {key: file.get_tensor(key) for key in file.keys()},
-                }  # noqa: SIM118
+                names = file.keys()
+                return {**about, "state": {name: file.get_tensor(name) for name in names}}
         except (SafetensorError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"{path} is not a whole safetensors file: {error}"
-            ) from error
+            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -199,18 +189,14 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is not a whole PyTorch file: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{path} holds a {type(content).__name__}, expected a state_dict"
-        )
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected a state_dict")
     return content
 
 
-# ------------------------------------------------------------------- weights from other people's code
+# ----------------------------------------------------------------- weights from other people's code
 
 
-def fit_weights(
-    state: dict[str, Tensor], name: str | None, source: str | Path
-) -> Classifier:
+def fit_weights(state: dict[str, Tensor], name: str | None, source: str | Path) -> Classifier:
     """Build the network that a state dict belongs to, and put the weights in.
 
     Layers are matched by name, or else by kind and order: the first convolution's weights go to
@@ -234,23 +220,15 @@ def fit_weights(
             model = build_model(candidate)
         own = model.state_dict()
         renamed = state if state.keys() == own.keys() else _renamed(state, own)
-        if renamed is not None and all(
-            renamed[key].shape == own[key].shape for key in own
-        ):
+        if renamed is not None and all(renamed[key].shape == own[key].shape for key in own):
             model.load_state_dict(renamed)
             return model
     shapes = [list(value.shape) for value in state.values() if value.ndim > 1]
-    wanted = (
-        f"the architecture {name!r}" if name else "any architecture of this package"
-    )
-    raise ValueError(
-        f"the weights in {source}, of shapes {shapes}, do not fit {wanted}"
-    )
+    wanted = f"the architecture {name!r}" if name else "any architecture of this package"
+    raise ValueError(f"the weights in {source}, of shapes {shapes}, do not fit {wanted}")
 
 
-def _renamed(
-    state: dict[str, Tensor], own: dict[str, Tensor]
-) -> dict[str, Tensor] | None:
+def _renamed(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor] | None:
     """Give the weights the names that `own` has for them, or return None if they do not match."""
     theirs, ours = _layers(state), _layers(own)
     renamed = {key: own[key] for key in own if key.startswith("normalize.")}

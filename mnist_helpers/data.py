@@ -78,10 +78,7 @@ class Digits:
                 "images must be uint8 of shape [N, 1, 28, 28], "
                 f"not {self.images.dtype} of shape {list(self.images.shape)}"
             )
-        if (
-            self.labels.dtype != torch.int64
-            or self.labels.shape != self.images.shape[:1]
-        ):
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
                 f"labels must be int64 of shape [{len(self.images)}], one for each image, "
                 f"not {self.labels.dtype} of shape {list(self.labels.shape)}"
@@ -239,9 +236,7 @@ def load_mnist(
         except DownloadError as error:
             if source == "download":
                 raise
-            warnings.warn(
-                _sample_notice(folder, error), OfflineSampleWarning, stacklevel=2
-            )
+            warnings.warn(_sample_notice(folder, error), OfflineSampleWarning, stacklevel=2)
             return _sample_splits(val_size, seed)
         train, test = _read_idx_folder(folder)
     return Splits(*split_stratified(train, val_size, seed), test)
@@ -251,9 +246,7 @@ def data_folder(root: str | Path | None = None) -> Path:
     """Return `root`, or ``$MNIST_HELPERS_DATA``, or ``data/`` in the project."""
     if root is not None:
         return Path(root).expanduser()
-    return Path(
-        os.environ.get("MNIST_HELPERS_DATA") or project_root() / "data"
-    ).expanduser()
+    return Path(os.environ.get("MNIST_HELPERS_DATA") or project_root() / "data").expanduser()
 
 
 def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, Digits]:
@@ -346,13 +339,11 @@ def read_idx(path: str | Path) -> Tensor:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{path} is a damaged gzip file ({error}): fetch it again"
-        ) from error
+        raise ValueError(f"{path} is a damaged gzip file ({error}): fetch it again") from error
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(
-            f"{path} is not an idx file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
-            ", expected 00 00 08. Fetch it again."
+            f"{path} is not an idx file of bytes: expected it to begin with 00 00 08, "
+            f"found {content[:4].hex(' ') or 'nothing'}. Fetch it again."
         )
     dimensions = content[3]
     header = 4 + 4 * dimensions
@@ -365,9 +356,7 @@ def read_idx(path: str | Path) -> Tensor:
             f"{path} should have {expected:,} bytes by its header (shape {list(shape)}), "
             f"but has {len(content):,}: fetch it again"
         )
-    return torch.from_numpy(
-        np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
-    )
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
 
 
 def _read_idx_folder(folder: Path) -> tuple[Digits, Digits]:
@@ -388,9 +377,7 @@ def _read_idx_folder(folder: Path) -> tuple[Digits, Digits]:
                 f"pictures in {paths[images_stem].name}, but its header says {list(labels.shape)}"
             )
         if len(labels) and labels.max() > 9:
-            raise ValueError(
-                f"{paths[labels_stem]} holds a label {labels.max()}, expected 0 to 9"
-            )
+            raise ValueError(f"{paths[labels_stem]} holds a label {labels.max()}, expected 0 to 9")
         splits.append(Digits(images.unsqueeze(1), labels.long(), source))
     return splits[0], splits[1]
 

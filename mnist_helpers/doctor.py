@@ -155,13 +155,18 @@ def _kernel() -> Finding:
     except ImportError:
         return Finding("kernel", True, "no Jupyter here (not needed by the commands)")
     except NoSuchKernel:
-        return Finding("kernel", False, "no kernel 'python3'", f"{sys.executable} -m pip install ipykernel")
-    same = command in ("python", "python3") or Path(command).resolve() == Path(sys.executable).resolve()
+        return Finding(
+            "kernel", False, "no kernel 'python3'", f"{sys.executable} -m pip install ipykernel"
+        )
+    same = (
+        command in ("python", "python3")
+        or Path(command).resolve() == Path(sys.executable).resolve()
+    )
     return Finding(
         "kernel",
         same,
         f"'python3' runs {command}",
-        f"the kernel 'python3' is not this Python: start Jupyter from {Path(sys.executable).parent}",
+        f"it should run this Python: start Jupyter from {Path(sys.executable).parent}",
     )
 
 
@@ -178,6 +183,8 @@ def _widgets() -> Finding:
     return Finding(
         "widgets",
         not missing,
-        f"missing: {', '.join(missing)}" if missing else "ipywidgets and ipycanvas are in JupyterLab",
+        f"missing: {', '.join(missing)}"
+        if missing
+        else "ipywidgets and ipycanvas are in JupyterLab",
         f"{sys.executable} -m pip install --force-reinstall jupyterlab_widgets ipycanvas",
     )

@@ -52,9 +52,7 @@ class Classifier(nn.Sequential):
             self.add_module(layer, module)
 
 
-def cnn2(
-    conv_dropout: float = 0.0, dropout: float = 0.0, name: str = "cnn2"
-) -> Classifier:
+def cnn2(conv_dropout: float = 0.0, dropout: float = 0.0, name: str = "cnn2") -> Classifier:
     """Two convolutions, two linear layers: the network of most first tutorials."""
     layers = dict(
         conv1=nn.Conv2d(1, 32, 3, padding=1),
@@ -155,9 +153,7 @@ def pooled_convolutions(name: str, width: int) -> Classifier:
         layers[f"pool{number}"] = nn.MaxPool2d(2)
         layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
         layers[f"relu{number}"] = nn.ReLU()
-    return Classifier(
-        name, **layers, flatten=nn.Flatten(), fc=nn.Linear(4 * width * 3 * 3, 10)
-    )
+    return Classifier(name, **layers, flatten=nn.Flatten(), fc=nn.Linear(4 * width * 3 * 3, 10))
 
 
 def fast() -> Classifier:
@@ -247,11 +243,7 @@ def summarize(model: nn.Module) -> pd.DataFrame:
 
         return hook
 
-    leaves = [
-        (name, part)
-        for name, part in model.named_modules()
-        if not list(part.children())
-    ]
+    leaves = [(name, part) for name, part in model.named_modules() if not list(part.children())]
     hooks = [module.register_forward_hook(note(name)) for name, module in leaves]
     device = next(model.parameters()).device
     training = model.training

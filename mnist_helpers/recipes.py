@@ -78,13 +78,9 @@ class Recipe:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 listed = ", ".join(map(str, allowed))
-                raise ValueError(
-                    f"{name} must be one of {listed}, not {getattr(self, name)!r}"
-                )
+                raise ValueError(f"{name} must be one of {listed}, not {getattr(self, name)!r}")
         if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0:
-            raise ValueError(
-                "epochs and batch_size must be at least 1, and lr greater than 0"
-            )
+            raise ValueError("epochs and batch_size must be at least 1, and lr greater than 0")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.warmup < 1:
             raise ValueError("label_smoothing and warmup must lie in [0, 1)")
 
@@ -122,7 +118,5 @@ RECIPES: dict[str, Recipe] = {
 def recipe_for(name: str | None) -> Recipe:
     """Return the recipe that belongs to a model's name."""
     if name not in RECIPES:
-        raise ValueError(
-            f"there is no recipe for a model named {name!r}: pass one, Recipe(...)"
-        )
+        raise ValueError(f"there is no recipe for a model named {name!r}: pass one, Recipe(...)")
     return RECIPES[name]

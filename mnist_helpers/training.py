@@ -55,20 +55,14 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if str(device) == "auto":
         if cuda:
-            return torch.device(
-                "cuda"
-            ), f"Using the GPU {torch.cuda.get_device_name()}."
+            return torch.device("cuda"), f"Using the GPU {torch.cuda.get_device_name()}."
         if mps:
             return torch.device("mps"), "Using this Mac's GPU (MPS)."
         threads = torch.get_num_threads()
-        return torch.device(
-            "cpu"
-        ), f"Using the CPU ({threads} threads): there is no GPU here."
+        return torch.device("cpu"), f"Using the CPU ({threads} threads): there is no GPU here."
     chosen = torch.device(device)
     if (chosen.type == "cuda" and not cuda) or (chosen.type == "mps" and not mps):
-        raise ValueError(
-            f"there is no {chosen.type.upper()} device here: use 'auto' or 'cpu'"
-        )
+        raise ValueError(f"there is no {chosen.type.upper()} device here: use 'auto' or 'cpu'")
     return chosen, f"Using {chosen}, as asked for."
 
 
@@ -77,9 +71,7 @@ def has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu" and platform.machine() in ("x86_64", "AMD64"):
-        return (
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        )
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return False
 
 
@@ -156,13 +148,9 @@ def train(
     if resume:
         run.restore()
     run.save_if_new()
-    batches = Batches(
-        train, recipe.batch_size, augment=AUGMENTATIONS.get(recipe.augment)
-    )
+    batches = Batches(train, recipe.batch_size, augment=AUGMENTATIONS.get(recipe.augment))
     steps = recipe.epochs * len(batches)
-    with tqdm(
-        total=steps, initial=len(run.history) * len(batches), disable=not progress
-    ) as bar:
+    with tqdm(total=steps, initial=len(run.history) * len(batches), disable=not progress) as bar:
         while len(run.history) < recipe.epochs and not run.out_of_patience():
             row = train_epoch(model, batches, optimizer, recipe, len(run.history), bar)
             if val is not None and len(val):
@@ -198,9 +186,7 @@ def train_epoch(
                 group["lr"] = lr
             with autocast(device, recipe.precision):
                 logits = model(images)
-            loss = F.cross_entropy(
-                logits.float(), labels, label_smoothing=recipe.label_smoothing
-            )
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -265,13 +251,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def _check_trainable(digits: Digits, recipe: Recipe) -> None:
     """Refuse what cannot be trained on."""
     if len(digits) < 2:
-        raise ValueError(
-            f"there are {len(digits)} pictures to train on: at least 2 are needed"
-        )
+        raise ValueError(f"there are {len(digits)} pictures to train on: at least 2 are needed")
     if (digits.labels < 0).any():
-        raise ValueError(
-            f"{digits.source} has pictures without labels: they cannot be learnt from"
-        )
+        raise ValueError(f"{digits.source} has pictures without labels: they cannot be learnt from")
     if len(digits) % recipe.batch_size == 1:
         raise ValueError(
             f"{len(digits):,} pictures in batches of {recipe.batch_size} leave a last batch of "
@@ -300,9 +282,7 @@ class _Run:
     @property
     def best_epoch(self) -> int:
         """The epoch (from 1) with the lowest validation loss; 0 without validation."""
-        losses = [
-            (row["val_loss"], row["epoch"]) for row in self.history if "val_loss" in row
-        ]
+        losses = [(row["val_loss"], row["epoch"]) for row in self.history if "val_loss" in row]
         return min(losses)[1] if losses else 0
 
     def out_of_patience(self) -> bool:
@@ -340,9 +320,7 @@ class _Run:
     def restore(self) -> None:
         """Take model, optimizer and history back from ``last.pt``, if it is there."""
         if self.out is None:
-            raise ValueError(
-                "resume=True needs the folder of the run to resume: out=..."
-            )
+            raise ValueError("resume=True needs the folder of the run to resume: out=...")
         path = self.out / "last.pt"
         if not path.is_file():
             return

@@ -1,0 +1,149 @@
+"""Measure this package against the usual ways: ``python -m mnist_helpers benchmark …``.
+
+Every benchmark prints a table, and writes it as JSON and as a figure under ``outputs/benchmarks/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from PIL import Image
+from tqdm.auto import tqdm
+
+from .checkpoints import load_checkpoint
+from .data import load_mnist
+from .evaluation import accuracy_interval
+from .paths import outputs_folder, replacing
+from .prediction import MNISTPredictor
+from .training import train
+
+app = typer.Typer(help="Measure against the usual ways.", no_args_is_help=True)
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
+
+
+@app.command()
+def handwriting(
+    pictures: Annotated[
+        Path, typer.Option(help="Folder of labelled pictures: [SET/]LABEL/PICTURE.")
+    ],
+    network: Annotated[
+        str, typer.Option(help="The network that reads the usual way.")
+    ] = "mnistnet",
+    data: Annotated[Path | None, typer.Option(help="Folder with MNIST, to train it on.")] = None,
+) -> None:
+    """Real handwriting: the usual preparation of a picture against `to_mnist`.
+
+    The usual way turns a picture grey, resizes it to 28×28 and normalises it; a second column
+    inverts it before. Both are read by NETWORK, trained by its own recipe (kept under
+    outputs/benchmarks/ for the next time); ours is `MNISTPredictor`.
+    """
+    files = labelled_pictures(pictures)
+    usual = _usual_network(network, data)
+    predictor = MNISTPredictor()
+    readers: dict[str, Callable[[Path], int]] = {
+        "resized": lambda path: read_usual_way(usual, path, invert=False),
+        "inverted": lambda path: read_usual_way(usual, path, invert=True),
+        "ours": lambda path: predictor.predict(path).digit,
+    }
+    rows = []
+    for group, label, path in tqdm(files, desc="reading"):
+        row = {"set": group, "label": label, "file": path.relative_to(pictures).as_posix()}
+        rows.append(row | {way: _read(reader, path) for way, reader in readers.items()})
+    table = score(pd.DataFrame(rows))
+    _publish("handwriting", table, {"network": network, "pictures": rows})
+    from .plots import plot_handwriting, save_figure
+
+    save_figure(plot_handwriting(table), outputs_folder("benchmarks") / "handwriting.png")
+
+
+def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
+    """List the pictures whose parent folder is a digit: ``(set, label, path)``.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    found = []
+    for path in sorted(folder.rglob("*")):
+        label = path.parent.name
+        if path.suffix.lower() in PICTURES and len(label) == 1 and label.isdigit():
+            group = path.parent.parent.relative_to(folder).as_posix()
+            found.append((folder.name if group == "." else group, int(label), path))
+    if not found:
+        raise ValueError(
+            f"no labelled pictures in {folder}: expected folders named 0 to 9, or folders of such"
+        )
+    return found
+
+
+def _usual_network(name: str, data: Path | None) -> torch.nn.Module:
+    """Train the network that reads the usual way, or load it if that was done before."""
+    out = outputs_folder("benchmarks", name)
+    splits = load_mnist(root=data)
+    train(name, splits.train, splits.val, out=out, resume=True, device="cpu")
+    return load_checkpoint(out / "last.pt").model
+
+
+@torch.inference_mode()
+def read_usual_way(model: torch.nn.Module, path: Path, invert: bool) -> int:
+    """Read a picture as most projects do: grey, 28×28, normalised."""
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("L").resize((28, 28)))
+    pixels = 255 - pixels if invert else pixels
+    return int(model(torch.from_numpy(pixels.copy()).reshape(1, 1, 28, 28)).argmax())
+
+
+def _read(reader: Callable[[Path], int], path: Path) -> int | None:
+    """Return the digit that a reader finds; None, which counts as an error, if it refuses."""
+    try:
+        return reader(path)
+    except (ValueError, OSError):
+        return None
+
+
+def score(readings: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate, for each set, each way's accuracy with its 95 % interval.
+
+    Parameters
+    ----------
+    readings : DataFrame
+        Columns ``set``, ``label``, and one column of digits for each way.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``set``, ``pictures``, and for each way ``way``, ``way_low``, ``way_high`` in
+        [0, 1]; ``errors_left``, our errors as a share of those of the better usual way.
+    """
+    rows = []
+    for group, members in readings.groupby("set"):
+        row = {"set": group, "pictures": len(members)}
+        errors = {}
+        for way in WAYS:
+            right = int((members[way] == members["label"]).sum())
+            errors[way] = len(members) - right
+            low, high = accuracy_interval(right, len(members))
+            row |= {way: right / len(members), f"{way}_low": low, f"{way}_high": high}
+        better = min(errors["resized"], errors["inverted"])
+        rows.append(row | {"errors_left": errors["ours"] / better if better else np.nan})
+    return pd.DataFrame(rows)
+
+
+def _publish(name: str, table: pd.DataFrame, details: dict) -> None:
+    """Print a table, and write it with its details as JSON."""
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    path = outputs_folder("benchmarks") / f"{name}.json"
+    content = {"table": table.to_dict("records"), **details}
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    typer.echo(f"Details are in {path}")
