@@ -1,0 +1,133 @@
+"""Digits as pen strokes, in several hands: for trying things out where nobody is there to draw.
+
+A stroke is an array of points ``[n, 2]``, x to the right and y downwards, from pen down to pen up;
+a digit is a list of strokes. The canvas keeps drawings in the same form.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+Strokes = list[np.ndarray]
+
+# Points that the pen passes through, in a box of 100 × 100; a stroke ends where the pen turns
+# sharply, and the next one begins there.
+_ROUND = {
+    0: "50,5 22,18 12,50 22,82 50,95 78,82 88,50 78,18 50,5",
+    1: "50,5 50,95",
+    2: "18,28 30,10 52,5 75,15 78,35 62,58 35,80 15,94 | 15,94 50,93 85,94",
+    3: "20,14 45,5 72,13 75,32 60,45 42,48 | 42,48 65,50 82,65 76,86 50,96 18,86",
+    4: "62,5 40,35 14,66 | 14,66 50,65 88,66 | 64,35 64,65 63,96",
+    5: "28,8 25,25 22,45 | 22,45 45,38 70,44 82,64 72,86 45,96 17,86 | 28,8 50,7 78,8",
+    6: "68,6 42,22 22,50 18,76 34,94 60,93 78,76 68,57 45,54 24,68",
+    7: "15,10 50,9 85,10 | 85,10 62,45 42,95",
+    8: "72,20 50,6 28,18 34,38 62,54 78,74 62,94 36,93 22,76 38,54 66,38 72,20",
+    9: "76,24 52,7 26,18 24,42 48,52 72,38 76,24 | 76,24 74,60 66,95",
+}
+_CONTINENTAL = {
+    0: "58,6 30,14 16,46 24,84 48,95 74,84 84,50 74,16 58,6 50,10",
+    1: "24,42 42,26 58,6 | 58,6 58,50 57,96",
+    2: "16,26 34,8 60,7 76,24 68,48 42,72 14,95 | 14,95 34,90 58,96 86,90",
+    3: "18,10 48,8 76,9 | 76,9 58,28 42,44 | 42,44 68,46 84,66 72,90 42,96 14,84",
+    4: "36,6 30,34 16,62 | 16,62 50,61 86,60 | 66,30 65,62 64,97",
+    5: "32,9 28,30 24,46 | 24,46 50,40 76,54 78,80 54,96 20,88 | 32,9 56,8 82,6",
+    6: "72,8 46,14 26,42 18,72 32,94 58,94 74,78 66,60 44,56 22,70",
+    7: "16,12 50,10 84,8 | 84,8 64,44 44,96 | 32,52 52,50 74,48",
+    8: "60,8 34,12 28,32 50,46 74,64 70,88 46,96 24,82 34,58 60,44 72,24 60,8",
+    9: "74,20 50,6 26,20 28,44 54,50 74,34 74,20 | 74,20 78,56 68,84 44,96 22,90",
+}
+_SLANTED = {
+    0: "64,6 38,16 20,52 22,86 42,95 66,80 82,42 78,12 64,6",
+    1: "64,5 52,50 40,96",
+    2: "32,24 48,8 72,8 82,24 68,48 38,72 16,90 20,96 32,88 40,92 58,96 80,90",
+    3: "34,14 58,5 80,14 74,34 50,46 | 50,46 70,52 74,72 56,92 32,96 14,86",
+    4: "52,5 36,36 18,62 | 18,62 48,62 80,60 | 74,28 62,62 50,97",
+    5: "46,8 38,28 32,42 | 32,42 56,40 72,58 62,84 38,96 14,90 | 46,8 66,8 88,5",
+    6: "78,5 54,22 32,50 22,78 36,95 58,90 68,72 56,60 38,64 26,78",
+    7: "26,12 56,12 88,9 | 88,9 62,50 38,96",
+    8: "84,14 64,6 46,16 50,36 62,54 60,80 42,96 22,88 26,68 52,48 78,32 84,14",
+    9: "82,20 64,6 42,18 38,40 56,46 76,32 82,20 | 82,20 70,60 52,96",
+}
+_HASTY = {
+    0: "44,10 20,28 14,62 32,92 62,92 84,64 82,28 58,8 38,12 30,20",
+    1: "46,4 49,40 53,97",
+    2: "22,20 46,5 72,14 72,36 48,64 18,92 | 18,92 40,90 64,93 90,88",
+    3: "24,10 52,6 70,18 60,36 40,42 62,48 76,66 64,90 36,95 16,84",
+    4: "30,8 24,32 22,54 48,58 80,54 | 72,10 68,50 66,96",
+    5: "74,8 50,9 30,10 28,40 54,42 74,58 70,82 46,95 20,90",
+    6: "56,4 34,28 22,60 26,86 48,96 70,84 68,66 48,60 28,72",
+    7: "18,16 40,8 66,10 80,14 70,40 54,70 46,96",
+    8: "68,14 44,6 30,22 46,42 68,60 70,84 48,96 28,84 34,62 58,40 70,22 66,10",
+    9: "72,14 46,8 28,26 36,46 60,42 74,22 72,50 68,76 64,97",
+}
+_HANDS = {
+    "round": _ROUND,
+    "continental": _CONTINENTAL,
+    "slanted": _SLANTED,
+    "hasty": _HASTY,
+}
+HANDS = tuple(_HANDS)
+
+
+def pen_strokes(
+    digit: int, hand: str = "round", size: float = 280, variation: int | None = None
+) -> Strokes:
+    """Return the strokes with which a hand writes a digit.
+
+    Parameters
+    ----------
+    digit : int
+        0 to 9.
+    hand : str
+        One of `HANDS`.
+    size : float
+        Side of the square to write in, in pixels; the digit fills the middle 64 % of it.
+    variation : int, optional
+        A hand never writes twice the same: each number gives another slant, width, place and
+        tremble. None gives the model form.
+
+    Returns
+    -------
+    list of ndarray of shape [n, 2], dtype float64
+        Points in pixels.
+
+    Raises
+    ------
+    ValueError
+        If there is no such digit or hand.
+    """
+    if hand not in _HANDS:
+        raise ValueError(f"no hand {hand!r}: choose one of {', '.join(HANDS)}")
+    if digit not in range(10):
+        raise ValueError(f"a digit is 0 to 9, not {digit!r}")
+    strokes = [_parse(stroke) for stroke in _HANDS[hand][digit].split("|")]
+    if variation is not None:
+        strokes = _vary(strokes, np.random.default_rng((variation, digit, HANDS.index(hand))))
+    return [size * (0.18 + 0.64 * _smooth(stroke) / 100) for stroke in strokes]
+
+
+def _parse(stroke: str) -> np.ndarray:
+    """Read ``"x,y x,y …"`` into an array of points."""
+    return np.array([point.split(",") for point in stroke.split()], dtype=np.float64)
+
+
+def _vary(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    """Slant, stretch, turn, shift and tremble, about the middle of the box."""
+    angle, slant = rng.normal(0, 0.08), rng.normal(0, 0.12)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.array([[1.0, -slant], [0.0, 1.0]]) @ np.diag(rng.uniform(0.8, 1.15, 2))
+    shift = rng.uniform(-5, 5, 2)
+    return [
+        (points - 50) @ matrix.T + 50 + shift + rng.normal(0, 1.3, points.shape)
+        for points in strokes
+    ]
+
+
+def _smooth(points: np.ndarray, step: float = 3.0) -> np.ndarray:
+    """Lead a smooth curve through the points, one point every `step` units of its length."""
+    from scipy.interpolate import CubicSpline
+
+    lengths = np.hypot(*np.diff(points, axis=0).T)
+    along = np.concatenate(([0.0], np.cumsum(lengths)))
+    count = max(2, round(along[-1] / step))
+    return CubicSpline(along, points)(np.linspace(0, along[-1], count))
