@@ -1,0 +1,385 @@
+"""How any picture becomes an MNIST picture, step by step.
+
+MNIST's pictures were made in one particular way, and a network that learnt from them knows no
+other: black and white scans, each digit fitted with its proportions into 20×20 pixels, the
+scaling leaving grey edges, and the ink's centre of mass put into the centre of 28×28. `to_mnist`
+does the same to whatever comes: scans, photos, drawings.
+
+References
+----------
+Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
+recognition", Proceedings of the IEEE 86, 1998, section III.A.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
+
+Picture = str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor
+
+FRAME = 28  # an MNIST picture's side
+BOX = 20  # the longest side of the digit in it
+DETAIL = 4  # the digit is worked on at this many pixels for one of MNIST's
+PEN = 2.4  # MNIST's usual stroke width in its own pixels (half of all lie in 2.2 to 2.9)
+WORKING_SIDE = 512  # larger pictures are reduced to this side before anything else is done
+MOST_PIXELS = 120_000_000
+LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
+UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
+
+
+class EmptyPictureError(ValueError):
+    """There is nothing to read in the picture."""
+
+
+class PictureError(ValueError):
+    """What was given is no picture that can be read."""
+
+
+def to_mnist(picture: Picture) -> np.ndarray:
+    """Turn any picture of a digit into an MNIST picture.
+
+    Parameters
+    ----------
+    picture : path, bytes, binary file, PIL image, array or tensor
+        A digit in dark ink on a light ground or the other way round, anywhere in the picture.
+        Arrays and tensors: ``[H, W]``, ``[H, W, 1 or 3 or 4]`` or ``[1 or 3, H, W]``, of uint8,
+        uint16, bool, or floats in [0, 1].
+
+    Returns
+    -------
+    ndarray of shape [28, 28], dtype uint8
+        Light ink on black. A picture that already is MNIST's comes back bit for bit.
+
+    Raises
+    ------
+    EmptyPictureError
+        If there is no ink.
+    PictureError
+        If it is no picture, a damaged one, or far too large.
+    FileNotFoundError, PermissionError
+        If the file cannot be opened.
+
+    Examples
+    --------
+    >>> sheet = np.full((100, 80), 255, np.uint8)
+    >>> sheet[20:80, 38:44] = 0  # a dark upright stroke
+    >>> to_mnist(sheet).shape
+    (28, 28)
+    """
+    return list(preprocessing_steps(picture).values())[-1]
+
+
+def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
+    """Return the picture after each step on its way to MNIST, by the step's name, in order.
+
+    The last one is what `to_mnist` returns. A picture that already is MNIST's has one step.
+    """
+    decoded = decode(picture)
+    if is_mnist(decoded):
+        return {"already MNIST": decoded}
+    grey = to_grey(decoded)
+    ink = ink_on_black(grey)
+    mask = digit_mask(ink)
+    crop = cut_out(ink, mask)
+    strokes = even_strokes(crop)
+    fitted = fit_into_box(strokes)
+    return {
+        "decoded": decoded,
+        "grey": grey,
+        "ink on black": ink,
+        "digit found": mask,
+        "cut out": crop,
+        "stroke width": strokes,
+        "fitted into 20×20": fitted,
+        "centred in 28×28": centre(fitted),
+    }
+
+
+# ------------------------------------------------------------------------------------------ decode
+
+
+def decode(picture: Picture) -> np.ndarray:
+    """Read a picture of any kind as uint8 ``[H, W]`` or ``[H, W, 3]``, upright and without alpha.
+
+    Photos carry their rotation in EXIF data; it is applied. Transparent pictures are laid on
+    white or on black, whichever their ink stands out from. Large ones are reduced.
+    """
+    if isinstance(picture, (np.ndarray, torch.Tensor)):
+        return _opaque(_reduced(_from_array(picture)))
+    if isinstance(picture, Image.Image):
+        return _opaque(_reduced(picture))
+    name = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else "the picture"
+    if isinstance(picture, (bytes, bytearray)):
+        picture = io.BytesIO(picture)
+    try:
+        with Image.open(picture) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise PictureError(
+                    f"{name} has {image.width:,} × {image.height:,} pixels: more than "
+                    f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
+                )
+            image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))
+            return _opaque(_reduced(image))
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name} is not a picture in a format that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{name} is far too large to be read: {error}") from error
+    except (OSError, SyntaxError, EOFError, ValueError) as error:
+        if isinstance(error, PictureError):
+            raise
+        raise PictureError(f"{name} is damaged: {error}") from error
+
+
+def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
+    """Turn an array or tensor into a PIL picture."""
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu().numpy()
+    shape = array.shape
+    if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
+        array = np.moveaxis(array, 0, -1)  # channels first, as in PyTorch
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise PictureError(f"expected [H, W], [H, W, 3 or 4] or [1 or 3, H, W], not {list(shape)}")
+    if 0 in array.shape:
+        raise PictureError(f"the picture has no pixels: its shape is {list(shape)}")
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    elif array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+            raise PictureError(
+                "floats must lie in [0, 1]; divide by 255, or pass whole numbers as uint8"
+            )
+        array = np.round(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        if array.min() < 0 or array.max() > 255:
+            raise PictureError(f"{array.dtype} values must lie in 0 to 255")
+        array = array.astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Turn a picture upright, to 8 bits, and to at most `WORKING_SIDE` pixels a side."""
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if values.max() > 255 else 255
+        image = Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
+    elif image.mode not in ("L", "RGB", "RGBA", "LA"):
+        has_alpha = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
+        image = image.convert("RGBA" if has_alpha else "L" if image.mode == "1" else "RGB")
+    if max(image.size) > WORKING_SIDE:
+        image = image.copy()
+        image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    return ImageOps.exif_transpose(image)
+
+
+def _opaque(image: Image.Image) -> np.ndarray:
+    """Lay a transparent picture on white or black, whichever its ink stands out from."""
+    if image.mode not in ("RGBA", "LA"):
+        return np.asarray(image)
+    pixels = np.asarray(image.convert("RGBA"), dtype=np.float32)
+    colour, alpha = pixels[..., :3], pixels[..., 3:] / 255
+    if alpha.min() > 0.99:
+        return pixels[..., :3].astype(np.uint8)
+    brightness = (colour * alpha).sum() / max(3 * alpha.sum(), 1e-6)
+    paper = 255.0 if brightness < 128 else 0.0
+    return np.round(colour * alpha + paper * (1 - alpha)).astype(np.uint8)
+
+
+def is_mnist(pixels: np.ndarray) -> bool:
+    """Return whether this is an MNIST picture already, by what all 70,000 of them have in common.
+
+    They have 28×28 pixels, a longest side of 19 or 20, a brightest pixel of 254 or 255, and their
+    centre of mass within half a pixel of (14, 14).
+    """
+    if pixels.shape != (FRAME, FRAME) or pixels.max() < 254:
+        return False
+    rows, columns = np.nonzero(pixels)
+    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    middle = np.array(ndimage.center_of_mass(pixels))
+    return bool(side in (19, 20) and (np.abs(middle - 14) <= 0.55).all())
+
+
+# ----------------------------------------------------------------------------- from colour to ink
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """Reduce colours to grey along the direction in which they differ most.
+
+    Plain brightness would lose red ink on green paper. The main direction of the colours (their
+    first principal component) is brightness for a usual picture, and the ink's colour for
+    coloured ink. Returns uint8 ``[H, W]``.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    colours = pixels.reshape(-1, 3).astype(np.float32)
+    spread = np.cov(colours - colours.mean(0), rowvar=False)
+    direction = np.linalg.eigh(spread)[1][:, -1]
+    if abs(direction.sum()) < 1e-6 or np.allclose(spread, 0):
+        direction = np.ones(3)
+    direction = direction * np.sign(direction.sum()) / np.abs(direction).sum()
+    grey = pixels.astype(np.float32) @ direction
+    return np.clip(grey - min(grey.min(), 0), 0, 255).astype(np.uint8)
+
+
+def ink_on_black(grey: np.ndarray) -> np.ndarray:
+    """Tell ink from paper: float32 ``[H, W]``, 0 where there is paper, up to 255 for ink.
+
+    The paper is what most of the border and most of the picture show. Where its brightness differs
+    from place to place, with shadows and lamps, it is estimated everywhere and taken away.
+    """
+    from skimage.filters import threshold_otsu
+
+    values = grey.astype(np.float32)
+    if values.max() - values.min() < LEAST_CONTRAST:
+        raise EmptyPictureError(
+            "the picture is empty: all of it has nearly the same brightness. Is there a digit "
+            "in it, and is the ink dark enough?"
+        )
+    light = values > threshold_otsu(values)
+    border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
+    if border.mean() + light.mean() > 1:  # the paper is the lighter part
+        values, light = 255 - values, ~light
+    paper = values[~light]
+    if paper.std() > UNEVEN:
+        return np.maximum(values - uneven_paper(values), 0)
+    return np.maximum(values - np.median(paper), 0)
+
+
+def uneven_paper(values: np.ndarray) -> np.ndarray:
+    """Estimate the paper's brightness at each pixel, for light ink on dark: float32 ``[H, W]``.
+
+    A grey opening at a coarse scale: the darkest value near each pixel, and the lightest of those
+    near it, so that everything narrower than the window, and with it the ink, is levelled.
+    """
+    height, width = values.shape
+    scale = max(1.0, max(height, width) / 64)
+    small = (max(3, round(width / scale)), max(3, round(height / scale)))
+    coarse = np.asarray(Image.fromarray(values).resize(small, Image.Resampling.BOX))
+    coarse = ndimage.median_filter(coarse, 3)
+    window = max(3, round(0.4 * max(coarse.shape)))
+    level = ndimage.grey_opening(coarse, (window, window), mode="nearest")
+    level = ndimage.gaussian_filter(level, window / 4, mode="nearest")
+    return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BICUBIC))
+
+
+# ---------------------------------------------------------------------------------- find the digit
+
+
+def digit_mask(ink: np.ndarray) -> np.ndarray:
+    """Mark the digit's pixels: bool ``[H, W]``, without specks, dirt and ruled lines.
+
+    Ink is what lies above Otsu's threshold, and fainter ink that touches it. Of the connected
+    parts, those stay that are large enough to belong to a digit.
+    """
+    from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+
+    high = threshold_otsu(ink)
+    if ink.max() < LEAST_CONTRAST or high <= 0:
+        raise EmptyPictureError("the picture is empty: no ink stands out from the paper")
+    mask = apply_hysteresis_threshold(ink, 0.6 * high, high)
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count == 1:
+        return mask
+    sizes = np.bincount(parts.ravel())[1:]
+    kept = [
+        number
+        for number, (size, place) in enumerate(
+            zip(sizes, ndimage.find_objects(parts), strict=True), 1
+        )
+        if size >= 0.06 * sizes.max() and not _is_margin(place, mask.shape)
+    ]
+    return np.isin(parts, kept or [int(sizes.argmax()) + 1])
+
+
+def _is_margin(place: tuple[slice, slice], shape: tuple[int, int]) -> bool:
+    """Return whether a part lies along an edge of the picture, like a shadow or a cut-off line."""
+    for axis in (0, 1):
+        along, across = place[1 - axis], place[axis]
+        long = (along.stop - along.start) > 0.5 * shape[1 - axis]
+        thin = (across.stop - across.start) < 0.12 * shape[axis]
+        outside = across.start == 0 or across.stop == shape[axis]
+        if long and thin and outside:
+            return True
+    return False
+
+
+def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Cut the digit out with nothing around it, and bring it to a working size of 80 pixels.
+
+    Returns float32 in [0, 1] with 0.5 at the threshold between ink and paper.
+    """
+    near = ndimage.binary_dilation(mask, np.ones((3, 3)))
+    rows, columns = np.nonzero(mask)
+    pad = 1
+    top, left = max(rows.min() - pad, 0), max(columns.min() - pad, 0)
+    part = (slice(top, rows.max() + 1 + pad), slice(left, columns.max() + 1 + pad))
+    full = np.percentile(ink[mask], 75)
+    crop = np.clip(np.where(near, ink, 0)[part] / full, 0, 1).astype(np.float32)
+    side = BOX * DETAIL
+    scale = side / max(crop.shape)
+    size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+    filter_ = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
+    return np.clip(np.asarray(Image.fromarray(crop).resize(size, filter_)), 0, 1)
+
+
+# --------------------------------------------------------------------------- strokes, box and frame
+
+
+def even_strokes(crop: np.ndarray) -> np.ndarray:
+    """Bring the strokes to MNIST's width: bool, the digit in black and white.
+
+    A hair-thin pen and a thick marker write the same digit. The width is measured along the
+    strokes' middle lines, and added or taken away on both sides.
+    """
+    mask = np.pad(crop >= 0.5, 2 * DETAIL)
+    width = stroke_width(mask)
+    missing = (PEN * DETAIL - width) / 2
+    if missing > 0:
+        return ndimage.distance_transform_edt(~mask) <= missing
+    spare = min(-missing - 0.4 * DETAIL, width / 4)
+    if spare > 0:
+        return ndimage.distance_transform_edt(mask) > spare
+    return mask
+
+
+def stroke_width(mask: np.ndarray) -> float:
+    """Return the mean width of the strokes in pixels, along their middle lines."""
+    from skimage.morphology import skeletonize
+
+    inside = ndimage.distance_transform_edt(mask)
+    middle = skeletonize(mask)
+    return float(2 * inside[middle].mean()) if middle.any() else 0.0
+
+
+def fit_into_box(strokes: np.ndarray) -> np.ndarray:
+    """Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges: uint8."""
+    rows, columns = np.nonzero(strokes)
+    crop = strokes[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    scale = BOX / max(crop.shape)
+    size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+    image = Image.fromarray(crop.astype(np.uint8) * 255)
+    return np.asarray(image.resize(size, Image.Resampling.BOX))
+
+
+def centre(fitted: np.ndarray) -> np.ndarray:
+    """Place the digit in 28×28 so that its centre of mass is in the middle: uint8 ``[28, 28]``."""
+    frame = np.zeros((FRAME, FRAME), np.uint8)
+    middle = ndimage.center_of_mass(fitted)
+    corner = [
+        int(np.clip(round(FRAME / 2 - at), 0, FRAME - side))
+        for at, side in zip(middle, fitted.shape, strict=True)
+    ]
+    frame[corner[0] : corner[0] + fitted.shape[0], corner[1] : corner[1] + fitted.shape[1]] = fitted
+    return frame
