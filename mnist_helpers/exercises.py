@@ -1,0 +1,254 @@
+"""Self-checks of the notebooks' exercises: right or wrong, and if wrong, why.
+
+In a notebook: ``exercises.check("03-1", answer)``. Each check is a function that takes an answer,
+and returns None if it is right and a hint if it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Check = Callable[[Any], str | None]
+_CHECKS: dict[str, Check] = {}
+
+
+def exercise(name: str) -> Callable[[Check], Check]:
+    """Register a check under the notebook's and the exercise's number, such as ``"03-1"``."""
+
+    def register(function: Check) -> Check:
+        _CHECKS[name] = function
+        return function
+
+    return register
+
+
+def list_exercises() -> list[str]:
+    """Return the names that `check` takes."""
+    return sorted(_CHECKS)
+
+
+def check(name: str, answer: Any) -> None:
+    """Say whether an answer is right, and if not, why.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    if answer is None:
+        print(f"Exercise {name}: not answered yet. Put your answer in the place of None.")
+        return
+    hint = hint_for(name, answer)
+    print(f"Exercise {name}: right!" if hint is None else f"Exercise {name}: not yet. {hint}")
+
+
+def hint_for(name: str, answer: Any) -> str | None:
+    """Return None for a right answer, a hint for a wrong one."""
+    if name not in _CHECKS:
+        raise ValueError(f"no exercise {name!r}: there are {', '.join(list_exercises())}")
+    try:
+        return _CHECKS[name](answer)
+    except Exception as error:  # the reader's own code may raise anything
+        return f"Your answer raised {type(error).__name__}: {error}"
+
+
+def _expect_function(answer: Any) -> str | None:
+    """Return a hint if the answer is no function."""
+    if callable(answer):
+        return None
+    return f"A function was asked for, this is {answer!r}. Pass it without calling it."
+
+
+# ------------------------------------------------------------------------------------ 03 · training
+
+
+@exercise("03-1")
+def _steps_an_epoch(answer: int) -> str | None:
+    if answer == 215:
+        return None
+    if answer == 214:
+        return "That leaves out the last pictures: what is left over makes one more, smaller batch."
+    if isinstance(answer, float):
+        return "Steps are whole: part of a batch is a step too."
+    return "Divide the number of pictures by the batch size, and round up."
+
+
+@exercise("03-2")
+def _cross_entropy(answer: Callable) -> str | None:
+    import torch
+    import torch.nn.functional as F
+
+    if hint := _expect_function(answer):
+        return hint
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20, 10, generator=generator)
+    labels = torch.randint(10, (20,), generator=generator)
+    value, right = float(answer(logits, labels)), float(F.cross_entropy(logits, labels))
+    if np.isclose(value, right, rtol=1e-3):
+        return None
+    if np.isclose(value, -right, rtol=1e-3):
+        return "The sign is wrong: logarithms of probabilities are negative, a loss is positive."
+    if np.isclose(value, 20 * right, rtol=1e-3):
+        return "That is the sum over all pictures; the mean was asked for."
+    probs = logits.softmax(1)[torch.arange(20), labels]
+    if np.isclose(value, float(1 - probs.mean()), rtol=1e-3) or np.isclose(
+        value, -float(probs.mean()), rtol=1e-3
+    ):
+        return "The logarithm is missing."
+    if np.isclose(value, -float(logits[torch.arange(20), labels].mean()), rtol=1e-3):
+        return "Logits are not probabilities yet: softmax comes first."
+    return f"For a trial batch the loss is {right:.4f}, yours gives {value:.4f}."
+
+
+@exercise("03-3")
+def _training_step(answer: Callable) -> str | None:
+    import torch
+
+    if hint := _expect_function(answer):
+        return hint
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    images, labels = torch.rand(8, 1, 28, 28), torch.randint(10, (8,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model[1].weight.detach().clone()
+    first = answer(model, optimizer, images, labels)
+    if torch.equal(before, model[1].weight):
+        return "The weights have not changed: is there a backward(), and a step() after it?"
+    if first is None:
+        return "Return the loss."
+    model[1].weight.data.copy_(before)
+    model[1].bias.data.zero_()
+    model[1].weight.grad.fill_(1e3)  # what a former step might have left
+    answer(model, optimizer, images, labels)
+    if float((model[1].weight - before).abs().max()) > 10:
+        return "Gradients of the former step are added to the new ones: where is zero_grad()?"
+    return None
+
+
+@exercise("03-4")
+def _warm_up(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    rates = np.array([answer(step, 100, 0.5) for step in range(101)])
+    if not np.isclose(rates.max(), 0.5):
+        return f"The highest rate should be the peak, 0.5 in the trial; yours is {rates.max():g}."
+    if rates.argmax() != 10:
+        return f"The peak belongs at a tenth of all steps, 10 of 100; yours is at {rates.argmax()}."
+    if not np.isclose(rates[0], 0):
+        return f"Step 0 should have a rate of 0, yours has {rates[0]:g}."
+    if not np.isclose(rates[-1], 0):
+        return f"The rate should end at 0, yours ends at {rates[-1]:g}."
+    if not np.allclose(np.diff(rates, 2)[[*range(8), *range(12, 99)]], 0, atol=1e-9):
+        return "Both parts should be straight lines."
+    return None
+
+
+# ---------------------------------------------------------------------------------- 04 · prediction
+
+
+@exercise("04-1")
+def _invert(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    image = np.array([[0, 1, 100], [200, 254, 255]], dtype=np.uint8)
+    result = np.asarray(answer(image))
+    if np.array_equal(result, 255 - image):
+        return None if result.dtype == np.uint8 else f"Keep the dtype uint8, not {result.dtype}."
+    if np.array_equal(result, 0 - image):
+        return "Negative numbers do not fit into uint8: −1 becomes 255, and −255 becomes 1."
+    if np.array_equal(result, ~(image > 127)):
+        return "Keep the greys: only turn light into dark."
+    return "Black (0) should become white (255), white black, and 100 should become 155."
+
+
+@exercise("04-2")
+def _centre_of_mass(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    image = np.zeros((28, 28), np.uint8)
+    image[4:8, 10:20] = 50
+    image[20, 10] = 250
+    mass = image.sum(dtype=float)
+    rows, columns = np.indices(image.shape)
+    row, column = float((rows * image).sum() / mass), float((columns * image).sum() / mass)
+    got = tuple(float(value) for value in answer(image))
+    if np.allclose(got, (row, column), atol=0.01):
+        return None
+    if np.allclose(got, (column, row), atol=0.01):
+        return "Row and column are exchanged."
+    if np.allclose(got, (12, 14.5), atol=0.6):
+        return "That is the middle of the box around the ink; darker ink should weigh more."
+    on = image > 0
+    if np.allclose(got, (rows[on].mean(), columns[on].mean()), atol=0.01):
+        return "Each pixel counts the same there; weigh it with its ink."
+    return f"For a trial picture it is ({row:.2f}, {column:.2f}), yours gives {got}."
+
+
+@exercise("04-3")
+def _threshold(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    confidence = np.array([0.35, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99])
+    correct = np.array([0, 1, 0, 0, 1, 1, 1, 1, 1, 1], dtype=bool)
+    got = float(answer(confidence, correct, 0.1))
+    kept = correct[confidence >= got]
+    if not len(kept):
+        return "Your threshold lets nothing through."
+    if 1 - kept.mean() > 0.1:
+        return f"Of those at or above {got:g}, {1 - kept.mean():.0%} are wrong; 10 % are allowed."
+    if got > 0.7:
+        return f"{got:g} keeps too few: 0.7 would be enough in the trial."
+    return None
+
+
+# ------------------------------------------------------------------------- 05 · misclassification
+
+
+@exercise("05-1")
+def _recall(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    confusion = np.diag(np.full(10, 90))
+    confusion[4, 9], confusion[7, 9], confusion[9, 4] = 10, 20, 5
+    got, right = float(answer(confusion, 9)), 90 / 95
+    if np.isclose(got, right):
+        return None
+    if np.isclose(got, 90 / 120):
+        return "That is the precision: you divided by the column, all that were read as 9."
+    if np.isclose(got, 90 / confusion.sum()):
+        return "Divide by the pictures of this digit only, not by all."
+    return f"For a trial matrix it is {right:.4f}, yours gives {got:.4f}."
+
+
+@exercise("05-2")
+def _needed_right(answer: int) -> str | None:
+    from .evaluation import accuracy_interval
+
+    if answer == 9930:
+        return "Then 99.3 % is the estimate, and the interval reaches below it on one side."
+    if not isinstance(answer, (int, np.integer)) or not 0 <= answer <= 10_000:
+        return "A whole number of pictures, from 0 to 10,000, was asked for."
+    if accuracy_interval(int(answer), 10_000)[0] <= 0.993:
+        return f"With {answer:,} right the interval still reaches down to 99.3 %."
+    if accuracy_interval(int(answer) - 1, 10_000)[0] > 0.993:
+        return f"{answer:,} is enough, but fewer would do."
+    return None
+
+
+@exercise("05-3")
+def _calibration_error(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    confidence = np.array([0.95] * 10 + [0.65] * 10)
+    correct = np.array([True] * 8 + [False] * 2 + [True] * 7 + [False] * 3)
+    got = float(answer(confidence, correct))
+    if np.isclose(got, 0.1):
+        return None
+    if np.isclose(got, 0.05):
+        return "Take each bin's gap without its sign; else over- and under-confidence cancel out."
+    if np.isclose(got, 0.2):
+        return "Weigh each bin's gap with its share of the pictures."
+    return f"For a trial set it is 0.1000, yours gives {got:.4f}."
