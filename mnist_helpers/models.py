@@ -6,6 +6,7 @@ Every network takes images ``[N, 1, 28, 28]``, uint8 or float in [0, 1], and ret
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,12 @@ class Classifier(nn.Sequential):
         self.add_module("normalize", Normalize())
         for layer, module in layers.items():
             self.add_module(layer, module)
+
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        """Return a layer, or for a slice a plain `nn.Sequential` of layers: ``model[:-1]``."""
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self.named_children())[index]))
+        return super().__getitem__(index)
 
 
 def cnn2(conv_dropout: float = 0.0, dropout: float = 0.0, name: str = "cnn2") -> Classifier:
