@@ -44,6 +44,7 @@ _PUBLIC = {
     "prediction": ("MNISTPredictor", "Prediction"),
     "batch": ("BatchProcessor",),
     "canvas": ("DigitCanvas",),
+    "doctor": ("greet",),
     "paths": ("outputs_folder", "project_root"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
