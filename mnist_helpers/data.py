@@ -97,7 +97,7 @@ class Digits:
         if isinstance(index, (int, np.integer)):
             return self.images[index], int(self.labels[index])
         if isinstance(index, (np.ndarray, list)):
-            index = torch.as_tensor(index, device=self.labels.device)
+            index = torch.tensor(index, device=self.labels.device)
         return Digits(self.images[index], self.labels[index], self.source)
 
     def __repr__(self) -> str:

@@ -371,16 +371,25 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
-    """Draw accuracy against confidence, and below it how many pictures each bin holds."""
+    """Draw accuracy against confidence with 95 % intervals, and below it each bin's count."""
+    from .evaluation import accuracy_interval
+
     ax = _axes(ax, 5.4, 5)
     table = calibration.table[calibration.table["count"] > 0]
-    below = ax.inset_axes((0, -0.42, 1, 0.25), sharex=ax)
+    right = (table["accuracy"] * table["count"]).round().astype(int)
+    bounds = [accuracy_interval(*pair) for pair in zip(right, table["count"], strict=True)]
+    low, high = np.array(bounds).T
+    errors = np.maximum(0, (table["accuracy"] - low, high - table["accuracy"]))
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="confidence = accuracy")
-    ax.plot(table["confidence"], table["accuracy"], "o-", color=BLUE, label="measured")
-    ax.set(ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
+    ax.errorbar(
+        table["confidence"], table["accuracy"], errors, fmt="o", capsize=3, color=BLUE,
+        label="measured, 95 % interval",
+    )  # fmt: skip
+    ax.set(ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.04))
     ax.set_title(f"Expected calibration error {calibration.ece:.2%}")
     ax.tick_params(labelbottom=False)
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
+    below = ax.inset_axes((0, -0.42, 1, 0.25), sharex=ax)
     width = table["high"] - table["low"]
     below.bar(table["low"], table["count"], width, align="edge", color=BLUE, edgecolor="white")
     below.set(xlabel="confidence", ylabel="pictures", yscale="log")
@@ -402,6 +411,8 @@ def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | N
     ax.set(xlabel="coverage: share that the machine decides", ylabel="risk: errors among those")
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.yaxis.set_major_formatter("{x:.2%}")
+    first_error = int(np.argmin(right)) if not right.all() else 0
+    ax.set_xlim(max(0.0, 2 * first_error / len(right) - 1.02), 1.005)
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
     return ax

@@ -7,6 +7,7 @@ a digit is a list of strokes. The canvas keeps drawings in the same form.
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 Strokes = list[np.ndarray]
 
@@ -131,3 +132,37 @@ def _smooth(points: np.ndarray, step: float = 3.0) -> np.ndarray:
     along = np.concatenate(([0.0], np.cumsum(lengths)))
     count = max(2, round(along[-1] / step))
     return CubicSpline(along, points)(np.linspace(0, along[-1], count))
+
+
+def draw_strokes(
+    strokes: Strokes, size: int = 280, pen: float | list[float] = 18, ink: int = 0, paper: int = 255
+) -> Image.Image:
+    """Draw strokes with a round pen on a square sheet, with smooth edges.
+
+    Parameters
+    ----------
+    strokes : list of array-likes of shape [n, 2]
+        Points in pixels; a single point is a dot.
+    size : int
+        Side of the sheet in pixels.
+    pen : float or list of floats
+        The pen's width in pixels, for all strokes or for each.
+    ink, paper : int
+        Grey values, 0 to 255.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode "L".
+    """
+    finer = 3
+    sheet = Image.new("L", (size * finer, size * finer), paper)
+    brush = ImageDraw.Draw(sheet)
+    pens = pen if isinstance(pen, list) else [pen] * len(strokes)
+    for stroke, width in zip(strokes, pens, strict=True):
+        points = [(float(x) * finer, float(y) * finer) for x, y in stroke]
+        radius = width * finer / 2
+        brush.line(points, fill=ink, width=round(2 * radius))
+        for x, y in points:  # round joints and ends
+            brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
+    return sheet.resize((size, size), Image.Resampling.BOX)
