@@ -1,4 +1,4 @@
-"""The command line: ``python -m mnist_helpers train | evaluate | predict | data | doctor``."""
+"""The command line: ``python -m mnist_helpers train | evaluate | predict | batch | …``."""
 
 from __future__ import annotations
 
@@ -280,6 +280,41 @@ def write_submission(csv: Path, out: Path, predictor) -> None:
         table = {"ImageId": range(1, len(labels) + 1), "Label": labels}
         pd.DataFrame(table).to_csv(part, index=False)
     typer.echo(f"{len(labels):,} digits read; submission in {out}")
+
+
+@app.command()
+def batch(
+    folder: Annotated[Path, typer.Argument(help="Folder with pictures of one digit each.")],
+    recursive: Annotated[bool, typer.Option(help="Look into its folders too.")] = True,
+    pattern: Annotated[str, typer.Option(help="Of file names, such as '*.png'.")] = "*",
+    labels: Annotated[
+        str | None, typer.Option(help="Where the true digit stands: folder or name.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: predictions/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    checkpoint: Weights = None,
+    device: Device = "auto",
+    no_cuda: NoCuda = False,
+) -> None:
+    """Read a whole folder; write a table, a log, and the least confident pictures.
+
+    A picture that cannot be read becomes a row with its error. The exit status is 0 if any
+    picture was read.
+    """
+    from .batch import BatchProcessor
+    from .prediction import MNISTPredictor
+
+    with plain_errors():
+        processor = BatchProcessor(MNISTPredictor(checkpoint, "cpu" if no_cuda else device), out)
+        try:
+            processor.process_folder(folder, recursive, pattern, labels, resume)
+        except KeyboardInterrupt:
+            typer.secho("\nStopped. The same command with --resume goes on.", fg="yellow", err=True)
+            raise typer.Exit(130) from None
+        processor.print_summary()
+        for path in (processor.save_results_csv(), processor.save_results_json()):
+            typer.echo(path)
+        typer.echo(processor.save_contact_sheet())
 
 
 # ------------------------------------------------------------------------------------- data, doctor
