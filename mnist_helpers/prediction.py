@@ -110,6 +110,6 @@ class MNISTPredictor:
         -------
         ndarray of shape [N, 10], dtype float32
         """
-        images = torch.as_tensor(images).reshape(-1, 1, 28, 28)
+        images = torch.as_tensor(np.array(images)).reshape(-1, 1, 28, 28)
         digits = Digits(images, torch.full((len(images),), -1), "memory")
         return softmax(predict_logits(self.model, digits) / np.float32(self.checkpoint.temperature))

@@ -187,8 +187,8 @@ def _reduced(image: Image.Image) -> Image.Image:
 def _opaque(image: Image.Image) -> np.ndarray:
     """Lay a transparent picture on white or black, whichever its ink stands out from."""
     if image.mode not in ("RGBA", "LA"):
-        return np.asarray(image)
-    pixels = np.asarray(image.convert("RGBA"), dtype=np.float32)
+        return np.array(image)
+    pixels = np.array(image.convert("RGBA"), dtype=np.float32)
     colour, alpha = pixels[..., :3], pixels[..., 3:] / 255
     if alpha.min() > 0.99:
         return pixels[..., :3].astype(np.uint8)
