@@ -252,3 +252,56 @@ def _calibration_error(answer: Callable) -> str | None:
     if np.isclose(got, 0.2):
         return "Weigh each bin's gap with its share of the pictures."
     return f"For a trial set it is 0.1000, yours gives {got:.4f}."
+
+
+# ------------------------------------------------------------------------ 06 · your own handwriting
+
+
+@exercise("06-1")
+def _lower_end(answer: float) -> str | None:
+    from .evaluation import accuracy_interval
+
+    low, high = accuracy_interval(48, 50)
+    if isinstance(answer, tuple):
+        return "That is the whole interval: its first number is the lower end."
+    if np.isclose(answer, low, atol=5e-4):
+        return None
+    if np.isclose(answer, high, atol=5e-4):
+        return "That is the upper end."
+    if np.isclose(answer, 0.96):
+        return "That is the measured accuracy; how far down may the true one reach?"
+    return "accuracy_interval takes the number of right readings, and of all, in this order."
+
+
+@exercise("06-2")
+def _replay_mix(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    new, old = np.arange(10), np.arange(100, 200)
+    got = np.asarray(answer(new, old, 0.25))
+    if not np.isin(new, got).all():
+        return "All of the new pictures belong into the mix."
+    if len(got) == 40 and set(got) == {*range(10), *range(100, 130)}:
+        return None
+    if len(got) == 50:
+        return "You took 10 / 0.25 old ones: that should be the size of the whole mix."
+    return f"For 10 new ones and a share of 0.25 the mix has 40 pictures, yours has {len(got)}."
+
+
+@exercise("06-3")
+def _forgotten(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    labels = np.arange(10)
+    before, after = labels.copy(), labels.copy()
+    before[:2] = 9  # two wrong before, of which one is mended
+    after[1] = 9
+    after[2:4] = 0  # and two forgotten
+    got = float(answer(labels, before, after))
+    if np.isclose(got, 2 / 8):
+        return None
+    if np.isclose(got, 2 / 10):
+        return "Divide by the pictures that were read right before, not by all."
+    if np.isclose(got, 1 / 10):
+        return "That is the difference of the accuracies: what was newly learnt hides in it."
+    return f"In a trial 2 of 8 are forgotten, yours gives {got:.3f}."
