@@ -70,7 +70,9 @@ pins: setup
 	$(BIN)/uv pip compile --universal --python-version 3.10 --upgrade --extra dev \
 	  --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make pins" --output-file .pins pyproject.toml
-	grep -vE '^(nvidia-|cuda-|triton==)' .pins > requirements.txt
+	grep '^#' .pins > requirements.txt
+	echo "# NVIDIA's libraries are absent on purpose: torch names the versions that it needs." >> requirements.txt
+	grep -vE '^(#|nvidia-|cuda-|triton==)' .pins >> requirements.txt
 	rm .pins
 
 repository: setup

@@ -1,0 +1,57 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+from mnist_helpers.data import OfflineSampleWarning, Splits, find_idx, load_mnist, split_stratified
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mnist_root() -> Path:
+    """Folder with MNIST's four files; skips where they are not. Only for what needs all 60,000."""
+    named = os.environ.get("MNIST_HELPERS_DATA")
+    for folder in (Path(named) if named else None, ROOT / "data"):
+        if folder is not None and find_idx(folder):
+            return folder
+    pytest.skip("needs all of MNIST: in ../shared/data/mnist, $MNIST_HELPERS_DATA or data/")
+
+
+@pytest.fixture(scope="session")
+def splits() -> Splits:
+    """The splits of whatever MNIST there is, the offline sample at least."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OfflineSampleWarning)
+        return load_mnist()
+
+
+@pytest.fixture(scope="session")
+def digits(splits: Splits) -> Splits:
+    """Small splits of real digits: 1,000 to train, 200 to validate, 500 to test; stratified."""
+    sizes = (1000, 200, 500)
+    small = (split_stratified(split, size)[1] for split, size in zip(splits, sizes, strict=True))
+    return Splits(*small)
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Chromium or Chrome of this machine; without one skips, but fails where CI is set."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        message = f"no browser: none of {', '.join(names)} is on the PATH"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return path

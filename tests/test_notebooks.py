@@ -1,0 +1,145 @@
+"""The notebooks as files, and the tool that runs them; `pytest --nbmake` runs them themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def test_there_are_notebooks_numbered_without_gap() -> None:
+    numbers = [int(path.stem[:2]) for path in NOTEBOOKS]
+    assert numbers == list(range(1, len(NOTEBOOKS) + 1)) and numbers
+    assert all(re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem) for path in NOTEBOOKS)
+
+
+def test_their_readme_lists_them_in_order() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    listed = list(dict.fromkeys(re.findall(r"\]\((\d\d_\w+\.ipynb)\)", text)))
+    assert listed == [path.name for path in NOTEBOOKS]
+
+
+@every_notebook
+def test_file_is_valid_and_asks_for_kernel_python3(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    ids = [cell.get("id") for cell in notebook.cells]
+    assert None not in ids and len(set(ids)) == len(ids), "each cell needs an id of its own"
+
+
+@every_notebook
+def test_nothing_of_a_run_is_kept(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert "widgets" not in notebook.metadata
+    assert "execution" not in notebook.metadata, "no time limit or allow_errors of its own"
+    for index, cell in enumerate(notebook.cells):
+        assert not cell.get("outputs"), f"cell {index} has outputs: make format"
+        assert not cell.get("execution_count"), f"cell {index} has a count: make format"
+        assert not set(cell.metadata) & {"execution", "ExecuteTime", "nbmake"}, f"cell {index}"
+
+
+@every_notebook
+def test_no_cell_names_an_absolute_path(path: Path) -> None:
+    absolute = re.compile(r"""["'`(](/(home|Users|root|tmp|work|mnt|content)/|[A-Za-z]:[\\/])""")
+    for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        found = absolute.search(cell.source)
+        assert found is None, f"cell {index} names {found[0]}…"
+
+
+@every_notebook
+def test_code_is_python_that_3_10_can_read(path: Path) -> None:
+    transform = TransformerManager().transform_cell
+    for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        if cell.cell_type == "code":
+            assert cell.source.strip(), f"cell {index} is empty"
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST
+            compile(transform(cell.source), f"{path.name}[{index}]", "exec", flags)
+            ast.parse(re.sub(r"\bawait\b", "", transform(cell.source)), feature_version=(3, 10))
+
+
+@every_notebook
+def test_it_begins_like_all_of_them(path: Path) -> None:
+    title, first, *_ = nbformat.read(path, as_version=4).cells
+    assert title.source.startswith(f"# {path.stem[:2]} · ")
+    assert f"/blob/main/notebooks/{path.name})" in title.source, "the Colab badge opens this one"
+    for part in ("You will learn", "Time to run", "Before this"):
+        assert part in title.source, f"its head does not say: {part}"
+    shared = nbformat.read(NOTEBOOKS[0], as_version=4).cells[1].source
+    assert first.source == shared, f"its first code cell is not that of {NOTEBOOKS[0].name}"
+
+
+@every_notebook
+def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for link in re.findall(r"\]\(([^)\s#]+)", cell.source):
+                if not re.match(r"[a-z]+:", link):
+                    assert (path.parent / link).exists(), f"links to {link}"
+
+
+# ------------------------------------------------------------------------------------- make run
+
+
+def write_notebook(path: Path, *cells: str) -> Path:
+    """Write a notebook of these code cells."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, path)
+    return path
+
+
+def run_notebooks(*paths: Path, out: Path) -> subprocess.CompletedProcess:
+    """Call the tool behind `make run`."""
+    command = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "--out", str(out)]
+    return subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
+    good = write_notebook(
+        tmp_path / "good.ipynb",
+        "import sys, os; print(sys.executable, os.getcwd())",
+        "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
+    )
+    before = good.read_bytes()
+    done = run_notebooks(good, out=tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"good +\d+\.\d s  ok", done.stdout)
+    assert good.read_bytes() == before
+    copy = nbformat.read(tmp_path / "out" / "good.ipynb", as_version=4)
+    assert copy.cells[0].outputs[0].text.split() == [sys.executable, str(tmp_path)]
+    assert (tmp_path / "out" / "good" / "01-0.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_make_run_shows_the_failing_cell_and_goes_on(tmp_path: Path) -> None:
+    bad = write_notebook(tmp_path / "bad.ipynb", "print('before')", "digit = 1 / 0", "print('no')")
+    good = write_notebook(tmp_path / "good.ipynb", "print('fine')")
+    done = run_notebooks(bad, good, out=tmp_path / "out")
+    assert done.returncode == 1
+    assert "digit = 1 / 0" in done.stderr and "ZeroDivisionError" in done.stderr
+    assert re.search(r"bad .* FAILED", done.stdout) and re.search(r"good .* ok", done.stdout)
+    cells = nbformat.read(tmp_path / "out" / "bad.ipynb", as_version=4).cells
+    assert cells[0].outputs[0].text == "before\n" and not cells[2].outputs
+
+
+def test_network_is_closed_in_kernels_too(tmp_path: Path) -> None:
+    path = write_notebook(
+        tmp_path / "net.ipynb",
+        "from urllib.request import urlopen\n"
+        "try:\n    urlopen('https://example.org', timeout=60)\n"
+        "except OSError as error:\n    print('refused:', error)",
+    )
+    assert run_notebooks(path, out=tmp_path / "out").returncode == 0
+    (output,) = nbformat.read(tmp_path / "out" / "net.ipynb", as_version=4).cells[0].outputs
+    assert output.text.startswith("refused:")

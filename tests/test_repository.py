@@ -1,0 +1,220 @@
+"""The project agrees with itself: pins, ranges, address, links, style."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+from repository import move, repository, slug
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it along there
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+SYSTEMS = {
+    "Linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
+    "macOS": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
+    "Windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt"},
+}
+
+
+def pins(python: str = "3.11", system: str = "Linux") -> dict[str, Requirement]:
+    """Return what requirements.txt installs on one Python and system, by canonical name."""
+    environment = {
+        **default_environment(),
+        **SYSTEMS[system],
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+    }
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    chosen: dict[str, Requirement] = {}
+    for line in lines:
+        if line.startswith("#"):
+            continue
+        pin = Requirement(line)
+        if pin.marker is None or pin.marker.evaluate(environment):
+            name = canonicalize_name(pin.name)
+            assert name not in chosen, f"two pins of {name} on Python {python}, {system}"
+            chosen[name] = pin
+    return chosen
+
+
+def needs() -> list[Requirement]:
+    """Return what pyproject.toml asks for, with the extra `dev`."""
+    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    return [Requirement(line) for line in lines]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Return the files under version control that match."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+# ------------------------------------------------------------------------------------ versions
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_need_is_pinned_within_its_range(python: str, system: str) -> None:
+    chosen = pins(python, system)
+    for need in needs():
+        pin = chosen.get(canonicalize_name(need.name))
+        assert pin is not None, f"{need.name} has no pin: make pins"
+        (version,) = pin.specifier
+        assert version.operator == "==", f"{pin} is not exact"
+        assert need.specifier.contains(version.version), f"{pin} is outside of {need}: make pins"
+
+
+def test_all_pins_are_exact() -> None:
+    for pin in pins().values():
+        (version,) = pin.specifier
+        assert version.operator == "==" and "*" not in version.version, f"{pin} is not exact"
+
+
+def test_torch_and_torchvision_are_a_pair() -> None:
+    for python in PYTHONS:
+        chosen = pins(python)
+        assert str(chosen["torch"].specifier) == "==2.14.1"
+        assert str(chosen["torchvision"].specifier) == "==0.29.1"
+
+
+def test_no_upper_bound_evicts_what_is_installed() -> None:
+    for line in PROJECT["dependencies"]:
+        operators = {specifier.operator for specifier in Requirement(line).specifier}
+        assert operators == {">="}, f"{line}: a lower bound only, so that Colab's version stays"
+
+
+def test_requirements_name_no_server() -> None:
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links", text)
+
+
+def test_conda_installs_the_same_pins() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *conda, pip = environment["dependencies"]
+    python = next(spec for spec in conda if spec.startswith("python="))
+    assert python.removeprefix("python=") in PYTHONS
+    assert all(spec == "pip" or spec == python for spec in conda), "packages come from the pins"
+    assert pip == {"pip": ["--requirement requirements.txt", "--editable ."]}
+
+
+def test_pre_commit_uses_the_pinned_tools() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert {"nbstripout", "ruff", "ruff-format"} <= {hook["id"] for hook in hooks}
+    for hook in hooks:
+        for line in hook["additional_dependencies"]:
+            name = Requirement(line).name
+            assert Requirement(line).specifier == pins()[name].specifier, f"{hook['id']}: {line}"
+
+
+def test_make_and_doctor_ask_for_the_same_python() -> None:
+    from mnist_helpers.doctor import OLDEST_PYTHON
+
+    assert PROJECT["requires-python"] == ">={}.{}".format(*OLDEST_PYTHON)
+    assert f"sys.version_info < {OLDEST_PYTHON}" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------- address
+
+
+def test_readme_and_notebooks_have_the_address() -> None:
+    url = repository()
+    for path in tracked("README.md", "notebooks/*.ipynb", "notebooks/README.md"):
+        text = path.read_text(encoding="utf-8")
+        for install in re.findall(r"git\+(https://[^\s\"'\\`)@]+)", text):
+            assert install.removesuffix(".git") == url, f"{path.name}: {install}"
+        for badge in re.findall(r"colab\.research\.google\.com/github/([^/]+/[^/]+)/", text):
+            assert badge == slug(url), f"{path.name}: the Colab badge opens {badge}"
+
+
+def test_moving_the_repository_rewrites_every_place(tmp_path: Path) -> None:
+    old, new = repository(), "https://github.com/someone/digits"
+    badge = f"https://colab.research.google.com/github/{slug(old)}/blob/main/notebooks/01.ipynb"
+    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{old}"\n')
+    (tmp_path / "README.md").write_text(f"git clone {old}.git\n{old}-else\n{badge}\n")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+
+    assert sorted(move(f"{new}.git", tmp_path)) == ["README.md", "pyproject.toml"]
+
+    assert repository(tmp_path) == new
+    assert (tmp_path / "README.md").read_text() == (
+        f"git clone {new}.git\n{old}-else\n{badge.replace(slug(old), 'someone/digits')}\n"
+    )
+    with pytest.raises(ValueError, match="not of the form"):
+        move("https://example.org/somewhere", tmp_path)
+
+
+# --------------------------------------------------------------------------- documents and style
+
+
+def test_links_in_documents_lead_somewhere() -> None:
+    for path in tracked("*.md"):
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"", text):
+            link = next(filter(None, target)).partition("#")[0]
+            if link and not re.match(r"[a-z]+:", link):
+                assert (path.parent / link).exists(), f"{path.relative_to(ROOT)} links to {link}"
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=" ".join)
+def test_ruff_is_content(command: tuple[str, ...]) -> None:
+    files = [str(path) for path in tracked("*.py", "*.ipynb")]
+    ruff = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--quiet", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ruff.returncode == 0, f"make format\n{ruff.stdout}{ruff.stderr}"
+
+
+def test_nothing_generated_is_committed() -> None:
+    wrong = [
+        path.relative_to(ROOT).as_posix()
+        for path in tracked()
+        if re.search(
+            r"(^|/)(outputs|data|__pycache__|\.venv|\.ipynb_checkpoints)/",
+            str(path.relative_to(ROOT)),
+        )
+        or path.stat().st_size > 1_000_000
+    ]
+    assert not wrong, f"generated or large: {wrong}"
+
+
+def test_no_path_of_one_machine_is_committed() -> None:
+    own = re.compile(r"(/home/|/Users/|/root/|/work/|[A-Z]:\\Users\\)\w")
+    for path in tracked(
+        "*.py", "*.ipynb", "*.md", "*.toml", "*.yml", "*.yaml", "Makefile", ".ci/*"
+    ):
+        if path != Path(__file__).resolve():
+            found = own.search(path.read_text(encoding="utf-8"))
+            assert found is None, f"{path.relative_to(ROOT)}: {found[0]}… is on one machine only"
+
+
+def test_importing_the_package_is_cheap() -> None:
+    heavy = ("torch", "matplotlib", "pandas", "ipycanvas", "sklearn", "scipy")
+    code = f"import sys, mnist_helpers; print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert shown.stdout.strip() == "[]", shown.stdout + shown.stderr
