@@ -1,0 +1,48 @@
+"""Digits as pen strokes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("digit", range(10))
+def test_strokes_stay_on_the_sheet(digit: int, hand: str) -> None:
+    for variation in (None, 0, 1):
+        points = np.concatenate(pen_strokes(digit, hand, 200, variation))
+        assert points.min() > 0
+        assert points.max() < 200
+
+
+def test_a_variation_repeats_and_differs_from_the_next() -> None:
+    first, again, other = (pen_strokes(3, "round", variation=number) for number in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.allclose(first[0][0], other[0][0])
+
+
+def test_size_scales_the_points() -> None:
+    small, large = pen_strokes(8, size=100), pen_strokes(8, size=300)
+    np.testing.assert_allclose(np.array(small[0]) * 3, large[0])
+
+
+@pytest.mark.parametrize(("digit", "hand"), [(10, "round"), (-1, "round"), (3, "left")])
+def test_unknown_digits_and_hands_are_named(digit: int, hand: str) -> None:
+    with pytest.raises(ValueError, match=str(digit) if digit != 3 else hand):
+        pen_strokes(digit, hand)
+
+
+def test_drawing_has_the_size_ink_and_paper_asked_for() -> None:
+    sheet = np.asarray(draw_strokes([[(20, 50), (80, 50)]], size=100, pen=10, ink=40, paper=230))
+    assert sheet.shape == (100, 100)
+    assert sheet[50, 50] == 40
+    assert sheet[5, 5] == 230
+    column = sheet[:, 50]
+    assert (column < 135).sum() == pytest.approx(10, abs=1)  # the pen's width
+
+
+def test_a_single_point_is_a_dot() -> None:
+    sheet = np.asarray(draw_strokes([[(50, 50)]], size=100, pen=20))
+    assert (sheet < 128).sum() == pytest.approx(np.pi * 100, rel=0.1)
