@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import heapq
 import json
 import logging
-import math
 import os
+import re
+import stat
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -25,17 +30,24 @@ from .preprocess import to_mnist
 if TYPE_CHECKING:
     import pandas as pd
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+EXTENSIONS = frozenset(
+    f".{name}"
+    for name in (
+        *("png", "jpg", "jpeg", "jfif", "bmp", "gif", "tif", "tiff"),
+        *("webp", "avif", "heic", "heif", "pbm", "pgm", "pnm", "ppm"),
+    )
+)
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
-LABELS = ("folder", "name")
+LABELS = ("auto", "folder", "name")
+SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
 
 
 class BatchProcessor:
     """Reads the digit in each picture of a folder; a broken one becomes a row with its error.
 
-    Rows are written to ``reports/rows.csv`` as they are read, so that memory stays constant and an
-    interrupted run can go on.
+    Rows go to ``reports/rows.csv`` as they are read, so that memory stays constant and an
+    interrupted run can go on. A new run replaces the rows of the last one in the same `out`.
 
     Parameters
     ----------
@@ -44,7 +56,7 @@ class BatchProcessor:
     out : path, optional
         Folder for ``reports/`` and ``logs/``. Default: ``predictions/`` in the project.
     batch_size : int
-        Pictures that are read at once.
+        Pictures that are read at once, and at most lost when a run is killed.
     threads : int, optional
         That decode and prepare pictures. Default: one for each processor.
 
@@ -62,38 +74,48 @@ class BatchProcessor:
         batch_size: int = 256,
         threads: int | None = None,
     ) -> None:
+        threads = (os.cpu_count() or 1) if threads is None else threads
+        if batch_size < 1 or threads < 1:
+            raise ValueError(
+                f"batch_size ({batch_size}) and threads ({threads}) must be at least 1"
+            )
         self.predictor = predictor or MNISTPredictor()
         self.out = Path(out) if out is not None else project_root() / "predictions"
-        self.batch_size = batch_size
-        self.threads = threads or os.cpu_count() or 1
+        self.batch_size, self.threads = batch_size, threads
         self.reports, self.logs = self.out / "reports", self.out / "logs"
         self.rows_path = self.reports / "rows.csv"
         self.folder: Path | None = None
         self.labels: str | None = None
-        self.skipped = 0
+        self.skipped: Counter[str] = Counter()
 
     def process_folder(
         self,
         folder: str | Path,
         recursive: bool = True,
         pattern: str = "*",
-        labels: str | None = None,
+        labels: str | None = "auto",
         resume: bool = False,
     ) -> BatchProcessor:
         """Read every picture in a folder.
+
+        Hidden files and folders are skipped, links to folders are not followed, and what is left
+        out is counted in ``skipped``.
 
         Parameters
         ----------
         folder : path
         recursive : bool
-            Look into folders in the folder too. Links to folders are not followed.
+            Look into folders in the folder too.
         pattern : str
             Of file names, such as ``"*.png"``. With the default ``"*"`` files are taken by their
-            extension (`EXTENSIONS`), and others are counted as skipped.
-        labels : {"folder", "name"}, optional
-            Where the true digit stands: in the name of the parent folder (``7/scan.png``), or at
-            the start of the file's name, on its own (``7.png``, ``7_scan.png``) or as its only
-            digit (``digit7.png``). Then `summary` has an accuracy.
+            extension (`EXTENSIONS`).
+        labels : {"auto", "folder", "name"} or None
+            Where the true digit stands. ``"folder"``: the name of the parent folder
+            (``7/scan.png``). ``"name"``: the start of the file's name, on its own (``7.png``,
+            ``7_scan.png``), or its only digit (``img_7.png``). ``"auto"``: the folder or else the
+            name, if all pictures have such a label; of names, only what can hardly mean anything
+            else counts (``7_001.png``, ``digit7.png``, ``label-7_b.png``). With labels, `summary`
+            has an accuracy.
         resume : bool
             Keep the rows of an interrupted run, and read only what is missing.
 
@@ -107,55 +129,119 @@ class BatchProcessor:
         NotADirectoryError
             If there is no such folder.
         ValueError
-            If `labels` is none of the above.
+            If there are no pictures, `labels` is none of the above, or the rows to resume were
+            made from another folder, with other options or by another network.
         """
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise NotADirectoryError(f"there is no folder {self.folder}")
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise NotADirectoryError(f"there is no folder {folder}")
         if labels is not None and labels not in LABELS:
             raise ValueError(f"labels must be one of {', '.join(LABELS)}, or None, not {labels!r}")
-        self.labels = labels
-        self.skipped = 0
-        for place in (self.reports, self.logs):
-            place.mkdir(parents=True, exist_ok=True)
-        done = _finished_rows(self.rows_path) if resume else set()
-        total = sum(1 for _ in self._pictures(recursive, pattern))
-        self.skipped = 0
-        waiting = (
-            path for path in self._pictures(recursive, pattern) if self._name(path) not in done
-        )
-        with _log(self.logs) as log, ThreadPoolExecutor(self.threads) as pool:
-            log.info("reading %s: %d pictures, %d done before", self.folder, total, len(done))
-            mode = "a" if done else "w"
-            with self.rows_path.open(mode, newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                if not done:
-                    writer.writeheader()
-                with tqdm(total=total, initial=len(done), unit=" pictures") as bar:
-                    for chunk in _chunks(waiting, self.batch_size):
-                        for row in self._read(chunk, pool, log):
-                            writer.writerow(row)
-                        file.flush()
-                        bar.update(len(chunk))
-            log.info("done; %d files skipped", self.skipped)
+        self.folder, self.skipped = folder, Counter()
+        paths = list(self._pictures(recursive, pattern))
+        if not paths:
+            raise ValueError(
+                f"no pictures in {folder} (pattern {pattern!r}, "
+                f"{'with' if recursive else 'without'} folders; skipped: {_counts(self.skipped)})"
+            )
+        self.labels = _find_labels(map(self._name, paths)) if labels == "auto" else labels
+        settings = {
+            "folder": _text(folder.resolve()),
+            "recursive": recursive,
+            "pattern": pattern,
+            "network": _fingerprint(self.predictor),
+        }
+        done = self._start(settings, resume)
+        waiting = [path for path in paths if self._name(path) not in done]
+        with _log(self.logs) as log:
+            log.info("%s: %d pictures, %d done before", settings, len(paths), len(done))
+            log.info("skipped: %s; labels: %s", _counts(self.skipped), self.labels)
+            try:
+                self._process(waiting, len(paths), log)
+            except KeyboardInterrupt:
+                print(
+                    "\nStopped. What was read is kept: resume=True (or --resume) goes on from it."
+                )
+                log.warning("interrupted")
+                raise
+            log.info("done\n%s", self._summary_text())
         return self
 
+    def _start(self, settings: dict, resume: bool) -> set[str]:
+        """Prepare the files to write to, and return the names of the files that are done."""
+        record = self.reports / "run.json"
+        self.reports.mkdir(parents=True, exist_ok=True)
+        if resume and self.rows_path.is_file():
+            before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+            other = [key for key, value in settings.items() if before.get(key) != value]
+            if other:
+                raise ValueError(
+                    f"cannot resume: {self.rows_path} was made with another {' and '.join(other)}. "
+                    "Start without resume, or with another out folder."
+                )
+            return _finished(self.rows_path)
+        self.rows_path.unlink(missing_ok=True)
+        with replacing(record) as part:
+            part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        with self.rows_path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(COLUMNS)
+        return set()
+
+    def _process(self, paths: list[Path], total: int, log: logging.Logger) -> None:
+        """Read pictures batch by batch, and write their rows."""
+        bar = tqdm(total=total, initial=total - len(paths), unit=" pictures")
+        with (
+            bar,
+            ThreadPoolExecutor(self.threads) as pool,
+            self.rows_path.open("a", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, COLUMNS)
+            for chunk in _chunks(paths, self.batch_size):
+                writer.writerows(list(self._read(chunk, pool, log)))
+                file.flush()
+                bar.update(len(chunk))
+
     def _pictures(self, recursive: bool, pattern: str) -> Iterator[Path]:
-        """List the pictures in a fixed order, and count what is left out."""
-        for root, folders, names in os.walk(self.folder):
-            folders[:] = sorted(folders) if recursive else []
+        """List the pictures in a fixed order, then folders that cannot be listed.
+
+        Counts what is left out. The folders that this class writes to are no input.
+        """
+        own = {self.reports.resolve(), self.logs.resolve()}
+        unreadable: list[OSError] = []
+        for root, folders, names in os.walk(self.folder, onerror=unreadable.append):
+            open_ = [name for name in folders if not name.startswith(".")]
+            links = [name for name in open_ if Path(root, name).is_symlink()]
+            self.skipped["hidden"] += len(folders) - len(open_)
+            self.skipped["linked folder"] += len(links)
+            inner = [name for name in open_ if name not in links]
+            inner = [name for name in inner if Path(root, name).resolve() not in own]
+            self.skipped["folder"] += 0 if recursive else len(inner)
+            folders[:] = sorted(inner) if recursive else []
             for name in sorted(names):
                 path = Path(root, name)
-                taken = path.match(pattern) if pattern != "*" else path.suffix.lower() in EXTENSIONS
-                if taken:
+                if name.startswith("."):
+                    self.skipped["hidden"] += 1
+                elif (
+                    path.relative_to(self.folder).match(pattern)
+                    if pattern != "*"
+                    else path.suffix.lower() in EXTENSIONS
+                ):
                     yield path
                 else:
-                    self.skipped += 1
+                    self.skipped[path.suffix or "without extension"] += 1
+        yield from (Path(error.filename) for error in unreadable)
 
     def _name(self, path: Path) -> str:
         """Return a file's path within the folder; bytes that are no UTF-8 come out escaped."""
-        name = path.relative_to(self.folder).as_posix()
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return _text(path.relative_to(self.folder).as_posix())
+
+    def _path(self, name: str) -> Path:
+        """Return the file that `_name` gave this name."""
+        path = self.folder / name
+        if path.exists():
+            return path
+        bytes_ = re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes([int(hit[1], 16)]), name.encode())
+        return self.folder / os.fsdecode(bytes_)
 
     def _read(
         self, paths: list[Path], pool: ThreadPoolExecutor, log: logging.Logger
@@ -167,10 +253,10 @@ class BatchProcessor:
         probs = iter(self.predictor.probabilities(np.stack(good)) if good else ())
         share = (time.perf_counter() - start) / max(1, len(good))
         for path, (image, seconds, error) in zip(paths, prepared, strict=True):
-            row: dict = {"file": self._name(path), "seconds": f"{seconds + share:.6f}"}
+            row: dict = {"file": self._name(path)}
             if image is None:
-                log.warning("%s: %s", row["file"], error)
-                yield row | {"error": error}
+                log.warning("%r: %s", row["file"], error)
+                yield row | {"seconds": f"{seconds:.6f}", "error": error}
                 continue
             own = next(probs)
             yield row | {
@@ -178,101 +264,136 @@ class BatchProcessor:
                 "confidence": f"{own.max():.6f}",
                 "is_confident": bool(own.max() >= CONFIDENT),
                 **{name: f"{p:.6f}" for name, p in zip(PROBABILITIES, own, strict=True)},
+                "seconds": f"{seconds + share:.6f}",
             }
 
     # ------------------------------------------------------------------------------- results
 
+    def rows(self) -> Iterator[dict]:
+        """Yield the rows one by one, in constant memory: see `results`.
+
+        Raises
+        ------
+        ValueError
+            If nothing has been read yet.
+        """
+        if self.folder is None:
+            raise ValueError("nothing has been read yet: call process_folder first")
+        for row in _whole_rows(self.rows_path):
+            unread = not row["digit"]
+            yield {
+                "file": row["file"],
+                "digit": None if unread else int(row["digit"]),
+                "confidence": None if unread else float(row["confidence"]),
+                "is_confident": None if unread else row["is_confident"] == "True",
+                **{name: None if unread else float(row[name]) for name in PROBABILITIES},
+                "seconds": float(row["seconds"]),
+                "error": row["error"] or None,
+                **({"label": _label(row["file"], self.labels)} if self.labels else {}),
+            }
+
     @property
     def results(self) -> pd.DataFrame:
-        """All rows: `COLUMNS`, and ``label`` if labels were asked for. Unreadable: ``digit`` NA."""
+        """All rows: `COLUMNS`, and ``label`` if there are labels.
+
+        ``file`` is the path within the folder, ``seconds`` what the picture took, ``p0`` to ``p9``
+        are the probabilities. A picture that could not be read has an ``error`` and no digit (NA).
+        """
         import pandas as pd
 
-        if not self.rows_path.is_file():
-            raise ValueError("nothing has been read yet: call process_folder first")
-        table = pd.read_csv(
-            self.rows_path,
-            dtype={"file": str, "error": str, "digit": "Int64", "is_confident": "boolean"},
-            keep_default_na=False,
-            na_values={name: [""] for name in COLUMNS if name != "file"},
-        )
-        if self.labels:
-            labels = [_label(name, self.labels) for name in table["file"]]
-            table["label"] = pd.array(labels, dtype="Int64")
-        return table
+        columns = [*COLUMNS, "label"] if self.labels else COLUMNS
+        table = pd.DataFrame(list(self.rows()), columns=columns)
+        kinds = {name: float for name in ["confidence", *PROBABILITIES, "seconds"]}
+        kinds |= {"digit": "Int64", "is_confident": "boolean", "error": object}
+        return table.astype(kinds | ({"label": "Int64"} if self.labels else {}))
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts ``[10, 10]``, row = label, column = digit; needs labels."""
+        if not self.labels:
+            raise ValueError('there are no labels: process_folder(…, labels="folder" or "name")')
+        counts = np.zeros((10, 10), int)
+        for row in self.rows():
+            if row["label"] is not None and row["digit"] is not None:
+                counts[row["label"], row["digit"]] += 1
+        return counts
 
     @property
     def summary(self) -> dict:
         """Counts, mean confidence, the digits' frequencies; with labels the accuracy."""
         from .evaluation import accuracy_interval
 
-        table = self.results
-        read = table[table["error"].isna()]
+        digits, confidence, sure, pictures = Counter(), 0.0, 0, 0
+        for row in self.rows():
+            pictures += 1
+            if row["digit"] is not None:
+                digits[row["digit"]] += 1
+                confidence += row["confidence"]
+                sure += row["is_confident"]
+        read = digits.total()
         result = {
-            "folder": str(self.folder),
-            "pictures": len(table),
-            "read": len(read),
-            "unreadable": len(table) - len(read),
-            "skipped": self.skipped,
-            "not_confident": int((~read["is_confident"]).sum()),
-            "mean_confidence": float(read["confidence"].mean()) if len(read) else None,
-            "digits": {str(d): int((read["digit"] == d).sum()) for d in range(10)},
+            "folder": _text(self.folder),
+            "pictures": pictures,
+            "read": read,
+            "unreadable": pictures - read,
+            "skipped": self.skipped.total(),
+            "skipped_by_kind": dict(+self.skipped),
+            "not_confident": read - sure,
+            "mean_confidence": confidence / read if read else None,
+            "digits": {str(digit): digits[digit] for digit in range(10)},
+            "labels": self.labels,
         }
         if self.labels:
-            known = read.dropna(subset=["label"])
-            right = int((known["digit"] == known["label"]).sum())
-            result |= {"labelled": len(known), "right": right}
-            if len(known):
-                result["accuracy"] = right / len(known)
-                result["interval"] = accuracy_interval(right, len(known))
+            confusion = self.confusion
+            right, known = int(confusion.trace()), int(confusion.sum())
+            result |= {"labelled": known, "right": right, "confusion": confusion.tolist()}
+            if known:
+                result["accuracy"] = right / known
+                result["interval"] = accuracy_interval(right, known)
         return result
 
-    @property
-    def confusion(self) -> np.ndarray:
-        """Counts ``[10, 10]``, row = label, column = digit; needs labels."""
-        from sklearn.metrics import confusion_matrix
-
-        if not self.labels:
-            raise ValueError('no labels were asked for: process_folder(…, labels="folder")')
-        known = self.results.dropna(subset=["label", "digit"])
-        return confusion_matrix(
-            known["label"].astype(int), known["digit"].astype(int), labels=range(10)
-        )
+    def _summary_text(self) -> str:
+        """Return the summary in words."""
+        summary = self.summary
+        text = f"{summary['read']:,} of {summary['pictures']:,} pictures read"
+        if summary["unreadable"]:
+            text += f"; {summary['unreadable']:,} could not be read"
+        if summary["skipped"]:
+            text += f"; skipped: {_counts(self.skipped)}"
+        if summary["read"]:
+            text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
+            text += (
+                f"{summary['not_confident']:,} to be looked at (below {CONFIDENT:.0%})\ndigits: "
+            )
+            text += ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
+        if "accuracy" in summary:
+            low, high = summary["interval"]
+            text += f"\naccuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labelled by "
+            text += f"{self.labels} (95 % interval {low:.1%} to {high:.1%})"
+        return text
 
     def print_summary(self) -> None:
         """Print what was read, what was not, and how sure it is."""
-        summary = self.summary
-        print(f"{summary['read']:,} of {summary['pictures']:,} pictures read", end="")
-        print(
-            f"; {summary['unreadable']:,} could not be read" if summary["unreadable"] else "",
-            end="",
-        )
-        print(f"; {summary['skipped']:,} other files skipped" if summary["skipped"] else "")
-        if summary["read"]:
-            print(f"mean confidence {summary['mean_confidence']:.1%}", end="")
-            print(f"; {summary['not_confident']:,} to be looked at (below {CONFIDENT:.0%})")
-            print("digits:", ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n))
-        if "accuracy" in summary:
-            low, high = summary["interval"]
-            print(
-                f"accuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labelled ", end=""
-            )
-            print(f"(95 % interval {low:.1%} to {high:.1%})")
+        print(self._summary_text())
 
     def save_results_csv(self, path: str | Path | None = None) -> Path:
         """Write the table as CSV. Default: ``reports/results.csv``."""
         path = Path(path) if path is not None else self.reports / "results.csv"
-        with replacing(path) as part:
-            self.results.to_csv(part, index=False)
+        columns = [*COLUMNS, "label"] if self.labels else COLUMNS
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows())
         return path
 
     def save_results_json(self, path: str | Path | None = None) -> Path:
         """Write summary and table as JSON. Default: ``reports/results.json``."""
         path = Path(path) if path is not None else self.reports / "results.json"
-        rows = json.loads(self.results.to_json(orient="records"))
-        content = {"summary": self.summary, "results": rows}
-        with replacing(path) as part:
-            text = json.dumps(content, indent=1, ensure_ascii=False)
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+            file.write(f'{{"summary": {_json(self.summary)},\n"results": [')
+            for number, row in enumerate(self.rows()):
+                file.write(f"{',' if number else ''}\n{_json(row)}")
+            file.write("\n]}\n")
         return path
 
     def save_contact_sheet(self, path: str | Path | None = None, count: int = 40) -> Path:
@@ -288,27 +409,37 @@ class BatchProcessor:
         from .plots import plot_digits, save_figure
 
         path = Path(path) if path is not None else self.reports / "least_confident.png"
-        read = self.results.dropna(subset=["digit"]).nsmallest(count, "confidence")
-        if not len(read):
+        read = (row for row in self.rows() if row["digit"] is not None)
+        images, titles = [], []
+        for row in heapq.nsmallest(count, read, key=lambda row: row["confidence"]):
+            image, _, _ = _prepare(self._path(row["file"]))
+            if image is not None:  # else the file has gone or changed since
+                name = ascii(Path(row["file"]).name)[1:-1][:16].replace("$", r"\$")
+                images.append(image)
+                titles.append(f"{row['digit']}, {row['confidence']:.0%}\n{name}")
+        if not images:
             raise ValueError("no picture could be read: there is nothing to draw")
-        titles = [
-            f"{digit}, {confidence:.0%}\n{Path(name).name[:16]}"
-            for name, digit, confidence in zip(
-                read["file"], read["digit"], read["confidence"], strict=True
-            )
-        ]
-        images = [to_mnist(self.folder / name) for name in read["file"]]
         save_figure(plot_digits(np.stack(images), titles=titles, columns=8), path)
         return path
+
+
+# -------------------------------------------------------------------------------------------- parts
 
 
 def _prepare(path: Path) -> tuple[np.ndarray | None, float, str | None]:
     """Return a file's MNIST picture, the seconds it took, and what went wrong, if anything."""
     start = time.perf_counter()
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.listdir(path)  # says why it could not be listed
+        if not stat.S_ISREG(mode):  # a pipe would be waited for without end
+            raise ValueError(f"{path} is no regular file")
         return to_mnist(path), time.perf_counter() - start, None
-    except (ValueError, OSError) as error:
-        return None, time.perf_counter() - start, str(error)
+    except Exception as error:  # whatever a decoder raises, the other pictures are to be read
+        kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+        text = _text(" ".join(f"{kind}{error}".split())) or type(error).__name__
+        return None, time.perf_counter() - start, text
 
 
 def _chunks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
@@ -321,8 +452,13 @@ def _chunks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
 def _label(name: str, where: str) -> int | None:
     """Return the true digit that a file's path states, or None; see `process_folder`."""
     path = Path(name)
+    sure = SURE_NAME.fullmatch(path.stem)
     if where == "folder":
         text = path.parent.name
+    elif sure:
+        text = sure[1] or sure[2]
+    elif where == "auto":
+        text = ""
     else:
         first = path.stem.replace("-", "_").split("_")[0]
         digits = [letter for letter in path.stem if letter.isdigit()]
@@ -330,43 +466,82 @@ def _label(name: str, where: str) -> int | None:
     return int(text) if len(text) == 1 and text in "0123456789" else None
 
 
-def _finished_rows(path: Path) -> set[str]:
-    """Return the files that an earlier run has read; a torn last row is cut off."""
-    if not path.is_file():
-        return set()
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["error"] is not None]
-    whole = [row for row in rows if row["error"] or _is_number(row["p9"])]
+def _find_labels(names: Iterable[str]) -> str | None:
+    """Return where all of these files state their digit: in the folder, in the name, or nowhere."""
+    names = list(names)
+    for where, strictly in (("folder", "folder"), ("name", "auto")):
+        if all(_label(name, strictly) is not None for name in names):
+            return where
+    return None
+
+
+def _whole_rows(path: Path) -> Iterator[dict]:
+    """Yield a table's rows, but for a last one that was cut off in the middle."""
+    if not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        ends = file.read() == b"\n"
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        before = None
+        for row in csv.DictReader(file):
+            if before is not None:
+                yield before
+            before = row
+        if before is not None and ends and before["error"] is not None:
+            yield before
+
+
+def _finished(path: Path) -> set[str]:
+    """Return the files that an earlier run has read, and cut a torn last row off."""
+    names = set()
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(whole)
-    return {row["file"] for row in whole}
+        for row in _whole_rows(path):
+            writer.writerow(row)
+            names.add(row["file"])
+    return names
 
 
-def _is_number(text: str | None) -> bool:
-    """Return whether a cell holds a finite number."""
+def _fingerprint(predictor: MNISTPredictor) -> str:
+    """Return a hash of all that decides what a predictor says."""
+    digest = hashlib.sha256(str(predictor.checkpoint.temperature).encode())
+    for name, value in predictor.model.state_dict().items():
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _text(name: str | os.PathLike) -> str:
+    r"""Return a name as text that any file can hold: bytes that are no UTF-8 become ``\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _json(value: object) -> str:
+    """Return a value as strict JSON."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _counts(skipped: Counter[str]) -> str:
+    """Return counts in words, such as ``3 .txt, 1 hidden``."""
+    return (
+        ", ".join(f"{count:,} {kind}" for kind, count in skipped.most_common() if count) or "none"
+    )
+
+
+@contextmanager
+def _log(folder: Path) -> Iterator[logging.Logger]:
+    """Open a log file for one run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.log"
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger(f"{__name__}.{path.stem}")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     try:
-        return math.isfinite(float(text or ""))
-    except ValueError:
-        return False
-
-
-class _log:
-    """A log file for one run, as a context."""
-
-    def __init__(self, folder: Path) -> None:
-        self.logger = logging.getLogger(f"{__name__}.{id(self)}")
-        self.logger.propagate = False
-        self.logger.setLevel(logging.INFO)
-        path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.log"
-        self.handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-
-    def __enter__(self) -> logging.Logger:
-        self.logger.addHandler(self.handler)
-        return self.logger
-
-    def __exit__(self, *_error: object) -> None:
-        self.logger.removeHandler(self.handler)
-        self.handler.close()
+        yield logger
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -288,10 +288,17 @@ def batch(
     recursive: Annotated[bool, typer.Option(help="Look into its folders too.")] = True,
     pattern: Annotated[str, typer.Option(help="Of file names, such as '*.png'.")] = "*",
     labels: Annotated[
-        str | None, typer.Option(help="Where the true digit stands: folder or name.")
-    ] = None,
+        str,
+        typer.Option(
+            help="Where the true digit stands: folder, name, auto (if all have one), none."
+        ),
+    ] = "auto",
     out: Annotated[Path | None, typer.Option(help="Default: predictions/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="That prepare pictures. Default: one a processor.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures read at once.")] = 256,
     checkpoint: Weights = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
@@ -299,17 +306,18 @@ def batch(
     """Read a whole folder; write a table, a log, and the least confident pictures.
 
     A picture that cannot be read becomes a row with its error. The exit status is 0 if any
-    picture was read.
+    picture was read, 1 if none was, 130 if the run was interrupted.
     """
     from .batch import BatchProcessor
     from .prediction import MNISTPredictor
 
     with plain_errors():
-        processor = BatchProcessor(MNISTPredictor(checkpoint, "cpu" if no_cuda else device), out)
+        predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
+        processor = BatchProcessor(predictor, out, batch_size, threads)
+        where = None if labels == "none" else labels
         try:
-            processor.process_folder(folder, recursive, pattern, labels, resume)
+            processor.process_folder(folder, recursive, pattern, where, resume)
         except KeyboardInterrupt:
-            typer.secho("\nStopped. The same command with --resume goes on.", fg="yellow", err=True)
             raise typer.Exit(130) from None
         processor.print_summary()
         for path in (processor.save_results_csv(), processor.save_results_json()):
