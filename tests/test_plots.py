@@ -1,0 +1,401 @@
+"""Figures are judged by what is drawn: pictures, texts, bars and points, never pixels."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from mnist_helpers import plots
+from mnist_helpers.evaluation import calibration
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
+
+
+def history(epochs: int, validation: bool = True) -> list[dict]:
+    """Losses 1, 1/2, …; the validation loss is lowest in epoch 2, its accuracy highest in 3."""
+    rows = []
+    for epoch in range(1, epochs + 1):
+        row = {
+            "epoch": epoch,
+            "lr": 0.1,
+            "train_loss": 1 / epoch,
+            "train_accuracy": 1 - 0.1 / epoch,
+        }
+        if validation:
+            row |= {"val_loss": 0.5 + abs(epoch - 2), "val_accuracy": 0.9 - abs(epoch - 3) / 10}
+        rows.append(row)
+    return rows
+
+
+def curves(ax) -> dict[str, list[float]]:
+    return {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+
+
+def titles(axes) -> list[str]:
+    return [ax.get_title() for ax in np.ravel(axes)]
+
+
+def labels_inside_figure(ax) -> bool:
+    """Whether axis labels, tick labels and title lie inside the figure."""
+    figure = ax.figure
+    figure.draw_without_rendering()
+    box, whole = ax.get_tightbbox(), figure.bbox
+    return box.x0 >= -1 and box.y0 >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
+
+
+# ------------------------------------------------------------------------------- pictures of digits
+
+
+@pytest.mark.parametrize("kind", ["array", "array with channel", "tensor"])
+def test_digits_draws_every_picture_as_it_is(images, kind):
+    given = {
+        "array": images,
+        "array with channel": images[:, None],
+        "tensor": torch.from_numpy(images)[:, None],
+    }[kind]
+    axes = plots.plot_digits(given, columns=5)
+    drawn = [ax.images[0] for ax in axes.flat if ax.images]
+    assert axes.shape == (3, 5) and len(drawn) == len(images)
+    for artist, image in zip(drawn, images, strict=True):
+        np.testing.assert_array_equal(artist.get_array(), image)
+        assert artist.get_clim() == (0, 255)
+
+
+def test_wrong_predictions_are_marked_by_colour_and_text(images):
+    axes = plots.plot_digits(images[:3], labels=[1, 2, 3], predictions=[1, 7, 3])
+    assert titles(axes) == ["1", "7, not 2", "3"]
+    colours = [to_hex(ax.title.get_color()) for ax in axes.flat]
+    assert colours[1] == plots.RED and plots.RED not in (colours[0], colours[2])
+    framed = [ax.spines["left"].get_visible() for ax in axes.flat]
+    assert framed == [False, True, False]
+
+
+def test_digits_captions(images):
+    assert titles(plots.plot_digits(images[:2], labels=[4, 5])) == ["4", "5"]
+    assert titles(plots.plot_digits(images[:2], titles=["a", "b"])) == ["a", "b"]
+    sure = plots.plot_digits(images[:2], predictions=[4, 5], confidences=[0.5, 1.0])
+    assert titles(sure) == ["4  50%", "5  100%"]
+
+
+@pytest.mark.parametrize("name", ["labels", "predictions", "confidences", "titles"])
+def test_digits_refuses_a_length_that_differs(images, name):
+    with pytest.raises(ValueError, match=f"12 images, but 2 {name}"):
+        plots.plot_digits(images, **{name: [1, 2]})
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (2, 3, 28, 28), (0, 28, 28)])
+def test_digits_refuses_what_are_no_pictures(shape):
+    with pytest.raises(ValueError, match=r"expected images \[N, 28, 28\]"):
+        plots.plot_digits(np.zeros(shape))
+
+
+def test_misclassified_picks_the_pictures_that_the_table_points_to(images):
+    errors = pd.DataFrame(
+        {"index": [7, 2], "label": [8, 1], "predicted": [3, 7], "confidence": [0.9, 0.4]}
+    )
+    axes = plots.plot_misclassified(images, errors)
+    np.testing.assert_array_equal(axes.flat[0].images[0].get_array(), images[7])
+    np.testing.assert_array_equal(axes.flat[1].images[0].get_array(), images[2])
+    assert titles(axes) == ["label 8\nread 3, 90%", "label 1\nread 7, 40%"]
+    with pytest.raises(ValueError, match="no errors"):
+        plots.plot_misclassified(images, errors[:0])
+
+
+def test_pixel_values_writes_each_number_that_is_not_zero():
+    image = np.zeros((28, 28), np.uint8)
+    image[3, 5], image[20, 9] = 17, 254
+    ax = plots.plot_pixel_values(image)
+    assert {(*text.get_position(), text.get_text()) for text in ax.texts} == {
+        (5, 3, "17"),
+        (9, 20, "254"),
+    }
+
+
+def test_class_counts_draws_shares_of_each_split():
+    ax = plots.plot_class_counts({"train": [0, 0, 0, 1], "test": [9, 9]})
+    train, test = [[bar.get_height() for bar in group] for group in ax.containers]
+    assert train == [0.75, 0.25, *[0] * 8] and test == [*[0] * 9, 1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train (4)", "test (2)"]
+    assert labels_inside_figure(ax)
+
+
+def test_class_means_are_means():
+    images = np.repeat(np.arange(20, dtype=np.uint8) * 10, 784).reshape(20, 28, 28)
+    axes = plots.plot_class_means(images, np.arange(20) % 10)
+    assert titles(axes) == [str(digit) for digit in range(10)]
+    np.testing.assert_allclose(axes.flat[3].images[0].get_array(), (30 + 130) / 2 / 255)
+
+
+def test_augmentations_stand_beside_their_originals(images):
+    first = torch.from_numpy(images[:2])[:, None]
+    axes = plots.plot_augmentations(first, torch.stack([first, 255 - first], dim=1))
+    assert axes.shape == (2, 3)
+    np.testing.assert_array_equal(axes[1, 0].images[0].get_array(), images[1])
+    np.testing.assert_array_equal(axes[1, 2].images[0].get_array(), 255 - images[1])
+
+
+def test_steps_are_numbered_named_and_measured():
+    steps = {
+        "decoded": np.zeros((40, 30, 3), np.uint8),
+        "ink on black": np.zeros((40, 30), bool),
+        "centred in 28×28": np.zeros((28, 28), np.uint8),
+    }
+    axes = plots.plot_steps(steps)
+    assert titles(axes) == ["1\ndecoded", "2\nink\non black", "3\ncentred\nin 28×28"]
+    assert [ax.get_xlabel() for ax in axes.flat] == ["30×40", "30×40", "28×28"]
+
+
+def test_captions_of_steps_do_not_overlap():
+    names = ["decoded", "ink on black", "digit found", "fitted into 20×20", "centred in 28×28"]
+    axes = plots.plot_steps({name: np.zeros((60, 40)) for name in names})
+    axes.flat[0].figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in axes.flat]
+    for left, right in pairwise(boxes):
+        assert left.x1 < right.x0
+
+
+# ----------------------------------------------------------------------------------------- training
+
+
+def test_history_draws_the_numbers_and_marks_the_best_epoch():
+    rows = history(4)
+    loss, accuracy = plots.plot_history(rows)
+    assert curves(loss)["training"] == [row["train_loss"] for row in rows]
+    assert curves(accuracy)["validation"] == [row["val_accuracy"] for row in rows]
+    (star,) = [line for line in loss.lines if line.get_marker() == "*"]
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (2, 0.5)
+    (star,) = [line for line in accuracy.lines if line.get_marker() == "*"]
+    assert star.get_xdata()[0] == 3
+    assert labels_inside_figure(loss) and labels_inside_figure(accuracy)
+
+
+def test_history_without_validation():
+    loss, _ = plots.plot_history(history(3, validation=False))
+    assert list(curves(loss)) == ["training"]
+
+
+def test_histories_by_name():
+    loss, _ = plots.plot_history({"small": history(3), "large": history(2)})
+    named = {name: values for name, values in curves(loss).items() if not name.startswith("_")}
+    assert {name: len(values) for name, values in named.items()} == {
+        "small validation": 3,
+        "large validation": 2,
+    }
+
+
+def test_an_empty_history_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        plots.plot_history([])
+
+
+class Handle:
+    """Stands for IPython's display handle."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+
+    def update(self, _figure) -> None:
+        self.updates += 1
+
+
+def test_live_history_redraws_one_figure_in_one_place(monkeypatch):
+    handles = []
+
+    def display(_figure, display_id):
+        assert display_id is True
+        handles.append(Handle())
+        return handles[-1]
+
+    monkeypatch.setattr("IPython.display.display", display)
+    live, rows = plots.LiveHistory(), []
+    for row in history(3):
+        rows.append(row)
+        live(rows)
+        assert len(live.figure.axes) == 2
+    assert len(handles) == 1 and handles[0].updates == 2
+    assert curves(live.figure.axes[0])["training"] == [row["train_loss"] for row in rows]
+    assert plt.get_fignums() == []  # nothing is left for the notebook to show a second time
+
+
+def test_learning_rates():
+    ax = plots.plot_learning_rates([0.1, 0.2, 0.05])
+    assert list(ax.lines[0].get_xdata()) == [1, 2, 3]
+    assert list(ax.lines[0].get_ydata()) == [0.1, 0.2, 0.05]
+    assert ax.get_ylim()[0] == 0
+
+
+def test_architectures_names_every_network():
+    table = pd.DataFrame({"macs": [1e6, 1e7], "parameters": [3e4, 4e5]}, index=["fast", "conv3"])
+    ax = plots.plot_architectures(table)
+    assert sorted(text.get_text() for text in ax.texts) == ["conv3", "fast"]
+    assert ax.collections[0].get_offsets().tolist() == [[1e6, 3e4], [1e7, 4e5]]
+    assert labels_inside_figure(ax)
+
+
+# --------------------------------------------------------------------------------------- evaluation
+
+
+def test_confusion_writes_every_count():
+    counts = np.arange(100).reshape(10, 10)
+    ax = plots.plot_confusion(counts)
+    assert [text.get_text() for text in ax.texts] == [str(count) for count in range(100)]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("read as", "true digit")
+    assert labels_inside_figure(ax)
+
+
+def test_confusion_without_its_diagonal_scales_to_the_errors():
+    counts = np.diag(np.full(10, 1000))
+    counts[4, 9] = 7
+    ax = plots.plot_confusion(counts, hide_diagonal=True)
+    assert ax.collections[0].get_clim()[1] == 7
+    assert sum(text.get_text() == "1000" for text in ax.texts) == 10
+    flawless = plots.plot_confusion(np.diag(np.full(10, 1000)), hide_diagonal=True)
+    assert flawless.collections[0].get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize("shape", [(10,), (10, 9)])
+def test_confusion_refuses_what_is_not_square(shape):
+    with pytest.raises(ValueError, match="expected a square matrix"):
+        plots.plot_confusion(np.zeros(shape, int))
+
+
+def test_per_class_bars_are_precision_and_recall():
+    table = pd.DataFrame({"precision": np.linspace(0.9, 0.99, 10), "recall": np.full(10, 0.95)})
+    ax = plots.plot_per_class(table)
+    precision, recall = ([bar.get_height() for bar in group] for group in ax.containers)
+    assert precision == list(table["precision"]) and recall == list(table["recall"])
+
+
+def test_calibration_draws_only_bins_that_hold_pictures():
+    probs = np.full((4, 10), 0.2 / 9)
+    probs[:, 3] = 0.8
+    measured = calibration(probs, np.array([3, 3, 3, 5]))
+    ax = plots.plot_calibration(measured)
+    points = ax.containers[0].lines[0]
+    np.testing.assert_allclose(points.get_xydata(), [[0.8, 0.75]], rtol=1e-6)
+    assert "5.00%" in ax.get_title()
+    (below,) = ax.child_axes
+    assert [bar.get_height() for bar in below.patches] == [4]
+
+
+def test_risk_coverage_answers_the_surest_first():
+    ax = plots.plot_risk_coverage(
+        np.array([0.6, 0.9, 0.8, 0.7]), np.array([False, True, True, True])
+    )
+    assert list(ax.lines[0].get_xdata()) == [0.25, 0.5, 0.75, 1]
+    assert list(ax.lines[0].get_ydata()) == [0, 0, 0, 0.25]
+
+
+def test_handwriting_draws_a_bar_for_each_way_and_set():
+    table = pd.DataFrame({"set": ["scans", "photos"]})
+    for way, accuracies in (("resized", [0.1, 0.2]), ("inverted", [0.7, 0.3]), ("ours", [1, 0.9])):
+        table[way] = accuracies
+        table[f"{way}_low"], table[f"{way}_high"] = table[way] - 0.05, table[way] + 0.05
+    ax = plots.plot_handwriting(table)
+    assert [bar.get_height() for bar in ax.patches] == [0.1, 0.2, 0.7, 0.3, 1, 0.9]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["scans", "photos"]
+
+
+def test_probabilities_highlights_the_likeliest_digit(images):
+    probs = np.full(10, 0.04)
+    probs[6] = 0.64
+    ax = plots.plot_probabilities(probs, images[0])
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], probs)
+    blue = [to_hex(bar.get_facecolor()) == plots.BLUE for bar in ax.patches]
+    assert blue == [digit == 6 for digit in range(10)]
+    beside, _ = ax.figure.axes
+    np.testing.assert_array_equal(beside.images[0].get_array(), images[0])
+    with pytest.raises(ValueError, match="expected 10 probabilities"):
+        plots.plot_probabilities(probs[:9])
+
+
+# ------------------------------------------------------------------------------- inside the network
+
+
+def test_saliency_is_white_at_zero(images):
+    values = np.zeros((28, 28), np.float32)
+    values[4, 4] = -3
+    ax = plots.plot_saliency(images[0], values)
+    assert ax.images[-1].get_clim() == (-3, 3)
+
+
+def test_filters_share_one_scale_around_zero():
+    weights = np.random.default_rng(0).normal(size=(6, 1, 3, 3))
+    axes = plots.plot_filters(weights, columns=4)
+    bound = np.abs(weights).max()
+    drawn = [ax.images[0] for ax in axes.flat if ax.images]
+    assert len(drawn) == 6 and all(image.get_clim() == (-bound, bound) for image in drawn)
+    with pytest.raises(ValueError, match=r"\[C, 1, k, k\]"):
+        plots.plot_filters(weights[:, 0])
+
+
+def test_feature_maps():
+    axes = plots.plot_feature_maps(np.random.default_rng(0).random((5, 7, 7)), columns=3)
+    assert sum(bool(ax.images) for ax in axes.flat) == 5
+    with pytest.raises(ValueError, match=r"\[C, H, W\]"):
+        plots.plot_feature_maps(np.zeros((1, 5, 7, 7)))
+
+
+def test_embedding_draws_each_digit_at_its_points():
+    points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    ax = plots.plot_embedding(points, [3, 3, 8])
+    assert [len(group.get_offsets()) for group in ax.collections] == [0, 0, 0, 2, 0, 0, 0, 0, 1, 0]
+    with pytest.raises(ValueError, match=r"expected points \[2, 2\]"):
+        plots.plot_embedding(points, [1, 2])
+
+
+# -------------------------------------------------------------------------------------------- files
+
+
+def test_save_figure_writes_a_png_of_axes_grids_and_figures(tmp_path, images):
+    for name, draw in {
+        "axes": lambda: plots.plot_learning_rates([1, 2]),
+        "grid": lambda: plots.plot_digits(images),
+        "figure": lambda: plots.plot_learning_rates([1, 2]).figure,
+    }.items():
+        path = tmp_path / "new" / f"{name}.png"
+        plots.save_figure(draw(), path)
+        with Image.open(path) as picture:
+            assert picture.format == "PNG" and picture.width > 200
+    assert sorted(file.name for file in (tmp_path / "new").iterdir()) == [
+        "axes.png",
+        "figure.png",
+        "grid.png",
+    ]
+
+
+def test_drawing_goes_into_given_axes_and_shows_nothing(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda *_a, **_k: pytest.fail("plt.show() was called"))
+    before = dict(matplotlib.rcParams)
+    _, ax = plt.subplots()
+    table = pd.DataFrame({"precision": [0.9], "recall": [0.8]})
+    for draw in (
+        lambda: plots.plot_learning_rates([1, 2], ax=ax),
+        lambda: plots.plot_probabilities(np.full(10, 0.1), ax=ax),
+        lambda: plots.plot_confusion(np.eye(10, dtype=int), ax=ax),
+        lambda: plots.plot_per_class(table, ax=ax),
+        lambda: plots.plot_class_counts({"all": [1]}, ax=ax),
+    ):
+        assert draw() is ax
+    assert len(plt.get_fignums()) == 1
+    assert dict(matplotlib.rcParams) == before
