@@ -219,7 +219,9 @@ class DigitCanvas(widgets.VBox):
         self._upload.observe(self._on_upload, "value")
 
         caption = widgets.HTML("<small>what the network sees</small>")
-        reading = widgets.VBox([self._answer, self._seen, caption])
+        self._count = widgets.HTML()
+        self._count.add_class("mnist-digit-strokes")
+        reading = widgets.VBox([self._answer, self._seen, caption, self._count])
         sheet = widgets.HBox([self._canvas, reading, self._bars])
         sheet.layout.align_items = "flex-start"
         sheet.layout.grid_gap = "16px"
@@ -261,6 +263,8 @@ class DigitCanvas(widgets.VBox):
             )
         self._answer.value = f"<div role='status' aria-live='polite'>{text}</div>"
         self._seen.value = _enlarged(self.image)
+        count = len(self._strokes)
+        self._count.value = f"<small>{count} stroke{'' if count == 1 else 's'}</small>"
 
     def _say(self, message: str) -> None:
         """Show a message below the canvas."""
