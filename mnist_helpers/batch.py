@@ -414,7 +414,7 @@ class BatchProcessor:
         for row in heapq.nsmallest(count, read, key=lambda row: row["confidence"]):
             image, _, _ = _prepare(self._path(row["file"]))
             if image is not None:  # else the file has gone or changed since
-                name = ascii(Path(row["file"]).name)[1:-1][:16].replace("$", r"\$")
+                name = ascii(Path(row["file"]).stem)[1:-1][-13:].replace("$", r"\$")
                 images.append(image)
                 titles.append(f"{row['digit']}, {row['confidence']:.0%}\n{name}")
         if not images:

@@ -84,7 +84,7 @@ def test_results_are_what_the_predictor_says(batch, inbox, draw, predictor) -> N
 
 def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
     draw(inbox / "2" / "x.png", 2)
-    draw(inbox / "2" / "$a$\\b.png", 7)
+    draw(inbox / "2" / "\\b$_$.png", 7)
     (inbox / "2" / "broken.png").write_bytes(b"no picture")
     batch.process_folder(inbox)
     with batch.save_results_csv().open(newline="", encoding="utf-8") as file:
