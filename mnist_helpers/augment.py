@@ -97,8 +97,8 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def handwriting(images: Tensor) -> Tensor:
-    """Imitate other hands and other pens: `random_warp` with a bend, then `random_thickness`."""
-    return random_thickness(random_warp(images, elastic=0.7), 0.5)
+    """Imitate other hands and other pens: `random_warp`, then `random_thickness`."""
+    return random_thickness(random_warp(images), 0.5)
 
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
