@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
@@ -30,6 +31,7 @@ DETAIL = 4  # the digit is worked on at this many pixels for one of MNIST's
 PEN = 2.4  # MNIST's usual stroke width in its own pixels (half of all lie in 2.2 to 2.9)
 WORKING_SIDE = 512  # larger pictures are reduced to this side before anything else is done
 MOST_PIXELS = 120_000_000
+LEAST_SIDE = 5
 LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
 UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
 
@@ -84,6 +86,12 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     decoded = decode(picture)
     if is_mnist(decoded):
         return {"already MNIST": decoded}
+    if min(decoded.shape[:2]) < LEAST_SIDE:
+        height, width = decoded.shape[:2]
+        raise PictureError(
+            f"a picture of {width}×{height} pixels is too small to hold a digit: at least "
+            f"{LEAST_SIDE}×{LEAST_SIDE} are needed"
+        )
     grey = to_grey(decoded)
     ink = ink_on_black(grey)
     mask = digit_mask(ink)
@@ -293,18 +301,23 @@ def digit_mask(ink: np.ndarray) -> np.ndarray:
     if count == 1:
         return mask
     sizes = np.bincount(parts.ravel())[1:]
-    kept = [
+    places = ndimage.find_objects(parts)
+    kept = {
         number
-        for number, (size, place) in enumerate(
-            zip(sizes, ndimage.find_objects(parts), strict=True), 1
-        )
-        if size >= 0.06 * sizes.max() and not _is_margin(place, mask.shape)
-    ]
-    return np.isin(parts, kept or [int(sizes.argmax()) + 1])
+        for number, (size, place) in enumerate(zip(sizes, places, strict=True), 1)
+        if size >= 0.06 * sizes.max() and not _lies_along_an_edge(place, mask.shape)
+    }
+    lines = {number for number in kept if _crosses(places[number - 1], mask.shape)}
+    if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * mask.shape[1]:
+        kept -= lines
+    return np.isin(parts, list(kept) or [int(sizes.argmax()) + 1])
 
 
-def _is_margin(place: tuple[slice, slice], shape: tuple[int, int]) -> bool:
-    """Return whether a part lies along an edge of the picture, like a shadow or a cut-off line."""
+Place = tuple[slice, slice]
+
+
+def _lies_along_an_edge(place: Place, shape: tuple[int, int]) -> bool:
+    """Return whether a part is a band along an edge of the picture, like a shadow."""
     for axis in (0, 1):
         along, across = place[1 - axis], place[axis]
         long = (along.stop - along.start) > 0.5 * shape[1 - axis]
@@ -313,6 +326,19 @@ def _is_margin(place: tuple[slice, slice], shape: tuple[int, int]) -> bool:
         if long and thin and outside:
             return True
     return False
+
+
+def _crosses(place: Place, shape: tuple[int, int]) -> bool:
+    """Return whether a part runs flat from the left edge to the right one, like a ruled line."""
+    down, right = place
+    flat = (down.stop - down.start) < 0.15 * shape[0]
+    return flat and (right.stop - right.start) > 0.9 * shape[1]
+
+
+def _width(places: Iterable[Place]) -> int:
+    """Return how many columns parts span together; 0 for none."""
+    spans = [right for _, right in places]
+    return max(s.stop for s in spans) - min(s.start for s in spans) if spans else 0
 
 
 def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -364,13 +390,21 @@ def stroke_width(mask: np.ndarray) -> float:
 
 
 def fit_into_box(strokes: np.ndarray) -> np.ndarray:
-    """Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges: uint8."""
+    """Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges: uint8.
+
+    The shorter side hardly ever comes to whole pixels; it is padded up to the next one, since
+    rounding it would make a thin 1 half as wide again.
+    """
     rows, columns = np.nonzero(strokes)
     crop = strokes[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    scale = BOX / max(crop.shape)
-    size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+    pixel = max(crop.shape) / BOX
+    cells = [int(np.ceil(round(side / pixel, 6))) for side in crop.shape]
+    missing = [
+        max(0, round(count * pixel) - side) for count, side in zip(cells, crop.shape, strict=True)
+    ]
+    crop = np.pad(crop, [(gap // 2, gap - gap // 2) for gap in missing])
     image = Image.fromarray(crop.astype(np.uint8) * 255)
-    return np.asarray(image.resize(size, Image.Resampling.BOX))
+    return np.asarray(image.resize((cells[1], cells[0]), Image.Resampling.BOX))
 
 
 def centre(fitted: np.ndarray) -> np.ndarray:

@@ -1,0 +1,315 @@
+"""Any picture becomes an MNIST picture."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mnist_helpers.data import Splits
+from mnist_helpers.preprocess import (
+    EmptyPictureError,
+    PictureError,
+    is_mnist,
+    preprocessing_steps,
+    to_mnist,
+)
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
+
+def sheet(digit: int = 3, size: int = 200, pen: float = 12, **options) -> Image.Image:
+    """Draw a digit in dark ink on white."""
+    return draw_strokes(pen_strokes(digit, "round", size), size, pen, **options)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean difference of two pictures, of 255, over the ink of either.
+
+    The centre of mass is put onto a whole pixel, so where it lies between two the smallest change
+    of the ink moves the digit by one: the best of the nine neighbouring places counts.
+    """
+    differences = []
+    for shift in itertools.product((-1, 0, 1), repeat=2):
+        moved = np.roll(second, shift, (0, 1))
+        ink = (first > 0) | (moved > 0)
+        differences.append(np.abs(first.astype(int) - moved.astype(int))[ink].mean())
+    return float(min(differences))
+
+
+def assert_mnist_like(image: np.ndarray) -> None:
+    """Check what all pictures of MNIST have in common."""
+    assert image.shape == (28, 28)
+    assert image.dtype == np.uint8
+    rows, columns = np.nonzero(image)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20)
+    mass = image.sum(dtype=float)
+    for axis in (0, 1):
+        middle = (np.indices(image.shape)[axis] * image).sum() / mass
+        assert abs(middle - 14) <= 0.6
+    assert image.max() > 200
+
+
+REFERENCE = to_mnist(sheet())
+NEAR = 64  # of 255; two different digits are some 150 apart
+
+
+# ---------------------------------------------------------------------------------- kinds of input
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def transparent(ink: int) -> Image.Image:
+    """Ink of one colour on nothing: all of the drawing is in the alpha channel."""
+    alpha = Image.fromarray(255 - np.asarray(sheet()))
+    picture = Image.new("RGBA", alpha.size, (ink, ink, ink, 0))
+    picture.putalpha(alpha)
+    return picture
+
+
+GREY = np.asarray(sheet())
+KINDS = {
+    "L": sheet(),
+    "RGB": sheet().convert("RGB"),
+    "RGBA": sheet().convert("RGBA"),
+    "LA": sheet().convert("LA"),
+    "P": sheet().convert("RGB").quantize(16),
+    "1": sheet().convert("1", dither=Image.Dither.NONE),
+    "CMYK": sheet().convert("CMYK"),
+    "I;16": Image.fromarray(GREY.astype(np.uint16) * 257),
+    "F": Image.fromarray(GREY.astype(np.float32)),
+    "black on nothing": transparent(0),
+    "white on nothing": transparent(255),
+    "uint8 array": GREY,
+    "float array": GREY / 255,
+    "float32 array": (GREY / 255).astype(np.float32),
+    "bool array": GREY > 127,
+    "uint16 array": GREY.astype(np.uint16) * 257,
+    "int64 array": GREY.astype(np.int64),
+    "H W 1": GREY[..., None],
+    "H W 3": np.dstack([GREY] * 3),
+    "1 H W tensor": torch.from_numpy(GREY.copy()).unsqueeze(0),
+    "3 H W tensor": torch.from_numpy(np.stack([GREY] * 3)) / 255,
+    "PNG bytes": encoded(sheet()),
+    "JPEG bytes": encoded(sheet(), "JPEG"),
+    "file": io.BytesIO(encoded(sheet())),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_picture_comes_to_the_same(kind: str) -> None:
+    result = to_mnist(KINDS[kind])
+    assert_mnist_like(result)
+    assert difference(result, REFERENCE) < 25  # without grey edges a stroke is a little wider
+
+
+def test_path_and_text_path(tmp_path: Path) -> None:
+    path = tmp_path / "déjà 7.png"
+    sheet().save(path)
+    np.testing.assert_array_equal(to_mnist(path), REFERENCE)
+    np.testing.assert_array_equal(to_mnist(str(path)), REFERENCE)
+
+
+@pytest.mark.parametrize("turn", [3, 6, 8])
+def test_exif_rotation_is_applied(tmp_path: Path, turn: int) -> None:
+    undone = {3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}
+    turned = sheet(7).transpose(Image.Transpose[undone[turn]])
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    turned.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    assert difference(to_mnist(tmp_path / "turned.jpg"), to_mnist(sheet(7))) < NEAR
+
+
+def test_coloured_ink_on_coloured_paper_of_equal_brightness() -> None:
+    ink = np.asarray(sheet())[..., None] < 128
+    picture = np.where(ink, (200, 60, 60), (60, 131, 60)).astype(np.uint8)
+    assert difference(to_mnist(picture), REFERENCE) < 25
+
+
+# ------------------------------------------------------------------------------------ MNIST itself
+
+
+def test_mnist_pictures_come_back_bit_for_bit(splits: Splits) -> None:
+    for split in splits:
+        for image in split.images[:, 0].numpy():
+            assert is_mnist(image)
+    sample = splits.test.images[:20, 0].numpy()
+    for image in sample:
+        np.testing.assert_array_equal(to_mnist(image), image)
+        np.testing.assert_array_equal(to_mnist(encoded(Image.fromarray(image))), image)
+
+
+def test_other_pictures_of_28_by_28_are_prepared(splits: Splits) -> None:
+    image = splits.test.images[0, 0].numpy()
+    moved = np.roll(image, (-3, 3), (0, 1))
+    assert not is_mnist(moved)
+    assert not is_mnist(255 - image)
+    for other in (moved, 255 - image):
+        assert difference(to_mnist(other), image) < 70
+        assert_mnist_like(to_mnist(other))
+
+
+# -------------------------------------------------------------------------------------- properties
+
+few = settings(max_examples=40, deadline=None)
+digits = st.integers(0, 9)
+
+
+@few
+@given(digits, st.integers(90, 400), st.floats(0.05, 0.1))
+def test_size_does_not_matter(digit: int, size: int, pen: float) -> None:
+    result = to_mnist(sheet(digit, size, pen * size))
+    assert_mnist_like(result)
+    assert difference(result, to_mnist(sheet(digit, 200, pen * 200))) < NEAR
+
+
+@few
+@given(digits, st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
+def test_place_and_margin_do_not_matter(
+    digit: int, left: int, right: int, top: int, bottom: int
+) -> None:
+    pixels = np.asarray(sheet(digit))
+    padded = np.pad(pixels, ((top, bottom), (left, right)), constant_values=255)
+    assert difference(to_mnist(padded), to_mnist(pixels)) < 2
+
+
+@few
+@given(digits, st.integers(0, 80), st.integers(150, 255))
+def test_polarity_and_contrast_do_not_matter(digit: int, ink: int, paper: int) -> None:
+    dark = to_mnist(sheet(digit, ink=ink, paper=paper))
+    light = to_mnist(sheet(digit, ink=paper, paper=ink))
+    assert difference(dark, light) < 6
+    assert difference(dark, to_mnist(sheet(digit))) < 12
+
+
+@few
+@given(digits, st.floats(0.3, 1.0), st.booleans())
+def test_a_shadow_does_not_matter(digit: int, depth: float, upright: bool) -> None:
+    pixels = np.asarray(sheet(digit), dtype=np.float32)
+    ramp = np.linspace(1, depth, 200)
+    shaded = pixels * (ramp[:, None] if upright else ramp[None, :])
+    assert difference(to_mnist(shaded.astype(np.uint8)), to_mnist(sheet(digit))) < NEAR
+
+
+@few
+@given(digits, st.floats(1.5, 30))
+def test_thin_and_thick_pens_come_to_a_similar_width(digit: int, pen: float) -> None:
+    ink = (to_mnist(sheet(digit, pen=pen)) / 255).sum()
+    usual = (to_mnist(sheet(digit, pen=14)) / 255).sum()
+    assert 0.6 < ink / usual < 1.7
+
+
+# ------------------------------------------------------------------------------ what is in the way
+
+
+def test_specks_do_not_move_the_digit() -> None:
+    pixels = np.asarray(sheet()).copy()
+    pixels[10:13, 10:13] = pixels[185:188, 180:182] = 0
+    assert difference(to_mnist(pixels), REFERENCE) < 2
+
+
+def test_a_dark_margin_is_left_out() -> None:
+    pixels = np.asarray(sheet()).copy()
+    pixels[:, -8:] = 60
+    assert difference(to_mnist(pixels), REFERENCE) < 20
+
+
+def test_grain_does_not_hide_the_digit() -> None:
+    noise = np.random.default_rng(0).normal(0, 12, GREY.shape)
+    noisy = np.clip(GREY * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+    assert difference(to_mnist(noisy), REFERENCE) < 40
+
+
+# ------------------------------------------------------------------------------------------- steps
+
+
+def test_steps_lead_from_the_picture_to_mnist() -> None:
+    steps = preprocessing_steps(sheet())
+    assert len(steps) >= 5
+    np.testing.assert_array_equal(next(iter(steps.values())), GREY)
+    np.testing.assert_array_equal(list(steps.values())[-1], REFERENCE)
+    assert all(array.ndim in (2, 3) for array in steps.values())
+
+
+# ------------------------------------------------------------------------------------ bad pictures
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_an_empty_picture_says_so(value: int) -> None:
+    with pytest.raises(EmptyPictureError, match="empty"):
+        to_mnist(np.full((50, 60), value, np.uint8))
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    good = encoded(sheet())
+    for name, content in {
+        "text.png": b"I am not a picture",
+        "nothing.png": b"",
+        "cut.png": good[: len(good) // 2],
+        "half.jpg": encoded(sheet(), "JPEG")[:200],
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(PictureError, match=name):
+            to_mnist(tmp_path / name)
+
+
+def test_a_missing_file_and_a_folder_are_the_systems_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no\.png"):
+        to_mnist(tmp_path / "no.png")
+    with pytest.raises(OSError):
+        to_mnist(tmp_path)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (20_000, 20_000)).save(path)
+    with pytest.raises(PictureError, match=r"bomb\.png"):
+        to_mnist(path)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((28,)),
+        np.zeros((2, 28, 28, 3)),
+        np.zeros((28, 28, 5)),
+        np.zeros((0, 28), np.uint8),
+        np.full((28, 28), 2.0),
+        np.full((28, 28), -1.0),
+        np.full((28, 28), np.nan),
+        np.full((28, 28), 300),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(PictureError):
+        to_mnist(array)
+
+
+@few
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 4])
+)
+def test_any_pixels_give_a_picture_or_a_clear_error(
+    height: int, width: int, seed: int, channels: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+    try:
+        result = to_mnist(pixels)
+    except (EmptyPictureError, PictureError):
+        return
+    assert result.shape == (28, 28)
+    assert result.dtype == np.uint8
+    assert result.max() > 0
