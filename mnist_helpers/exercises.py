@@ -62,6 +62,112 @@ def _expect_function(answer: Any) -> str | None:
     return f"A function was asked for, this is {answer!r}. Pass it without calling it."
 
 
+# ------------------------------------------------------------------------------------- 01 · dataset
+
+
+@exercise("01-1")
+def _file_size(answer: int) -> str | None:
+    if answer == 47_040_016:
+        return None
+    if answer == 47_040_000:
+        return "The pixels are right; the header is missing."
+    if answer == 47_040_008:
+        return "The header also has a size for each of the three dimensions: 4 + 3 × 4 bytes."
+    return "One byte for each of 60,000 × 28 × 28 pixels, and the header."
+
+
+@exercise("01-2")
+def _idx_header(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    for shape in ((10, 28, 28), (60_000,)):
+        content = bytes([0, 0, 8, len(shape)])
+        content += b"".join(size.to_bytes(4, "big") for size in shape) + bytes(100)
+        got = answer(content)
+        if not isinstance(got, tuple):
+            return f"A tuple was asked for, not {type(got).__name__}."
+        if got == tuple(int.from_bytes(size.to_bytes(4, "big"), "little") for size in shape):
+            return "The largest byte comes first: '>' in struct's format."
+        if got != shape:
+            return f"For a file of shape {shape} yours gives {got}."
+    return None
+
+
+@exercise("01-3")
+def _nearest_mean(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(0, 1, (10, 784))
+    labels = np.arange(200) % 10
+    images = centres[labels] + rng.normal(0, 0.1, (200, 784))
+    images[-10:] = centres[(labels[-10:] + 1) % 10]  # each digit has one that lies elsewhere
+    others = centres[(labels[:40] + 1) % 10] + 0.01
+    got = np.asarray(answer(images, labels, others))
+    if got.shape != (40,):
+        return f"One digit for each of the others was asked for: shape (40,), not {got.shape}."
+    if (got == (labels[:40] + 1) % 10).all():
+        return None
+    if (got == labels[:40]).all():
+        return "That is the nearest single picture; compare with the mean of each digit."
+    return "Some digits are wrong: is it the smallest distance, over all 784 pixels?"
+
+
+# -------------------------------------------------------------------------------- 02 · architecture
+
+
+@exercise("02-1")
+def _output_side(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    trials = ((28, 3, 1, 1), (28, 5, 0, 1), (28, 3, 0, 2), (7, 2, 0, 2))
+    for side, kernel, padding, stride in trials:
+        right = (side + 2 * padding - kernel) // stride + 1
+        got = answer(side, kernel, padding, stride)
+        if got == right:
+            continue
+        case = f"side {side}, kernel {kernel}, padding {padding}, stride {stride}"
+        if got == right - 1:
+            return f"One too few for {case}: the first place counts too."
+        if isinstance(got, float) and not got.is_integer():
+            return f"For {case} yours gives {got}: the last place must fit in whole, so round down."
+        if padding and got == (side + padding - kernel) // stride + 1:
+            return "Padding is added on both sides."
+        return f"For {case} it is {right}, yours gives {got}."
+    return None
+
+
+@exercise("02-2")
+def _parameters(answer: int) -> str | None:
+    if answer == 18_496:
+        return None
+    if answer == 18_432:
+        return "The biases are missing: one for each output channel."
+    if answer == 640:
+        return "Each of the 64 kernels looks at all 32 input channels."
+    if answer == 36_928:
+        return "That is for 64 input channels."
+    return "Kernel height × width × input channels × output channels, and the biases."
+
+
+@exercise("02-3")
+def _max_pool(answer: Callable) -> str | None:
+    if hint := _expect_function(answer):
+        return hint
+    image = np.random.default_rng(0).normal(size=(6, 8))
+    blocks = image.reshape(3, 2, 4, 2)
+    got = np.asarray(answer(image))
+    if got.shape != (3, 4):
+        return f"A picture of 6×8 comes to 3×4, not to {'×'.join(map(str, got.shape))}."
+    if np.allclose(got, blocks.max((1, 3))):
+        return None
+    if np.allclose(got, blocks.mean((1, 3))):
+        return "That is the mean of each block; the greatest value was asked for."
+    if np.allclose(got, image[::2, ::2]):
+        return "That takes the first value of each block; the greatest was asked for."
+    return "The blocks are 2×2 and do not overlap: rows 0 and 1 with columns 0 and 1 first."
+
+
 # ------------------------------------------------------------------------------------ 03 · training
 
 

@@ -56,6 +56,11 @@ def _pictures(images: Images) -> np.ndarray:
     return array
 
 
+def _percent(share: float) -> str:
+    """Return a probability as per cent, and never 100 % for what is less."""
+    return f"{min(share, 0.994):.0%}" if share < 1 else "100%"
+
+
 def _show(ax: Axes, image: np.ndarray, **options: Any) -> None:
     """Draw a picture without ticks; grey ones on the full scale of their dtype."""
     if image.ndim == 2:
@@ -122,14 +127,15 @@ def plot_digits(
     axes = _grid(len(pictures), min(columns, len(pictures)), (1.15, 1.4))
     for i, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
         _show(ax, picture)
-        wrong = labels is not None and predictions is not None and labels[i] != predictions[i]
+        known = labels is not None and labels[i] >= 0
+        wrong = known and predictions is not None and labels[i] != predictions[i]
         text = titles[i] if titles is not None else ""
         if titles is None and predictions is not None:
             text = f"{predictions[i]}, not {labels[i]}" if wrong else f"{predictions[i]}"
         elif titles is None and labels is not None:
             text = f"{labels[i]}"
         if titles is None and confidences is not None:
-            text += f"  {confidences[i]:.0%}"
+            text += f"  {_percent(confidences[i])}"
         ax.set_title(text, fontsize=9, color=RED if wrong else "black")
         for spine in ax.spines.values():
             spine.set(visible=wrong, color=RED, linewidth=2)
@@ -149,7 +155,7 @@ def plot_misclassified(images: Images, errors: pd.DataFrame, columns: int = 8) -
     if not len(errors):
         raise ValueError("there are no errors to draw")
     titles = [
-        f"label {row.label}\nread {row.predicted}, {row.confidence:.0%}"
+        f"label {row.label}\nread {row.predicted}, {_percent(row.confidence)}"
         for row in errors.itertuples()
     ]
     pictures = _pictures(images)[errors["index"].to_numpy()]
@@ -405,7 +411,9 @@ def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | N
     correct : ndarray of shape [N], bool
     """
     ax = _axes(ax, 6, 3.6)
-    right = np.asarray(correct)[np.argsort(-np.asarray(confidence), kind="stable")]
+    if np.shape(confidence) != np.shape(correct):
+        raise ValueError(f"{len(confidence)} confidences, but {len(correct)} readings")
+    right = np.asarray(correct, dtype=bool)[np.argsort(-np.asarray(confidence), kind="stable")]
     read = np.arange(1, len(right) + 1)
     ax.plot(read / len(right), np.cumsum(~right) / read, color=BLUE)
     ax.set(xlabel="coverage: share that the machine decides", ylabel="risk: errors among those")
@@ -444,6 +452,8 @@ def plot_probabilities(
 
 def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
     """Draw the pictures that `preprocessing_steps` returns, in a row with their names."""
+    if not steps:
+        raise ValueError("there are no steps to draw")
     axes = _grid(len(steps), len(steps), (1.55, 1.9))
     for ax, (number, (name, picture)) in zip(axes[0], enumerate(steps.items(), 1), strict=True):
         _show(ax, np.asarray(picture))
@@ -481,7 +491,7 @@ def plot_handwriting(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:
     """Draw convolution kernels ``[C, 1, k, k]``: red adds ink, blue takes it away."""
-    kernels = np.asarray(weights)
+    kernels = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights)
     if kernels.ndim != 4 or kernels.shape[1] != 1:
         raise ValueError(f"expected kernels [C, 1, k, k], not {list(kernels.shape)}")
     bound = float(np.abs(kernels).max())
@@ -511,9 +521,12 @@ def plot_architectures(
     drawn: list[tuple[float, float]] = []
     for name, row in table.sort_values(y).iterrows():
         here = (row[x], row[y])
-        near = sum(np.allclose(here, other, rtol=0.08) for other in drawn)
+        near = sum(np.allclose(here, other, rtol=1e-6) for other in drawn)
+        ratios = table[x] / row[x], table[y] / row[y]
+        above = all((ratio.gt(1.0001) & ratio.lt(1.25)).any() for ratio in ratios)
         drawn.append(here)
-        ax.annotate(name, here, xytext=(6, 4 + 11 * near), textcoords="offset points", fontsize=9)
+        place = (6, -12) if above else (6, 4 + 11 * near)
+        ax.annotate(name, here, xytext=place, textcoords="offset points", fontsize=9)
     ax.set(xlabel=x, ylabel=y, xscale="log", yscale="log")
     ax.margins(0.15)
     ax.grid(alpha=0.3, which="both")

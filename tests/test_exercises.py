@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -21,7 +23,7 @@ def solutions() -> list[tuple[str, str]]:
     found = []
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
-        for cell, following in zip(cells, cells[1:], strict=False):
+        for cell, following in pairwise(cells):
             name = re.search(r'exercises\.check\("([\d-]+)"', cell.source)
             code = re.search(r"<details>.*?```python\n(.*?)```", following.source, re.DOTALL)
             if name:
@@ -52,6 +54,22 @@ def no_zero_grad(model, optimizer, images, labels):
 
 
 WRONG = [
+    ("01-1", 47_040_000, "header is missing"),
+    ("01-1", 47_040_008, "each of the three"),
+    ("01-1", 784, "One byte"),
+    ("01-2", lambda c: struct.unpack(f"<{c[3]}I", c[4 : 4 + 4 * c[3]]), "largest byte"),
+    ("01-2", lambda c: list(struct.unpack(f">{c[3]}I", c[4 : 4 + 4 * c[3]])), "tuple"),
+    ("01-2", lambda c: struct.unpack(">3I", c[4:16]), "yours gives"),
+    ("01-3", lambda x, y, z: y[((z[:, None] - x[None]) ** 2).sum(2).argmin(1)], "single picture"),
+    ("01-3", lambda x, y, z: 3, "shape"),
+    ("02-1", lambda s, k, p, t: (s + 2 * p - k) // t, "One too few"),
+    ("02-1", lambda s, k, p, t: (s + 2 * p - k) / t + 1, "round down"),
+    ("02-1", lambda s, k, p, t: s, "yours gives"),
+    ("02-2", 18_432, "biases"),
+    ("02-2", 640, "input channels"),
+    ("02-3", lambda image: image[::2, ::2], "first value"),
+    ("02-3", lambda image: image.reshape(3, 2, 4, 2).mean((1, 3)), "mean"),
+    ("02-3", lambda image: image, "3×4"),
     ("03-1", 214, "left over"),
     ("03-1", 214.8, "whole"),
     ("03-1", 55_000, "Divide"),
