@@ -8,16 +8,20 @@ The currency of the whole package is `Digits`: all images of a split as one ``ui
 from __future__ import annotations
 
 import gzip
+import hashlib
 import http.client
 import os
-import shutil
 import struct
+import time
 import urllib.request
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +32,13 @@ from tqdm.auto import tqdm
 from .paths import project_root, replacing
 
 UNLABELLED = -1
+_BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 IDX_STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 SOURCES = ("auto", "idx", "download", "csv", "sample")
+SLOWEST = 20_000  # bytes a second below which a mirror is given up
 
 
 class OfflineSampleWarning(UserWarning):
@@ -96,8 +102,8 @@ class Digits:
         """Return one ``(image, label)`` for an int, and `Digits` for anything that picks many."""
         if isinstance(index, (int, np.integer)):
             return self.images[index], int(self.labels[index])
-        if isinstance(index, (np.ndarray, list)):
-            index = torch.tensor(index, device=self.labels.device)
+        if not isinstance(index, (slice, Tensor)):  # a list, an array, a column of a table
+            index = torch.from_numpy(np.array(index, dtype=None if len(index) else np.int64))
         return Digits(self.images[index], self.labels[index], self.source)
 
     def __repr__(self) -> str:
@@ -134,7 +140,8 @@ class Batches:
     digits : Digits
         Moved to the device beforehand (``digits.to(device)``), once.
     batch_size : int
-        Pictures a batch; the last batch of a pass may be smaller.
+        Pictures a batch; the last batch of a pass may be smaller. A single picture that is left
+        over joins the batch before it: BatchNorm learns nothing sound from one picture.
     shuffle : bool
         Draw a new order for each pass from PyTorch's global random numbers.
     augment : callable, optional
@@ -162,13 +169,15 @@ class Batches:
         self.augment = augment
 
     def __len__(self) -> int:
-        return -(-len(self.digits) // self.batch_size)
+        full, rest = divmod(len(self.digits), self.batch_size)
+        return full + (rest > 1 or (rest == 1 and full == 0))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.digits.images, self.digits.labels
-        number = len(self.digits)
         pick = torch.randperm if self.shuffle else torch.arange
-        for index in pick(number, device=images.device).split(self.batch_size):
+        order = pick(len(images), device=images.device)
+        starts = [number * self.batch_size for number in range(1, len(self))]
+        for index in order.tensor_split(starts):
             batch = images[index]
             yield (self.augment(batch) if self.augment else batch), labels[index]
 
@@ -302,7 +311,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
         missing = ", ".join(stem for stem in stems if stem not in found)
         raise FileNotFoundError(
             f"{folder} holds only a part of MNIST: {missing} (gzipped or not) is missing. "
-            "Add it, or move the others away to download all four anew."
+            "Add it, or fetch all four: python -m mnist_helpers data --download"
         )
     return found
 
@@ -338,7 +347,7 @@ def read_idx(path: str | Path) -> Tensor:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except _BROKEN_GZIP as error:
         raise ValueError(f"{path} is a damaged gzip file ({error}): fetch it again") from error
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(
@@ -362,7 +371,7 @@ def read_idx(path: str | Path) -> Tensor:
 def _read_idx_folder(folder: Path) -> tuple[Digits, Digits]:
     """Read the training and the test split from MNIST's four files."""
     paths = find_idx(folder)
-    source = f"MNIST's idx files in {next(iter(paths.values())).parent}"
+    source = f"MNIST's idx files (folder {next(iter(paths.values())).parent.name})"
     splits = []
     for images_stem, labels_stem in IDX_STEMS.values():
         images, labels = read_idx(paths[images_stem]), read_idx(paths[labels_stem])
@@ -398,64 +407,77 @@ def download_mnist(folder: str | Path, timeout: float = 10.0) -> None:
     """Download MNIST's four files to ``folder/MNIST/raw``, where torchvision finds them too.
 
     Mirrors and checksums are torchvision's. A mirror that hangs, refuses or delivers anything but
-    the right bytes is left for the next one; a file appears only when it is whole and verified.
+    the right bytes is left for the next one. Nothing is written before all four files are there
+    and verified.
 
     Parameters
     ----------
     folder : path
         The data folder.
     timeout : float
-        Seconds that a mirror may stay silent.
+        Seconds that a mirror may stay silent, or be slower than `SLOWEST`.
 
     Raises
     ------
     DownloadError
         If no mirror delivers; the message lists what each of them did.
+    OSError
+        If the folder cannot be written to.
     """
     from torchvision.datasets import MNIST
-    from torchvision.datasets.utils import check_integrity
 
-    raw = Path(folder) / "MNIST" / "raw"
+    files: dict[str, bytes] = {}
     answers = []
     for mirror in MNIST.mirrors:
         try:
             for name, md5 in MNIST.resources:
-                if not check_integrity(str(raw / name), md5):
-                    _download_file(mirror + name, raw / name, md5, timeout)
+                if name not in files:
+                    files[name] = _fetch(mirror + name, md5, timeout)
         except (OSError, ValueError, http.client.HTTPException) as error:
             answers.append(f"{mirror}: {error}")
-        else:
-            return
-    raise DownloadError("MNIST could not be downloaded. " + "; ".join(answers))
+    if len(files) < len(MNIST.resources):
+        raise DownloadError("MNIST could not be downloaded. " + "; ".join(answers))
+    for name, content in files.items():
+        with replacing(Path(folder) / "MNIST" / "raw" / name) as part:
+            part.write_bytes(content)
 
 
-def _download_file(url: str, path: Path, md5: str, timeout: float) -> None:
-    """Fetch `url`, and put it at `path` once its checksum is right."""
-    from torchvision.datasets.utils import calculate_md5
-
-    request = urllib.request.Request(url, headers={"User-Agent": "mnist_helpers"})
-    with (
-        urllib.request.urlopen(request, timeout=timeout) as response,
-        replacing(path) as part,
-    ):
+def _fetch(url: str, md5: str, timeout: float) -> bytes:
+    """Return what `url` delivers, if its checksum is right."""
+    content, started = bytearray(), time.monotonic()
+    with _open(url, timeout) as response:
         total = int(response.headers.get("Content-Length") or 0) or None
-        bar = tqdm(desc=path.name, total=total, unit="B", unit_scale=True, leave=False)
-        with bar, part.open("wb") as file:
-            shutil.copyfileobj(_Watched(response, bar), file, 1 << 16)
-        if calculate_md5(str(part)) != md5:
-            raise ValueError(f"{path.name} arrived damaged (its MD5 checksum is wrong)")
+        name = url.rpartition("/")[2]
+        with tqdm(desc=name, total=total, unit="B", unit_scale=True, leave=False) as bar:
+            while chunk := response.read1(1 << 16):
+                content += chunk
+                bar.update(len(chunk))
+                if len(content) < SLOWEST * (time.monotonic() - started - timeout):
+                    raise TimeoutError(f"{name} comes at less than {SLOWEST / 1000:g} kB/s")
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+        raise ValueError(f"{name} arrived damaged (its MD5 checksum is wrong)")
+    return bytes(content)
 
 
-class _Watched:
-    """A file that moves a progress bar as it is read."""
+def _open(url: str, timeout: float) -> http.client.HTTPResponse:
+    """Open `url` within `timeout` seconds in all.
 
-    def __init__(self, file, bar: tqdm) -> None:
-        self.file, self.bar = file, bar
+    `urlopen` allows that time to each of a host's addresses, and sets looking them up no limit.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "mnist_helpers"})
+    answer: Future = Future()
 
-    def read(self, size: int) -> bytes:
-        chunk = self.file.read(size)
-        self.bar.update(len(chunk))
-        return chunk
+    def work() -> None:
+        try:
+            answer.set_result(urllib.request.urlopen(request, timeout=timeout))
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    try:
+        return answer.result(timeout)
+    except FutureTimeoutError:
+        raise TimeoutError(f"no answer within {timeout:g} seconds") from None
 
 
 # ------------------------------------------------------------------------------------------- CSV
@@ -488,21 +510,19 @@ def load_csv(path: str | Path) -> Digits:
     path = Path(path)
     try:
         first = pd.read_csv(path, header=None, nrows=1, encoding="utf-8-sig", dtype=str)
-        header = 0 if not str(first.iloc[0, 0]).strip().lstrip("-").isdigit() else None
-        table = pd.read_csv(path, header=header, encoding="utf-8-sig")
-    except (
-        pd.errors.EmptyDataError,
-        pd.errors.ParserError,
-        UnicodeDecodeError,
-    ) as error:
+        header = int(pd.to_numeric(first.iloc[0], errors="coerce").isna().all())
+        table = pd.read_csv(
+            path, header=None, skiprows=header, encoding="utf-8-sig", low_memory=False
+        )
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path} has no rows") from error
+    except (pd.errors.ParserError, UnicodeDecodeError, *_BROKEN_GZIP) as error:
         raise ValueError(f"{path} is not a CSV table of digits: {error}") from error
     if table.shape[1] not in (784, 785):
         raise ValueError(
             f"{path} should have 784 columns (pixels) or 785 (label and pixels), "
             f"but has {table.shape[1]}"
         )
-    if len(table) == 0:
-        raise ValueError(f"{path} has no rows")
     values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     wrong = ~((values >= 0) & (values <= 255) & (values == np.floor(values)))
     labelled = table.shape[1] == 785
@@ -512,14 +532,14 @@ def load_csv(path: str | Path) -> Digits:
         row, column = np.argwhere(wrong)[0]
         what = "label 0 to 9" if labelled and column == 0 else "whole number 0 to 255"
         raise ValueError(
-            f"{path}, row {row + 1 + (header == 0)}, column {column + 1}: "
-            f"expected a {what}, found {table.iat[row, column]!r}"
+            f"{path}, row {row + 1 + header}, column {column + 1}: "
+            f"expected a {what}, found {table.iat[row, column]}"
         )
     pixels = torch.from_numpy(values[:, int(labelled) :].astype(np.uint8))
     labels = torch.from_numpy(values[:, 0].astype(np.int64)) if labelled else None
     if labels is None:
         labels = torch.full((len(pixels),), UNLABELLED)
-    return Digits(pixels.reshape(-1, 1, 28, 28), labels, f"CSV file {path}")
+    return Digits(pixels.reshape(-1, 1, 28, 28), labels, f"CSV file {path.name}")
 
 
 def _read_csv_folder(folder: Path, seed: int) -> tuple[Digits, Digits]:
