@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from .recipes import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_STATES = ("state", "model_state_dict", "state_dict", "model")
 
 
 class History(list):
@@ -128,10 +132,11 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
     ----------
     path : path
         A file written by `save_checkpoint`; or a plain ``state_dict``, or one under the key
-        ``"model_state_dict"`` or ``"state_dict"``, of any network that `build_model` knows, even
-        if its layers had other names.
+        ``"model_state_dict"``, ``"state_dict"`` or ``"model"``, of any network that `build_model`
+        knows, even if its layers had other names.
     model : str, optional
-        The architecture, where the file does not say. Default: the one that the weights fit.
+        The architecture, where the file does not say. Default: the first of `list_models` that
+        the weights fit.
 
     Returns
     -------
@@ -149,22 +154,33 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
     content = _read_file(path)
-    state = content.get("state") or content.get("model_state_dict") or content.get("state_dict")
-    state = content if state is None else state
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+    state = next((content[key] for key in _STATES if isinstance(content.get(key), dict)), content)
+    named = all(isinstance(key, str) and isinstance(state[key], Tensor) for key in state)
+    if not state or not named:
         raise ValueError(f"{path} holds no weights of a network")
-    network = fit_weights(state, model or content.get("model"), path)
-    recipe = content.get("recipe")
+    about = content if "versions" in content else {}
+    network = fit_weights(state, model or about.get("model"), path)
     return Checkpoint(
         model=network.eval(),
         name=network.name,
-        recipe=Recipe(**recipe) if recipe else None,
-        history=History(content.get("history") or []),
-        source=content.get("source", "unknown"),
-        versions=content.get("versions", {}),
-        temperature=content.get("temperature", 1.0),
-        resume=content.get("resume") or {},
+        recipe=_recipe(about.get("recipe"), path),
+        history=History(about.get("history") or []),
+        source=about.get("source", "unknown"),
+        versions=about.get("versions", {}),
+        temperature=about.get("temperature", 1.0),
+        resume=about.get("resume") or {},
     )
+
+
+def _recipe(values: dict[str, Any] | None, path: Path) -> Recipe | None:
+    """Return the recipe that a file records."""
+    try:
+        return Recipe(**values) if values else None
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} holds a recipe that this version of mnist_helpers does not understand "
+            f"({error}): update the package, or load the weights alone"
+        ) from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -175,9 +191,9 @@ def _read_file(path: Path) -> dict[str, Any]:
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {}).get("mnist_helpers", "{}"))
-                names = file.keys()
+                names = sorted(file.keys(), key=_natural)
                 return {**about, "state": {name: file.get_tensor(name) for name in names}}
-        except (SafetensorError, json.JSONDecodeError) as error:
+        except (SafetensorError, json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -186,7 +202,7 @@ def _read_file(path: Path) -> dict[str, Any]:
             f"{path} was not loaded: it holds more than weights and plain values, or is damaged, "
             "and loading it could run code. Save the network's state_dict() instead."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged pickle raises anything
         raise ValueError(f"{path} is not a whole PyTorch file: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected a state_dict")
@@ -215,6 +231,9 @@ def fit_weights(state: dict[str, Tensor], name: str | None, source: str | Path) 
     ValueError
         If the weights fit no architecture, or not the one that is named.
     """
+    if name and name not in list_models():
+        known = ", ".join(list_models())
+        raise ValueError(f"{source} should hold a network {name!r}, which is none of {known}")
     for candidate in [name] if name else list_models():
         with torch.random.fork_rng(devices=[]):
             model = build_model(candidate)
@@ -240,6 +259,11 @@ def _renamed(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tens
                 return None
             renamed |= {our_layer[part]: state[their_layer[part]] for part in our_layer}
     return renamed
+
+
+def _natural(key: str) -> list[int | str]:
+    """Return what sorts "layer.2" before "layer.10": safetensors forgets the layers' order."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
 
 
 def _layers(state: dict[str, Tensor]) -> dict[str, list[dict[str, str]]]:

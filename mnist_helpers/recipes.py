@@ -118,5 +118,8 @@ RECIPES: dict[str, Recipe] = {
 def recipe_for(name: str | None) -> Recipe:
     """Return the recipe that belongs to a model's name."""
     if name not in RECIPES:
-        raise ValueError(f"there is no recipe for a model named {name!r}: pass one, Recipe(...)")
+        raise ValueError(
+            f"there is no recipe for a model {name!r}, only for {', '.join(RECIPES)}: "
+            "choose one of these, or pass a Recipe(...)"
+        )
     return RECIPES[name]

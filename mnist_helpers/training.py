@@ -108,8 +108,8 @@ def train(
     recipe : Recipe, optional
         Default: the recipe of the model's name in `RECIPES`.
     out : path, optional
-        Folder for ``last.pt`` (written after each epoch) and ``best.pt`` (the epoch with the
-        lowest validation loss).
+        Folder for ``last.pt`` (written after each epoch; in the end the network as it is left)
+        and ``best.pt`` (the epoch with the lowest validation loss).
     resume : bool
         Go on from ``out/last.pt`` where there is one. On a CPU with the same number of threads
         this ends in the very weights of an uninterrupted run, since each epoch's random numbers
@@ -140,7 +140,7 @@ def train(
             torch.manual_seed(recipe.seed)
             model = build_model(model)
     recipe = recipe or recipe_for(getattr(model, "name", None))
-    _check_trainable(train, recipe)
+    _check_trainable(train)
     source, train = train.source, train.to(device)
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
@@ -155,6 +155,7 @@ def train(
             row = train_epoch(model, batches, optimizer, recipe, len(run.history), bar)
             if val is not None and len(val):
                 row |= validate(model, val, recipe)
+            _check_finite(row, recipe)
             run.note(row)
             bar.set_postfix_str(_in_short(row))
             for callback in callbacks:
@@ -194,19 +195,13 @@ def train_epoch(
             correct += (logits.detach().argmax(1) == labels).sum()
             bar.update()
     number = len(batches.digits)
-    row = {
+    return {
         "epoch": epoch + 1,
         "lr": lr,
         "train_loss": total_loss.item() / number,
         "train_accuracy": correct.item() / number,
         "seconds": time.perf_counter() - started,
     }
-    if not math.isfinite(row["train_loss"]):
-        raise FloatingPointError(
-            f"the loss became {row['train_loss']} in epoch {epoch + 1}: training has diverged. "
-            f"Start again with a lower learning rate than {recipe.lr:g}."
-        )
-    return row
 
 
 @torch.inference_mode()
@@ -248,17 +243,22 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(parameters, **common)
 
 
-def _check_trainable(digits: Digits, recipe: Recipe) -> None:
+def _check_trainable(digits: Digits) -> None:
     """Refuse what cannot be trained on."""
     if len(digits) < 2:
         raise ValueError(f"there are {len(digits)} pictures to train on: at least 2 are needed")
     if (digits.labels < 0).any():
         raise ValueError(f"{digits.source} has pictures without labels: they cannot be learnt from")
-    if len(digits) % recipe.batch_size == 1:
-        raise ValueError(
-            f"{len(digits):,} pictures in batches of {recipe.batch_size} leave a last batch of "
-            "one, on which BatchNorm cannot work: choose another batch size"
-        )
+
+
+def _check_finite(row: dict[str, float], recipe: Recipe) -> None:
+    """Refuse to go on with a loss that is no finite number."""
+    for name in ("train_loss", "val_loss"):
+        if not math.isfinite(row.get(name, 0)):
+            raise FloatingPointError(
+                f"the {name} became {row[name]} in epoch {row['epoch']}: training has diverged. "
+                f"Start again with a lower learning rate than {recipe.lr:g}."
+            )
 
 
 def _in_short(row: dict[str, float]) -> str:
@@ -315,6 +315,7 @@ class _Run:
     def save_if_new(self) -> None:
         """Save before the first epoch, so that a run killed in it can be resumed too."""
         if self.out and not self.history:
+            (self.out / "best.pt").unlink(missing_ok=True)  # of a former run
             self.save("last.pt")
 
     def restore(self) -> None:
@@ -325,6 +326,11 @@ class _Run:
         if not path.is_file():
             return
         checkpoint = load_checkpoint(path)
+        name = getattr(self.model, "name", None)
+        if checkpoint.name != name:
+            raise ValueError(f"{path} is a training of {checkpoint.name}, not of {name}")
+        if "optimizer" not in checkpoint.resume:
+            raise ValueError(f"{path} holds a network but not the state of a training to resume")
         if checkpoint.recipe != self.recipe:
             raise ValueError(
                 f"{path} was trained with another recipe ({_differences(checkpoint, self)}): "
@@ -336,9 +342,11 @@ class _Run:
         self.history.extend(checkpoint.history)
 
     def finish(self) -> None:
-        """With patience, leave the best epoch's weights in the model."""
+        """With patience, leave the best epoch's weights in the model and in ``last.pt``."""
         if self.best_state is not None:
             self.model.load_state_dict(self.best_state)
+            if self.out:
+                self.save("last.pt")
 
 
 def _differences(checkpoint: Checkpoint, run: _Run) -> str:
