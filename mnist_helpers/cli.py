@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+MODELS = "cnn2, mnistnet, conv3, cnn2_dropout, cnn2_sgd, pytorch_example, fast, accurate"
 Data = Annotated[
     Path | None,
     typer.Option(help="Folder with MNIST. Default: $MNIST_HELPERS_DATA, else data/."),
@@ -50,7 +51,7 @@ def plain_errors() -> Iterator[None]:
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Option(help="An architecture, see the data of --help.")] = "fast",
+    model: Annotated[str, typer.Option(help=f"One of {MODELS}.")] = "fast",
     epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="(Peak) learning rate.")] = None,
@@ -330,7 +331,7 @@ def batch(
 
 @app.command()
 def data(
-    root: Data = None,
+    root: Annotated[Path | None, typer.Option("--data", help="Folder to look in.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch MNIST there.")] = False,
 ) -> None:
     """Say where MNIST is looked for, and what is there."""

@@ -65,7 +65,11 @@ def _packages() -> Finding:
     """Every package that this one needs is installed, in a version that it works with."""
     from packaging.requirements import Requirement
 
-    needs = [Requirement(line) for line in metadata.requires("mnist_helpers") or []]
+    mend = f"{sys.executable} -m pip install -e {project_root()}"
+    try:
+        needs = [Requirement(line) for line in metadata.requires("mnist_helpers") or []]
+    except metadata.PackageNotFoundError:
+        return Finding("packages", False, "mnist_helpers itself is not installed", mend)
     needs = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
     off = []
     for need in needs:
@@ -77,7 +81,7 @@ def _packages() -> Finding:
             if not need.specifier.contains(version, prereleases=True):
                 off.append(f"{need.name} is {version}, needed is {need.specifier}")
     if off:
-        return Finding("packages", False, "; ".join(off), f"{sys.executable} -m pip install -e .")
+        return Finding("packages", False, "; ".join(off), mend)
     unlike = _unlike_the_pins()
     text = f"all {len(needs)} there"
     if unlike:
@@ -158,10 +162,9 @@ def _kernel() -> Finding:
         return Finding(
             "kernel", False, "no kernel 'python3'", f"{sys.executable} -m pip install ipykernel"
         )
-    same = (
-        command in ("python", "python3")
-        or Path(command).resolve() == Path(sys.executable).resolve()
-    )
+    # The folders are compared: the Pythons of two environments may be links to the same one.
+    here, there = (Path(python).parent.resolve() for python in (sys.executable, command))
+    same = command in ("python", "python3") or here == there
     return Finding(
         "kernel",
         same,

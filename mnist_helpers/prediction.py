@@ -109,7 +109,14 @@ class MNISTPredictor:
         Returns
         -------
         ndarray of shape [N, 10], dtype float32
+
+        Raises
+        ------
+        ValueError
+            If the pictures have another shape or dtype.
         """
-        images = torch.as_tensor(np.array(images)).reshape(-1, 1, 28, 28)
+        images = images.cpu() if torch.is_tensor(images) else torch.from_numpy(np.array(images))
+        if images.ndim == 3:
+            images = images.unsqueeze(1)
         digits = Digits(images, torch.full((len(images),), -1), "memory")
         return softmax(predict_logits(self.model, digits) / np.float32(self.checkpoint.temperature))
