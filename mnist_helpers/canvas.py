@@ -231,7 +231,7 @@ class DigitCanvas(widgets.VBox):
 
     def _repaint(self) -> None:
         """Draw all strokes anew on the canvas in the browser."""
-        with ipycanvas.hold_canvas(self._canvas):
+        with ipycanvas.hold_canvas():
             self._canvas.fill_style = PAPER
             self._canvas.fill_rect(0, 0, self.size, self.size)
             for stroke, pen in zip(self._strokes, self._pens, strict=True):

@@ -1,0 +1,212 @@
+"""The canvas without a browser: drawn from code, and by the events that a browser would send."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_helpers.canvas import DigitCanvas
+from mnist_helpers.prediction import MNISTPredictor, Prediction
+from mnist_helpers.preprocess import EmptyPictureError
+from mnist_helpers.strokes import pen_strokes
+
+
+@pytest.fixture(scope="module")
+def predictor() -> MNISTPredictor:
+    return MNISTPredictor(device="cpu")
+
+
+@pytest.fixture
+def canvas(predictor: MNISTPredictor) -> DigitCanvas:
+    return DigitCanvas(predictor)
+
+
+class Counting:
+    """A predictor that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Image.Image] = []
+
+    def predict(self, picture: Image.Image) -> Prediction:
+        self.pictures.append(picture)
+        return Prediction(7, 1.0, np.eye(10, dtype=np.float32)[7], np.zeros((28, 28), np.uint8))
+
+
+def send(canvas: DigitCanvas, event: str, *points: tuple[float, float]) -> None:
+    """Let the browser's half of the canvas send an event, as ipycanvas does."""
+    if event.startswith("touch"):
+        content = {"touches": [{"x": x, "y": y} for x, y in points]}
+    else:
+        content = {"x": points[0][0], "y": points[0][1]}
+    canvas._canvas._handle_frontend_event(None, {"event": event, **content}, [])
+
+
+# ---------------------------------------------------------------------------------------- from code
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_drawn_digits_are_read(canvas: DigitCanvas, digit: int) -> None:
+    canvas.draw(pen_strokes(digit, "round"))
+    assert canvas.prediction.digit == digit
+    assert canvas.image.shape == (28, 28)
+    assert f"<b>{digit}</b>" in canvas._answer.value
+
+
+def test_an_empty_canvas_has_no_prediction(canvas: DigitCanvas) -> None:
+    assert canvas.prediction is None
+    assert canvas.image is None
+    assert canvas.strokes == []
+    canvas.draw(pen_strokes(3))
+    canvas.clear()
+    assert canvas.prediction is None
+    assert "Draw a digit" in canvas._answer.value
+
+
+def test_drawing_replaces_and_adds(canvas: DigitCanvas) -> None:
+    one, seven = pen_strokes(1), pen_strokes(7)
+    canvas.draw(one)
+    canvas.draw(seven)
+    assert len(canvas.strokes) == len(seven)
+    canvas.draw(one, add=True)
+    assert len(canvas.strokes) == len(seven) + len(one)
+    canvas.undo()
+    assert len(canvas.strokes) == len(seven)
+    assert canvas.prediction.digit == 7
+
+
+def test_undo_on_an_empty_canvas_does_nothing(canvas: DigitCanvas) -> None:
+    canvas.undo()
+    assert canvas.prediction is None
+
+
+def test_the_same_strokes_give_the_same_picture(canvas: DigitCanvas) -> None:
+    canvas.draw(pen_strokes(5, variation=1))
+    again = DigitCanvas(canvas.predictor)
+    again.draw(canvas.strokes)
+    np.testing.assert_array_equal(canvas.image, again.image)
+
+
+@pytest.mark.parametrize("stroke", [[], [1, 2], [[1, 2, 3]], [[np.nan, 1]]])
+def test_what_is_no_stroke_is_refused_and_nothing_is_lost(
+    canvas: DigitCanvas, stroke: list
+) -> None:
+    canvas.draw(pen_strokes(4))
+    before = len(canvas.strokes)
+    with pytest.raises(ValueError, match="stroke"):
+        canvas.draw([stroke])
+    assert len(canvas.strokes) == before
+
+
+def test_save_keeps_picture_and_strokes(canvas: DigitCanvas, tmp_path: Path) -> None:
+    canvas.draw(pen_strokes(6))
+    path = canvas.save(6, tmp_path)
+    assert path.parent == tmp_path / "6"
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(canvas.picture))
+    saved = json.loads(path.with_suffix(".json").read_text())
+    assert saved["label"] == 6
+    np.testing.assert_allclose(saved["strokes"][0], canvas.strokes[0])
+    assert canvas.save(6, tmp_path) != path
+    assert not [name for name in tmp_path.rglob(".*")]
+
+
+def test_save_refuses_wrong_labels_and_an_empty_canvas(canvas: DigitCanvas, tmp_path: Path) -> None:
+    with pytest.raises(EmptyPictureError, match="empty"):
+        canvas.save(3, tmp_path)
+    canvas.draw(pen_strokes(3))
+    with pytest.raises(ValueError, match="0 to 9"):
+        canvas.save(10, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------- by a browser's events
+
+
+def test_a_stroke_by_mouse_is_drawn_and_read(canvas: DigitCanvas) -> None:
+    for stroke in pen_strokes(7, "round"):
+        send(canvas, "mouse_down", tuple(stroke[0]))
+        for point in stroke[1:]:
+            send(canvas, "mouse_move", tuple(point))
+        send(canvas, "mouse_up", tuple(stroke[-1]))
+    assert canvas.prediction.digit == 7
+    drawn = DigitCanvas(canvas.predictor)
+    drawn.draw(pen_strokes(7, "round"))
+    np.testing.assert_array_equal(drawn.image, canvas.image)
+
+
+def test_moving_without_a_button_draws_nothing(canvas: DigitCanvas) -> None:
+    send(canvas, "mouse_move", (50, 50))
+    assert canvas.strokes == []
+
+
+@pytest.mark.parametrize("end", ["mouse_up", "mouse_out"])
+def test_a_stroke_ends(canvas: DigitCanvas, end: str) -> None:
+    send(canvas, "mouse_down", (50, 50))
+    send(canvas, "mouse_move", (60, 200))
+    send(canvas, end, (60, 280))
+    send(canvas, "mouse_move", (200, 200))
+    (stroke,) = canvas.strokes
+    np.testing.assert_array_equal(stroke, [(50, 50), (60, 200)])
+
+
+@pytest.mark.parametrize("end", ["touch_end", "touch_cancel"])
+def test_a_stroke_by_finger(canvas: DigitCanvas, end: str) -> None:
+    send(canvas, "touch_start", (50, 50))
+    send(canvas, "touch_move", (60, 200))
+    send(canvas, end)
+    send(canvas, "touch_move", (200, 200))
+    (stroke,) = canvas.strokes
+    np.testing.assert_array_equal(stroke, [(50, 50), (60, 200)])
+
+
+def test_a_second_finger_does_not_draw(canvas: DigitCanvas) -> None:
+    send(canvas, "touch_start", (50, 50))
+    send(canvas, "touch_start", (50, 50), (150, 150))
+    send(canvas, "touch_move", (60, 60), (160, 160))
+    assert len(canvas.strokes) == 1
+
+
+def test_clearing_while_drawing_ends_the_stroke(canvas: DigitCanvas) -> None:
+    send(canvas, "mouse_down", (50, 50))
+    canvas.clear()
+    send(canvas, "mouse_move", (60, 60))
+    assert canvas.strokes == []
+
+
+def test_many_events_at_once_are_not_read_one_by_one() -> None:
+    predictor = Counting()
+    canvas = DigitCanvas(predictor)
+    send(canvas, "mouse_down", (10, 10))
+    for step in range(300):
+        send(canvas, "mouse_move", (10 + step / 2, 100))
+    send(canvas, "mouse_up", (160, 100))
+    assert len(canvas.strokes[0]) == 301
+    assert 1 <= len(predictor.pictures) < 150
+    last = np.asarray(predictor.pictures[-1])
+    np.testing.assert_array_equal(last, np.asarray(canvas.picture))  # the newest state
+
+
+def test_an_error_is_shown_in_the_widget() -> None:
+    class Broken:
+        def predict(self, picture: Image.Image) -> Prediction:
+            raise RuntimeError("the network is <gone>")
+
+    canvas = DigitCanvas(Broken())
+    send(canvas, "mouse_down", (10, 10))
+    send(canvas, "mouse_up", (10, 10))
+    assert "RuntimeError: the network is &lt;gone&gt;" in canvas._message.value
+
+
+def test_a_picture_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) -> None:
+    other = DigitCanvas(canvas.predictor)
+    other.draw(pen_strokes(8))
+    content = (other.save(8, tmp_path)).read_bytes()
+    for files in (({"content": memoryview(content)},), {"eight.png": {"content": content}}):
+        canvas.clear()  # ipywidgets 8 gives a tuple, ipywidgets 7 (on Colab) a dict
+        canvas._on_upload({"new": files})
+        assert canvas.prediction.digit == 8
+    canvas._on_upload({"new": ({"content": b"no picture"},)})
+    assert "PictureError" in canvas._message.value
