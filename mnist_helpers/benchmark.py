@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
-import typer
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -24,27 +22,32 @@ from .paths import outputs_folder, replacing
 from .prediction import MNISTPredictor
 from .training import train
 
-app = typer.Typer(help="Measure against the usual ways.", no_args_is_help=True)
-
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
 
 
-@app.command()
 def handwriting(
-    pictures: Annotated[
-        Path, typer.Option(help="Folder of labelled pictures: [SET/]LABEL/PICTURE.")
-    ],
-    network: Annotated[
-        str, typer.Option(help="The network that reads the usual way.")
-    ] = "mnistnet",
-    data: Annotated[Path | None, typer.Option(help="Folder with MNIST, to train it on.")] = None,
-) -> None:
-    """Real handwriting: the usual preparation of a picture against `to_mnist`.
+    pictures: Path, network: str = "mnistnet", data: Path | None = None
+) -> pd.DataFrame:
+    """Compare the usual preparation of a picture with `to_mnist`, on real handwriting.
 
     The usual way turns a picture grey, resizes it to 28×28 and normalises it; a second column
-    inverts it before. Both are read by NETWORK, trained by its own recipe (kept under
-    outputs/benchmarks/ for the next time); ours is `MNISTPredictor`.
+    inverts it before. Both are read by `network`; ours is `MNISTPredictor`.
+
+    Parameters
+    ----------
+    pictures : path
+        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    network : str
+        Reads the usual way. It is trained by its own recipe, and kept under
+        ``outputs/benchmarks/`` for the next time.
+    data : path, optional
+        Folder with MNIST, to train it on.
+
+    Returns
+    -------
+    DataFrame
+        See `score`.
     """
     files = labelled_pictures(pictures)
     usual = _usual_network(network, data)
@@ -63,6 +66,7 @@ def handwriting(
     from .plots import plot_handwriting, save_figure
 
     save_figure(plot_handwriting(table), outputs_folder("benchmarks") / "handwriting.png")
+    return table
 
 
 def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
@@ -139,11 +143,21 @@ def score(readings: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `score` for people: per cent, with 95 % intervals."""
+    words = table[["set", "pictures"]].copy()
+    for way, name in WAYS.items():
+        columns = (table[way], table[f"{way}_low"], table[f"{way}_high"])
+        words[name] = [f"{a:.1%} [{b:.0%}, {c:.0%}]" for a, b, c in zip(*columns, strict=True)]
+    words["our errors / theirs"] = [f"{share:.2f}" for share in table["errors_left"]]
+    return words
+
+
 def _publish(name: str, table: pd.DataFrame, details: dict) -> None:
     """Print a table, and write it with its details as JSON."""
-    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    print(in_words(table).to_string(index=False))
     path = outputs_folder("benchmarks") / f"{name}.json"
     content = {"table": table.to_dict("records"), **details}
     with replacing(path) as part:
         part.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-    typer.echo(f"Details are in {path}")
+    print(f"Details are in {path}")

@@ -326,6 +326,35 @@ def batch(
         typer.echo(processor.save_contact_sheet())
 
 
+# ---------------------------------------------------------------------------------------- benchmark
+
+benchmark = typer.Typer(help="Measure against the usual ways.", no_args_is_help=True)
+app.add_typer(benchmark, name="benchmark")
+
+
+@benchmark.callback()
+def _benchmarks() -> None:
+    """Measure against the usual ways."""
+
+
+@benchmark.command()
+def handwriting(
+    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/PICTURE.")],
+    network: Annotated[
+        str, typer.Option(help="The network that reads the usual way.")
+    ] = "mnistnet",
+    data: Data = None,
+) -> None:
+    """Real handwriting: grey and resized, as usual, against MNIST's way of preparing a picture.
+
+    Prints a table with 95 % intervals; details and a figure go to outputs/benchmarks/.
+    """
+    from .benchmark import handwriting as measure
+
+    with plain_errors():
+        measure(pictures, network, data)
+
+
 # ------------------------------------------------------------------------------------- data, doctor
 
 
