@@ -78,6 +78,8 @@ def test_a_digit_drawn_with_the_mouse_is_read(page: Page, canvas: Locator, digit
     draw(page, canvas, digit, "continental")
     expect(answer(page)).to_contain_text(re.compile(rf"^\s*{digit}\s"), timeout=PATIENCE)
     page.screenshot(path=SCREENSHOTS / f"canvas_{digit}.png")
+    widget = page.locator(".jp-OutputArea-output", has=page.locator(".mnist-digit-canvas")).first
+    widget.screenshot(path=SCREENSHOTS / f"canvas_{digit}_alone.png")
 
 
 def test_no_cell_failed_or_warned(page: Page) -> None:
