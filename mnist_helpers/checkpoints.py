@@ -96,9 +96,19 @@ def save_checkpoint(
         See `Checkpoint`.
     optimizer, best_state
         To resume from; not written to safetensors files.
+
+    Raises
+    ------
+    ValueError
+        If the network is none of `list_models`.
     """
     from . import __version__
 
+    if getattr(model, "name", None) not in list_models():
+        raise ValueError(
+            "only networks that build_model makes can be saved so, since only these can be loaded "
+            "again: for others, torch.save(model.state_dict(), path)"
+        )
     about = {
         "model": model.name,
         "recipe": asdict(recipe) if recipe else None,

@@ -60,7 +60,10 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
             return torch.device("mps"), "Using this Mac's GPU (MPS)."
         threads = torch.get_num_threads()
         return torch.device("cpu"), f"Using the CPU ({threads} threads): there is no GPU here."
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"no device {device!r}: choose one of auto, cpu, cuda, mps") from error
     if (chosen.type == "cuda" and not cuda) or (chosen.type == "mps" and not mps):
         raise ValueError(f"there is no {chosen.type.upper()} device here: use 'auto' or 'cpu'")
     return chosen, f"Using {chosen}, as asked for."
