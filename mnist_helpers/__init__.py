@@ -23,7 +23,7 @@ _PUBLIC = {
         "load_mnist",
     ),
     "augment": ("AUGMENTATIONS",),
-    "preprocess": ("EmptyPictureError", "preprocessing_steps", "to_mnist"),
+    "preprocess": ("EmptyPictureError", "preprocessing_steps", "split_digits", "to_mnist"),
     "models": ("build_model", "list_models", "summarize"),
     "training": (
         "RECIPES",
@@ -41,7 +41,7 @@ _PUBLIC = {
         "misclassified",
         "saliency",
     ),
-    "prediction": ("MNISTPredictor", "Prediction"),
+    "prediction": ("MNISTPredictor", "Number", "Prediction"),
     "batch": ("BatchProcessor",),
     "plots": (
         "LiveHistory",

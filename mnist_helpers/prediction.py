@@ -12,7 +12,7 @@ import torch
 from .checkpoints import load_checkpoint
 from .data import Digits
 from .evaluation import predict_logits, softmax
-from .preprocess import Picture, to_mnist
+from .preprocess import Box, Picture, split_digits, to_mnist
 from .training import choose_device
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
@@ -47,6 +47,31 @@ class Prediction:
 
     def __iter__(self) -> Iterator:
         return iter((self.digit, self.confidence, self.probs))
+
+
+@dataclass(frozen=True)
+class Number:
+    """Digits that are written in a row.
+
+    Parameters
+    ----------
+    text : str
+        The digits from left to right, such as ``"2026"``.
+    predictions : list of Prediction
+        One for each digit.
+    boxes : list of (left, top, right, bottom)
+        Where each digit stands, in pixels of the picture as `mnist_helpers.preprocess.decode`
+        returns it.
+    """
+
+    text: str
+    predictions: list[Prediction] = field(repr=False)
+    boxes: list[Box]
+
+    @property
+    def is_confident(self) -> bool:
+        """Whether each of its digits is."""
+        return all(prediction.is_confident for prediction in self.predictions)
 
 
 class MNISTPredictor:
@@ -90,13 +115,29 @@ class MNISTPredictor:
 
     def predict_many(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """Read many pictures at once; the first that cannot be read raises, as in `predict`."""
-        images = [to_mnist(picture) for picture in pictures]
+        return self._read([to_mnist(picture) for picture in pictures])
+
+    def predict_number(self, picture: Picture) -> Number:
+        """Read several digits that are written in a row, each on its own; see `split_digits`.
+
+        Raises
+        ------
+        EmptyPictureError, ValueError, OSError
+            As `predict`.
+        """
+        found = split_digits(picture)
+        predictions = self._read([image for _, image in found])
+        text = "".join(str(prediction.digit) for prediction in predictions)
+        return Number(text, predictions, [box for box, _ in found])
+
+    def _read(self, images: list[np.ndarray]) -> list[Prediction]:
+        """Read pictures that already are MNIST's."""
         if not images:
             return []
-        stack = np.stack(images)
+        probabilities = self.probabilities(np.stack(images))
         return [
             Prediction(int(probs.argmax()), float(probs.max()), probs, image)
-            for image, probs in zip(stack, self.probabilities(stack), strict=True)
+            for image, probs in zip(images, probabilities, strict=True)
         ]
 
     def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -25,6 +25,8 @@ from scipy import ndimage
 
 Picture = str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor
 
+Box = tuple[int, int, int, int]
+
 FRAME = 28  # an MNIST picture's side
 BOX = 20  # the longest side of the digit in it
 DETAIL = 4  # the digit is worked on at this many pixels for one of MNIST's
@@ -108,6 +110,56 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
         "fitted into 20×20": fitted,
         "centred in 28×28": centre(fitted),
     }
+
+
+def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
+    """Find the digits that are written in a row, from left to right.
+
+    Connected parts belong to one digit if one lies above the other: if they share at least half
+    of the narrower one's columns. Digits that touch each other are not told apart.
+
+    Parameters
+    ----------
+    picture : path, bytes, binary file, PIL image, array or tensor
+        As for `to_mnist`.
+
+    Returns
+    -------
+    list of (box, image)
+        The box is ``(left, top, right, bottom)`` in pixels of the decoded picture (see `decode`),
+        the image what `to_mnist` would make of this digit alone.
+
+    Raises
+    ------
+    EmptyPictureError, PictureError, OSError
+        As for `to_mnist`.
+    """
+    ink = ink_on_black(to_grey(decode(picture)))
+    parts, _ = ndimage.label(digit_mask(ink), np.ones((3, 3)))
+    groups: list[tuple[slice, list[int]]] = []
+    places = ndimage.find_objects(parts)
+    for number in sorted(range(1, len(places) + 1), key=lambda n: places[n - 1][1].start):
+        columns = places[number - 1][1]
+        if groups and _share(groups[-1][0], columns) >= 0.5:
+            span, members = groups.pop()
+            columns = slice(span.start, max(span.stop, columns.stop))
+            groups.append((columns, [*members, number]))
+        else:
+            groups.append((columns, [number]))
+    found = []
+    for _, members in groups:
+        mask = np.isin(parts, members)
+        rows, columns = np.nonzero(mask)
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        image = centre(fit_into_box(even_strokes(cut_out(ink, mask))))
+        found.append((tuple(map(int, box)), image))
+    return found
+
+
+def _share(first: slice, second: slice) -> float:
+    """Return how much of the narrower of two spans lies within the other."""
+    common = min(first.stop, second.stop) - max(first.start, second.start)
+    return common / min(first.stop - first.start, second.stop - second.start)
 
 
 # ------------------------------------------------------------------------------------------ decode
