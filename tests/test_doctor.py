@@ -1,0 +1,110 @@
+"""The doctor: one line a thing, and the mend where something is off."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from mnist_helpers import doctor
+from mnist_helpers.doctor import Finding, examine, greet
+
+NAMES = ["Python", "packages", "device", "data", "weights", "kernel", "widgets"]
+
+
+def one(name: str) -> Finding:
+    return next(finding for finding in examine() if finding.name == name)
+
+
+def test_all_is_well_here(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = examine()
+    assert [finding.name for finding in findings] == NAMES
+    for finding in findings:
+        assert finding.ok, str(finding)
+        assert str(finding).startswith("ok ") and "\n" not in str(finding)
+    greet()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_fault_is_shown_with_its_mend(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (9, 0))
+    greet()
+    said = capsys.readouterr().out
+    assert said.startswith("!!  Python") and "mend: install Python 9.0 or newer" in said
+    assert said.count("!!") == 1, "it speaks of what is well"
+
+
+def test_packages_that_are_missing_or_too_old(monkeypatch) -> None:
+    true_version = metadata.version
+    versions = {"torch": "1.13.0", "pandas": None}
+
+    def version(name: str) -> str:
+        if versions.get(name, "") is None:
+            raise metadata.PackageNotFoundError(name)
+        return versions.get(name) or true_version(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    finding = one("packages")
+    assert not finding.ok
+    assert "torch is 1.13.0, needed is >=" in finding.text and "pandas is missing" in finding.text
+    assert sys.executable in finding.mend and "pip install" in finding.mend
+
+
+def test_other_versions_than_the_pins_are_fine(monkeypatch) -> None:
+    true_version = metadata.version
+    monkeypatch.setattr(
+        metadata, "version", lambda name: "99.0+cu1" if name == "torch" else true_version(name)
+    )
+    finding = one("packages")
+    assert finding.ok and "torch 99.0+cu1" in finding.text and "fine" in finding.text
+
+
+def test_a_package_that_is_not_installed(monkeypatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    finding = one("packages")
+    assert not finding.ok and "mnist_helpers itself is not installed" in finding.text
+
+
+def test_data_that_are_absent_or_in_part(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MNIST_HELPERS_DATA", str(tmp_path))
+    assert one("data").ok and f"no MNIST in {tmp_path} yet" in one("data").text
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    finding = one("data")
+    assert not finding.ok and "train-labels-idx1-ubyte" in finding.text and finding.mend
+
+
+def test_damaged_weights(tmp_path: Path, monkeypatch) -> None:
+    weights = tmp_path / "fast.safetensors"
+    monkeypatch.setattr("mnist_helpers.prediction.SHIPPED_WEIGHTS", weights)
+    assert not one("weights").ok and "fast.safetensors" in one("weights").text
+    weights.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    assert not one("weights").ok and "not a whole safetensors file" in one("weights").text
+
+
+def test_a_kernel_of_another_environment(tmp_path: Path, monkeypatch) -> None:
+    kernel = tmp_path / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    other = tmp_path / "other" / "bin" / "python"
+    other.parent.mkdir(parents=True)
+    other.symlink_to(sys.executable)  # two environments of one Python
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    for command, ok in ((str(other), False), (sys.executable, True), ("python", True)):
+        spec = {"argv": [command, "-m", "ipykernel_launcher"], "display_name": "Python 3"}
+        (kernel / "kernel.json").write_text(json.dumps(spec))
+        finding = one("kernel")
+        assert finding.ok == ok, finding
+        assert ok or (str(other) in finding.text and "start Jupyter from" in finding.mend)
+
+
+def test_widgets_that_are_missing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(doctor.sys, "prefix", str(tmp_path))
+    finding = one("widgets")
+    assert not finding.ok
+    assert "@jupyter-widgets/jupyterlab-manager, ipycanvas" in finding.text
+    assert "force-reinstall" in finding.mend

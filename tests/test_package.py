@@ -1,0 +1,106 @@
+"""The package as a house: a cheap door, names that exist, floors that only look up."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mnist_helpers
+
+PACKAGE = Path(mnist_helpers.__file__).parent
+FLOORS = [
+    "paths",
+    "data",
+    "augment",
+    "strokes",
+    "preprocess",
+    "models",
+    "recipes",
+    "checkpoints",
+    "training",
+    "evaluation",
+    "plots",
+    "prediction",
+    "batch",
+    "canvas",
+    "exercises",
+    "onnx",
+    "serve",
+    "scale",
+    "benchmark",
+    "doctor",
+    "cli",
+    "__main__",
+]
+FIXED = """
+    load_mnist load_csv Digits Batches to_mnist preprocessing_steps build_model list_models
+    summarize Recipe train load_checkpoint save_checkpoint evaluate misclassified calibration MNISTPredictor
+    Prediction BatchProcessor plot_digits plot_history plot_confusion plot_probabilities DigitCanvas
+"""
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(FIXED.split()) <= set(mnist_helpers.__all__)
+    for name in mnist_helpers.__all__:
+        found = getattr(mnist_helpers, name)
+        assert found is not None
+        assert name.startswith("__") or isinstance(found, dict) or found.__doc__, name
+    assert dir(mnist_helpers) == sorted(mnist_helpers.__all__)
+    assert len(set(mnist_helpers.__all__)) == len(mnist_helpers.__all__)
+
+
+def test_every_figure_is_public() -> None:
+    tree = ast.parse((PACKAGE / "plots.py").read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    figures = {name for name in names if name.startswith("plot_")}
+    assert figures and figures <= set(mnist_helpers.__all__)
+
+
+def test_unknown_names_are_no_attributes() -> None:
+    with pytest.raises(AttributeError, match="'mnist_helpers' has no attribute 'load_cifar'"):
+        _ = mnist_helpers.load_cifar
+    with pytest.raises(ImportError, match="load_cifar"):
+        from mnist_helpers import load_cifar  # noqa: F401
+
+
+def test_names_load_what_they_need_and_no_more() -> None:
+    code = (
+        "import sys, mnist_helpers as m; m.outputs_folder; m.greet; a = 'torch' in sys.modules; "
+        "m.load_mnist; print(a, [n in sys.modules for n in "
+        "('torch', 'torchvision', 'matplotlib', 'pandas', 'sklearn', 'ipycanvas', 'mlxtend')])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True
+    )
+    assert shown.stdout.strip() == f"False {[True] + [False] * 6}", shown.stdout + shown.stderr
+
+
+def imports(module: str) -> set[str]:
+    """Return the package's modules that one of them imports, wherever in its code."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {alias.name for alias in node.names if alias.name in FLOORS}
+        elif isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("mnist_helpers"), f"{module}: use from ."
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("mnist_helpers") for alias in node.names)
+    return found
+
+
+def test_every_module_imports_only_from_the_floors_above_it() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert modules <= set(FLOORS), "a new module needs its place in FLOORS"
+    for module in modules:
+        above = FLOORS[: FLOORS.index(module)]
+        assert imports(module) <= set(above), f"{module} imports from below"
+    assert imports("evaluation") <= {"augment", "data"}
+    assert imports("paths") == set() and imports("data") == {"paths"}
+    assert "training" in imports("cli"), "the test sees no imports"

@@ -1,0 +1,158 @@
+"""One picture in, one digit out; and the weights that ship."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
+from mnist_helpers.data import Splits
+from mnist_helpers.evaluation import calibration, evaluate, softmax
+from mnist_helpers.models import build_model, count_parameters
+from mnist_helpers.prediction import CONFIDENT, SHIPPED_WEIGHTS, MNISTPredictor, Prediction
+from mnist_helpers.preprocess import EmptyPictureError, to_mnist
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
+CARD = next(SHIPPED_WEIGHTS.parent.glob("*.md")).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def predictor() -> MNISTPredictor:
+    return MNISTPredictor(device="cpu")
+
+
+def sheet(digit: int) -> Image.Image:
+    return draw_strokes(pen_strokes(digit, "round", 200), 200, 12)
+
+
+# ---------------------------------------------------------------------------------- shipped weights
+
+
+def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
+    shipped = load_checkpoint(SHIPPED_WEIGHTS)
+    assert shipped.name == "fast"
+    assert SHIPPED_WEIGHTS.stat().st_size < 1e6
+    assert shipped.recipe is not None and len(shipped.history) == shipped.recipe.epochs
+    assert "MNIST" in shipped.source and shipped.versions.keys() >= {"python", "torch"}
+    assert all(value.isfinite().all() for value in shipped.model.state_dict().values())
+
+
+def test_the_shipped_weights_read_mnist(splits: Splits, predictor: MNISTPredictor) -> None:
+    result = evaluate(predictor.model, splits.test)
+    if splits.is_sample:  # 1,000 of the pictures that it was trained on: only that they are whole
+        assert "training set" in result.source
+        assert result.accuracy >= 0.99
+    else:
+        assert len(result.labels) == 10_000
+        assert result.accuracy >= 0.993
+        claimed = re.search(r"\| (\d\d\.\d\d) % of MNIST's 10,000 test pictures", CARD)
+        assert result.accuracy == pytest.approx(float(claimed[1]) / 100, abs=3e-4)
+        logits = result.logits / np.float32(predictor.checkpoint.temperature)
+        assert calibration(softmax(logits), result.labels).ece < 0.01
+
+
+def test_the_model_card_says_what_the_network_has_seen() -> None:
+    shipped = load_checkpoint(SHIPPED_WEIGHTS)
+    assert f"{count_parameters(shipped.model):,} parameters" in CARD
+    assert f"--epochs {shipped.recipe.epochs} " in CARD
+    assert f"--augment {shipped.recipe.augment} " in CARD
+    assert f"| seed | {shipped.recipe.seed} |" in CARD
+    for words in ("offline sample", "training set", "60,000 training pictures"):
+        assert words in CARD
+
+
+# --------------------------------------------------------------------------------------- predicting
+
+
+def test_a_prediction_unpacks_and_has_names(predictor: MNISTPredictor) -> None:
+    prediction = predictor.predict(sheet(7))
+    digit, confidence, probs = prediction
+    assert digit == prediction.digit == 7 and type(digit) is int
+    assert confidence == prediction.confidence == pytest.approx(probs.max())
+    assert type(confidence) is float and confidence > 0.5
+    assert probs is prediction.probs and probs.shape == (10,) and probs.dtype == np.float32
+    assert probs.sum() == pytest.approx(1) and probs.argmax() == 7
+    assert np.array_equal(prediction.image, to_mnist(sheet(7)))
+    assert "digit=7" in repr(prediction) and len(repr(prediction)) < 100
+
+
+def test_confident_from_nine_tenths_on() -> None:
+    probs, image = np.zeros(10, np.float32), np.zeros((28, 28), np.uint8)
+    assert Prediction(3, CONFIDENT, probs, image).is_confident
+    assert not Prediction(3, 0.899, probs, image).is_confident
+
+
+def test_every_kind_of_picture_gives_the_same(predictor: MNISTPredictor, tmp_path: Path) -> None:
+    picture = sheet(3)
+    path = tmp_path / "digit.png"
+    picture.save(path)
+    file = io.BytesIO(path.read_bytes())
+    array = np.asarray(picture)
+    kinds = [picture, path, str(path), file.getvalue(), file, array]
+    expected = predictor.predict(path)
+    for kind in kinds:
+        assert predictor.predict(kind).digit == 3
+        assert np.allclose(predictor.predict(kind).probs, expected.probs, atol=1e-5)
+    many = predictor.predict_many(iter([path, sheet(7), picture]))
+    assert [one.digit for one in many] == [3, 7, 3]
+    assert np.allclose(many[2].probs, expected.probs, atol=1e-5)
+    assert predictor.predict_many([]) == []
+
+
+def test_what_cannot_be_read_raises(predictor: MNISTPredictor, tmp_path: Path) -> None:
+    with pytest.raises(EmptyPictureError):
+        predictor.predict(Image.new("L", (100, 100), 255))
+    (tmp_path / "broken.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        predictor.predict(tmp_path / "broken.png")
+    with pytest.raises(FileNotFoundError):
+        predictor.predict(tmp_path / "missing.png")
+
+
+def test_mnist_pictures_are_read_as_they_are(predictor: MNISTPredictor, digits: Splits) -> None:
+    images = digits.test.images[:40]
+    probs = predictor.probabilities(images)
+    assert probs.shape == (40, 10) and probs.dtype == np.float32
+    assert np.allclose(probs.sum(1), 1, atol=1e-5)
+    for kind in (images[:, 0], images.numpy(), images[:, 0].numpy(), list(images[:, 0].numpy())):
+        assert np.allclose(predictor.probabilities(kind), probs, atol=1e-6)
+    many = predictor.predict_many(images[:, 0].numpy())
+    assert np.allclose([one.probs for one in many], probs, atol=1e-5)
+    assert predictor.probabilities(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 28, 28), np.float32),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((2, 784), np.uint8),
+        np.zeros((2, 28, 28, 3), np.uint8),
+        np.zeros((2, 3, 28, 28), np.uint8),
+        np.zeros((2, 14, 56), np.uint8),
+        torch.zeros(2, 27, 28, dtype=torch.uint8),
+    ],
+    ids=lambda images: f"{images.dtype} {list(images.shape)}",
+)
+def test_other_shapes_and_types_are_refused(images, predictor: MNISTPredictor) -> None:
+    with pytest.raises(ValueError, match=r"uint8 of shape \[N, 1, 28, 28\]"):
+        predictor.probabilities(images)
+
+
+def test_probabilities_are_calibrated(tmp_path: Path, digits: Splits) -> None:
+    model = build_model("cnn2")
+    save_checkpoint(tmp_path / "net.pt", model, temperature=0.01)
+    predictor = MNISTPredictor(tmp_path / "net.pt", device="cpu")
+    logits = evaluate(model, digits.test).logits
+    probs = predictor.probabilities(digits.test.images)
+    assert np.allclose(probs, softmax(logits / np.float32(0.01)), atol=1e-4)
+    assert np.allclose(probs.argmax(1), logits.argmax(1))
+    assert repr(predictor) == "MNISTPredictor(cnn2, on cpu)"
+    with pytest.raises(FileNotFoundError, match="missing"):
+        MNISTPredictor(tmp_path / "missing.pt")
