@@ -228,7 +228,7 @@ def evaluate(
 
     with plain_errors():
         predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
-        test = measure(predictor.model, load_mnist(source, data).test)
+        test = measure(predictor.model, load_mnist(source, data, val_size=0).test)
         typer.echo(_verdict(test))
         typer.echo(test.per_class.to_string(float_format=lambda value: f"{value:.4f}"))
 
@@ -377,8 +377,8 @@ def data(
         if not found:
             typer.echo("  no MNIST: the first training fetches it, or add --download")
             return
-        splits = load_mnist("idx", folder)
-        typer.echo(f"  readable: {_sizes(splits)}")
+        train, _, test = load_mnist("idx", folder, val_size=0)
+        typer.echo(f"  readable: {len(train):,} pictures to train, {len(test):,} to test")
 
 
 @app.command()

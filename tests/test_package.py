@@ -38,8 +38,9 @@ FLOORS = [
 ]
 FIXED = """
     load_mnist load_csv Digits Batches to_mnist preprocessing_steps build_model list_models
-    summarize Recipe train load_checkpoint save_checkpoint evaluate misclassified calibration MNISTPredictor
-    Prediction BatchProcessor plot_digits plot_history plot_confusion plot_probabilities DigitCanvas
+    summarize Recipe train load_checkpoint save_checkpoint evaluate misclassified calibration
+    MNISTPredictor Prediction BatchProcessor DigitCanvas
+    plot_digits plot_history plot_confusion plot_probabilities
 """
 
 

@@ -1,0 +1,278 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
+from mnist_helpers.cli import MODELS, app
+from mnist_helpers.data import IDX_STEMS, Splits, load_mnist
+from mnist_helpers.evaluation import evaluate
+from mnist_helpers.models import build_model, list_models
+from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.recipes import RECIPES
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
+COMMAND = [sys.executable, "-m", "mnist_helpers"]
+WRITTEN = {
+    "last.pt",
+    "best.pt",
+    "model.safetensors",
+    "history.csv",
+    "metrics.json",
+    "training_curves.png",
+    "confusion_matrix.png",
+    "sample_predictions.png",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, digits: Splits) -> Path:
+    """A small MNIST as idx files: 1,200 pictures to train and validate, 500 to test."""
+    folder = tmp_path_factory.mktemp("mnist")
+    train = (
+        torch.cat([digits.train.images, digits.val.images]),
+        torch.cat([digits.train.labels, digits.val.labels]),
+    )
+    for part, (images, labels) in (
+        ("train", train),
+        ("test", (digits.test.images, digits.test.labels)),
+    ):
+        for stem, values in zip(IDX_STEMS[part], (images.squeeze(1), labels.byte()), strict=True):
+            head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+            content = gzip.compress(head + bytes(values.numpy()), 1)
+            (folder / f"{stem}.gz").write_bytes(content)
+    return folder
+
+
+def run(*arguments: object, root: Path) -> subprocess.CompletedProcess:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+
+def call(*arguments: object):
+    """Run a command in this process; quicker than `run`, where only its words matter."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def clean(shown: subprocess.CompletedProcess) -> str:
+    assert shown.returncode == 0, shown.stderr
+    assert "Traceback" not in shown.stderr and "Warning" not in shown.stderr, shown.stderr
+    return shown.stdout
+
+
+def epochs_in(path: Path) -> int:
+    return len(load_checkpoint(path).history) if path.is_file() else 0
+
+
+def stop(command: list[str], path: Path, epoch: int, by: signal.Signals, root: Path):
+    """Start a training, and stop it in the epoch after `epoch`."""
+    process = subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and epochs_in(path) < epoch:
+        time.sleep(0.05)
+    time.sleep(0.05)
+    process.send_signal(by)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root: Path) -> None:
+    arguments = ["train", "--data", folder, "--epochs", "6", "--batch-size", "20", "--val-size"]
+    arguments += ["200", "--lr", "0.005", "--augment", "warp", "--no-cuda", "--seed", "3"]
+    through, broken = tmp_path / "through", tmp_path / "broken"
+    said = call(*arguments, "--out", through).output
+    assert {path.name for path in through.iterdir()} == WRITTEN
+    assert "1,000 pictures to train, 200 to validate, 500 to test" in said
+    assert "Using cpu, as asked for." in said and "augment warp" in said and str(through) in said
+
+    done = load_checkpoint(through / "model.safetensors")
+    assert (done.recipe.epochs, done.recipe.batch_size, done.recipe.lr) == (6, 20, 0.005)
+    assert done.recipe.optimizer == RECIPES["fast"].optimizer and done.recipe.seed == 3
+    test = load_mnist("idx", folder, 200).test
+    result = evaluate(done.model, test)
+    assert result.accuracy > 0.8 and f"Test accuracy {result.accuracy:.2%}" in said
+    metrics = json.loads((through / "metrics.json").read_text())
+    assert metrics["test_accuracy"] == pytest.approx(result.accuracy)
+    assert metrics["test_accuracy_95_interval"] == pytest.approx(result.interval)
+    assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "fast"
+    assert metrics["recipe"]["epochs"] == 6 and metrics["test_pictures"] == 500
+    assert metrics["temperature"] == pytest.approx(done.temperature) != 1
+    table = pd.read_csv(through / "history.csv")
+    assert table["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["val_accuracy"].tolist() == [row["val_accuracy"] for row in done.history]
+    for path in through.glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 200 and len(picture.convert("L").getcolors(256)) > 10
+
+    command = [*COMMAND, *map(str, arguments), "--out", str(broken), "--resume"]
+    last = broken / "last.pt"
+    status, said = stop(command, last, 1, signal.SIGINT, root)
+    assert status == 130 and "--resume" in said and str(last) in said
+    assert "Traceback" not in said and 1 <= epochs_in(last) < 6
+    status, _ = stop(command, last, epochs_in(last) + 1, signal.SIGKILL, root)
+    assert status == -signal.SIGKILL and 2 <= epochs_in(last) < 6
+    clean(run(*arguments, "--out", broken, "--resume", root=root))
+    first, second = (load_checkpoint(path / "last.pt") for path in (through, broken))
+    for key, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[key]), key
+    assert {path.name for path in broken.iterdir() if path.name[0] != "."} == WRITTEN
+    assert call("train", *arguments[1:-2], "--out", broken, "--seed", 4, "--resume").exit_code == 1
+
+
+def test_a_user_predicts_and_evaluates(folder: Path, tmp_path: Path, root: Path) -> None:
+    good, other = tmp_path / "good.png", tmp_path / "other one.png"
+    draw_strokes(pen_strokes(3, "round", 200), 200, 12).save(good)
+    draw_strokes(pen_strokes(7, "round", 200), 200, 12).save(other)
+    broken, empty = tmp_path / "broken.png", tmp_path / "empty.png"
+    broken.write_text("no picture")
+    Image.new("L", (99, 99), 255).save(empty)
+    missing = tmp_path / "missing.png"
+    shown = run("predict", "--no-cuda", broken, good, missing, empty, other, root=root)
+    assert shown.returncode == 1 and "Traceback" not in shown.stderr
+    lines = shown.stdout.splitlines()
+    assert len(lines) == 2, "the rest was not read"
+    assert lines[0].startswith(f"{good}: 3  ") and lines[1].startswith(f"{other}: 7  ")
+    complaints = shown.stderr.splitlines()
+    assert len(complaints) == 3
+    for path, line in zip((broken, missing, empty), complaints, strict=True):
+        assert line.startswith(f"{path}: ")
+    one = MNISTPredictor(device="cpu").predict(good)
+    assert f"{one.confidence:.1%}" in lines[0]
+    assert call("predict", "--no-cuda", good).exit_code == 0
+
+    said = clean(run("evaluate", "--data", folder, "--no-cuda", root=root))
+    result = evaluate(MNISTPredictor(device="cpu").model, load_mnist("idx", folder, 0).test)
+    assert f"Test accuracy {result.accuracy:.2%}" in said and "precision" in said
+
+
+def test_predict_a_table(digits: Splits, tmp_path: Path) -> None:
+    pixels = digits.test.images.flatten(1).numpy()
+    pd.DataFrame(pixels, columns=[f"pixel{n}" for n in range(784)]).to_csv(
+        tmp_path / "test.csv", index=False
+    )
+    out = tmp_path / "new" / "submission.csv"
+    shown = call("predict", "--csv", tmp_path / "test.csv", "--out", out, "--no-cuda")
+    assert shown.exit_code == 0 and "500 digits read" in shown.output
+    with out.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["ImageId", "Label"]
+    assert [int(row[0]) for row in rows[1:]] == list(range(1, 501))
+    labels = np.array([int(row[1]) for row in rows[1:]])
+    assert (labels == digits.test.labels.numpy()).mean() > 0.98
+    shown = call("predict", "--csv", tmp_path / "none.csv")
+    assert shown.exit_code == 1 and "none.csv" in shown.output
+
+
+def test_patience_exports_the_best_epoch(folder: Path, tmp_path: Path) -> None:
+    shown = call(
+        *["train", "--data", folder, "--val-size", 200, "--epochs", 8, "--patience", 1],
+        *["--model", "cnn2", "--lr", 0.02, "--no-cuda", "--out", tmp_path],
+    )
+    assert shown.exit_code == 0, shown.output
+    done = load_checkpoint(tmp_path / "model.safetensors")
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert len(best.history) < len(done.history), "choose a rate at which the last is not best"
+    for key, value in best.model.state_dict().items():
+        assert torch.equal(value, done.model.state_dict()[key]), key
+
+
+def test_data_says_what_is_there(folder: Path, tmp_path: Path) -> None:
+    shown = call("data", "--data", folder)
+    assert shown.exit_code == 0
+    assert "1,200 pictures to train, 500 to test" in shown.output
+    assert all(path.name in shown.output for path in folder.iterdir())
+    shown = call("data", "--data", tmp_path)
+    assert shown.exit_code == 0
+    assert str(tmp_path) in shown.output and "--download" in shown.output
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    shown = call("data", "--data", tmp_path)
+    assert shown.exit_code == 1 and "train-labels-idx1-ubyte" in shown.output
+
+
+def test_doctor_in_one_line_each(monkeypatch) -> None:
+    shown = call("doctor")
+    assert shown.exit_code == 0 and len(shown.output.splitlines()) == 7
+    monkeypatch.setattr("mnist_helpers.doctor.OLDEST_PYTHON", (9, 0))
+    shown = call("doctor")
+    assert shown.exit_code == 1 and "mend: install Python 9.0" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--model", "resnet"], "'resnet', only for cnn2"),
+        (["train", "--optimizer", "lion"], "optimizer must be one of"),
+        (["train", "--augment", "flip"], "augment must be one of"),
+        (["train", "--epochs", "0"], "at least 1"),
+        (["train", "--lr", "-1"], "greater than 0"),
+        (["train", "--source", "web"], "source must be one of"),
+        (["train", "--source", "idx", "--data", "nowhere"], "no MNIST in"),
+        (["train", "--device", "tpu"], "'tpu': choose one of auto"),
+        (["evaluate", "--checkpoint", "none.pt"], "no checkpoint none.pt"),
+        (["predict", "three.png", "--checkpoint", "none.pt"], "no checkpoint none.pt"),
+        (["batch", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_mistakes_get_one_sentence(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = call(*arguments)
+    assert shown.exit_code == 1 and isinstance(shown.exception, SystemExit)
+    assert shown.output.startswith("Error: ") and words in shown.output
+    assert len(shown.output.splitlines()) == 1
+
+
+def test_divergence_gets_one_sentence(folder: Path, tmp_path: Path) -> None:
+    shown = call(
+        *["train", "--data", folder, "--val-size", 200, "--model", "cnn2_sgd", "--lr", 1e9],
+        *["--precision", "fp32", "--no-cuda", "--out", tmp_path],
+    )
+    assert shown.exit_code == 1 and "lower learning rate" in shown.output
+
+
+def test_wrong_use_says_how() -> None:
+    for arguments in (["predict"], ["predict", "a.png", "--csv", "b.csv"], ["fly"], ["train", "x"]):
+        shown = call(*arguments)
+        assert shown.exit_code == 2 and "Usage" in shown.output
+    assert call("train", "--epochs", "many").exit_code == 2
+
+
+def test_help(root: Path) -> None:
+    said = clean(run("--help", root=root))
+    for command in ("train", "evaluate", "predict", "batch", "data", "doctor"):
+        assert f" {command} " in said
+        assert call(command, "--help").exit_code == 0
+    assert MODELS.split(", ") == list_models()
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "300"})
+    assert MODELS in shown.output
+
+
+def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "held.pt", build_model("cnn2"), temperature=1.75)
+    shown = call(
+        *["train", "--data", folder, "--val-size", 0, "--epochs", 1, "--no-cuda"],
+        *["--temperature-from", tmp_path / "held.pt", "--out", tmp_path / "out"],
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "1,200 pictures to train, 0 to validate" in shown.output
+    assert load_checkpoint(tmp_path / "out" / "model.safetensors").temperature == 1.75
+    assert not (tmp_path / "out" / "best.pt").exists()
