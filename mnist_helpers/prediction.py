@@ -60,8 +60,7 @@ class Number:
     predictions : list of Prediction
         One for each digit.
     boxes : list of (left, top, right, bottom)
-        Where each digit stands, in pixels of the picture as `mnist_helpers.preprocess.decode`
-        returns it.
+        Where each digit stands, in pixels of the upright picture.
     """
 
     text: str

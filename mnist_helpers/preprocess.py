@@ -126,15 +126,16 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
     Returns
     -------
     list of (box, image)
-        The box is ``(left, top, right, bottom)`` in pixels of the decoded picture (see `decode`),
-        the image what `to_mnist` would make of this digit alone.
+        The box is ``(left, top, right, bottom)`` in pixels of the upright picture, the image what
+        `to_mnist` would make of this digit alone.
 
     Raises
     ------
     EmptyPictureError, PictureError, OSError
         As for `to_mnist`.
     """
-    ink = ink_on_black(to_grey(decode(picture)))
+    decoded, scale = _decode(picture)
+    ink = ink_on_black(to_grey(decoded))
     parts, _ = ndimage.label(digit_mask(ink), np.ones((3, 3)))
     groups: list[tuple[slice, list[int]]] = []
     places = ndimage.find_objects(parts)
@@ -152,7 +153,7 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
         rows, columns = np.nonzero(mask)
         box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         image = centre(fit_into_box(even_strokes(cut_out(ink, mask))))
-        found.append((tuple(map(int, box)), image))
+        found.append((tuple(round(scale * side) for side in box), image))
     return found
 
 
@@ -171,10 +172,15 @@ def decode(picture: Picture) -> np.ndarray:
     Photos carry their rotation in EXIF data; it is applied. Transparent pictures are laid on
     white or on black, whichever their ink stands out from. Large ones are reduced.
     """
+    return _decode(picture)[0]
+
+
+def _decode(picture: Picture) -> tuple[np.ndarray, float]:
+    """Return the decoded picture, and how many pixels of the original one of its pixels is."""
     if isinstance(picture, (np.ndarray, torch.Tensor)):
-        return _opaque(_reduced(_from_array(picture)))
+        return _upright(_from_array(picture))
     if isinstance(picture, Image.Image):
-        return _opaque(_reduced(picture))
+        return _upright(picture)
     name = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else "the picture"
     if isinstance(picture, (bytes, bytearray)):
         picture = io.BytesIO(picture)
@@ -185,8 +191,9 @@ def decode(picture: Picture) -> np.ndarray:
                     f"{name} has {image.width:,} × {image.height:,} pixels: more than "
                     f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
                 )
-            image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))
-            return _opaque(_reduced(image))
+            size = image.size
+            image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))  # a smaller one, from JPEG
+            return _upright(image, size)
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except UnidentifiedImageError as error:
@@ -197,6 +204,12 @@ def decode(picture: Picture) -> np.ndarray:
         if isinstance(error, PictureError):
             raise
         raise PictureError(f"{name} is damaged: {error}") from error
+
+
+def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+    """Reduce, turn and flatten a picture that was once of `size`; see `_decode`."""
+    pixels = _opaque(_reduced(image))
+    return pixels, max(size or image.size) / max(pixels.shape[:2])
 
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:

@@ -29,23 +29,19 @@ def test_a_number_is_read(predictor: MNISTPredictor, text: str, hand: str) -> No
     assert [prediction.digit for prediction in number.predictions] == [int(d) for d in text]
 
 
-def test_boxes_lie_around_their_digits_from_left_to_right() -> None:
-    sheet = row_of("305")
+@pytest.mark.parametrize("size", [120, 400])  # the larger row is reduced before it is read
+def test_boxes_lie_around_their_digits_from_left_to_right(size: int) -> None:
+    sheet = row_of("305", size=size)
     found = split_digits(sheet)
     assert len(found) == 3
     for place, (box, image) in enumerate(found):
-        left, top, right, bottom = box
-        alone = sheet[:, 120 * place : 120 * (place + 1)]
+        alone = sheet[:, size * place : size * (place + 1)]
         rows, columns = np.nonzero(alone < 128)
-        expected = (
-            columns.min() + 120 * place,
-            rows.min(),
-            columns.max() + 120 * place,
-            rows.max(),
-        )
-        assert np.abs(np.array([left, top, right - 1, bottom - 1]) - expected).max() <= 2
+        columns += size * place
+        expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert np.abs(np.subtract(box, expected)).max() <= 4
         assert image.shape == (28, 28)
-        assert np.abs(image.astype(int) - to_mnist(alone)).mean() < 8
+        assert np.abs(image.astype(int) - to_mnist(alone)).mean() < 12
 
 
 def test_a_digit_in_two_parts_stays_one() -> None:
