@@ -373,7 +373,7 @@ def data(
             download_mnist(folder)
         found = find_idx(folder)
         for stem, path in found.items():
-            typer.echo(f"  {stem}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+            typer.echo(f"  {stem}: {path} ({path.stat().st_size:,} bytes)")
         if not found:
             typer.echo("  no MNIST: the first training fetches it, or add --download")
             return
