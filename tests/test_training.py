@@ -279,6 +279,23 @@ def test_patience_stops_and_goes_back_to_the_best(
         assert len(again) == 4 and equal(last(tmp_path), after[1])
 
 
+def test_the_best_epoch_is_remembered_when_resuming(
+    tmp_path: Path, few: Digits, digits: Splits, monkeypatch
+) -> None:
+    scripted(monkeypatch, [0.5, 0.9, 0.8, 0.7])
+
+    def stop(history) -> None:
+        if len(history) == 2:
+            raise StopError
+
+    recipe = replace(BRIEF, patience=9)
+    with pytest.raises(StopError):
+        train("fast", few, digits.val, recipe, out=tmp_path, callbacks=[stop], **CPU)
+    train("fast", few, digits.val, recipe, out=tmp_path, resume=True, **CPU)
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert len(best.history) == 1 and equal(last(tmp_path), weights(best.model))
+
+
 def test_patience_without_validation_data_is_idle(few: Digits) -> None:
     assert len(train("fast", few, recipe=replace(BRIEF, patience=1), **CPU)) == 4
 
