@@ -569,7 +569,8 @@ def _sample_splits(val_size: int, seed: int) -> Splits:
         torch.from_numpy(labels.astype(np.int64)),
         source,
     )
-    rest, test = split_stratified(digits, len(digits) // 5, seed)
+    mixed = np.random.default_rng(0).permutation(len(digits))  # they come sorted by digit
+    rest, test = split_stratified(digits[mixed], len(digits) // 5, seed)
     return Splits(*split_stratified(rest, min(val_size, len(digits) // 10), seed), test)
 
 

@@ -443,6 +443,11 @@ def test_offline_sample() -> None:
     assert len(pictures) == 5000, "two splits share a picture"
 
 
+def test_the_first_pictures_of_the_sample_are_of_all_classes() -> None:
+    for split in load_mnist("sample"):  # they come sorted by digit, and are mixed
+        assert len(split.labels[:100].unique()) == 10
+
+
 def test_the_sample_is_from_the_training_set(mnist_root: Path) -> None:
     def pictures(digits: Digits) -> set[tuple[bytes, int]]:
         rows = map(bytes, digits.images.flatten(1).numpy())
