@@ -223,6 +223,11 @@ def test_the_temperature_undoes_a_known_scaling(factor: float, honest) -> None:
 # ---------------------------------------------------------------------------------------- saliency
 
 
+class Square(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values**2
+
+
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
     return MNISTPredictor(device="cpu").model
@@ -240,13 +245,15 @@ def test_saliency_adds_up_to_the_logits_change(network: nn.Module, digits: Split
             assert not shares[image[0].numpy() == 0].any(), "black pixels have no share"
 
 
-def test_saliency_of_a_linear_network_is_weight_times_ink(digits: Splits) -> None:
+def test_saliency_of_linear_and_quadratic_networks_by_hand(digits: Splits) -> None:
     linear = nn.Linear(784, 10)
-    model = nn.Sequential(nn.Flatten(), linear)
     image = digits.test[0][0]
-    shares = saliency(model, image.float() / 255, target=4, steps=3)
-    expected = linear.weight[4].detach().reshape(28, 28) * image[0] / 255
-    assert np.allclose(shares, expected.numpy(), atol=1e-6)
+    ink = image[0] / 255
+    weight = linear.weight[4].detach().reshape(28, 28)
+    shares = saliency(nn.Sequential(nn.Flatten(), linear), image.float() / 255, 4, steps=3)
+    assert np.allclose(shares, (weight * ink).numpy(), atol=1e-6)
+    shares = saliency(nn.Sequential(nn.Flatten(), Square(), linear), image, 4, steps=2)
+    assert np.allclose(shares, (weight * ink**2).numpy(), atol=1e-6), "not between the steps"
 
 
 def test_saliency_takes_arrays_and_explains_the_prediction(
