@@ -142,7 +142,8 @@ def finish(out: Path, splits: Splits, temperature_from: Path | None = None) -> N
     with replacing(out / "history.csv") as part:
         pd.DataFrame(done.history).to_csv(part, index=False)
     write_metrics(out / "metrics.json", test, done.name, done.recipe, done.temperature)
-    draw_figures(out, done.history, splits.test, test)
+    calibrated = replace(test, logits=test.logits / done.temperature)
+    draw_figures(out, done.history, splits.test, calibrated)
     typer.echo(_verdict(test))
     typer.echo(f"Network, history, metrics and figures are in {out}")
 
