@@ -165,7 +165,8 @@ class DigitCanvas(widgets.VBox):
         ValueError
             If the label is no digit, or the canvas is empty.
         """
-        if label not in range(10):
+        whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+        if not whole or label not in range(10):
             raise ValueError(f"a label is a digit from 0 to 9, not {label!r}")
         if not self._strokes:
             raise EmptyPictureError("the canvas is empty: draw a digit before saving it")
@@ -276,10 +277,14 @@ class DigitCanvas(widgets.VBox):
 
     def _read(self) -> None:
         """Predict from the drawing as it is now."""
-        self._read_at = time.monotonic()
-        self.prediction = self.predictor.predict(self.picture) if self._strokes else None
-        self._say("")
-        self._show()
+        self.prediction = None  # nothing of an earlier drawing stays if the predictor fails
+        try:
+            if self._strokes:
+                self.prediction = self.predictor.predict(self.picture)
+            self._say("")
+        finally:
+            self._read_at = time.monotonic()  # when it ended: a slow predictor gets no queue
+            self._show()
 
     # ------------------------------------------------------------------- events from the browser
 
@@ -314,9 +319,8 @@ class DigitCanvas(widgets.VBox):
         if places:
             self._pen_move(*places[0])
 
-    def _finger_up(self, places: list[tuple[float, float]], *_ids: Any) -> None:
-        if not places:
-            self._pen_up()
+    def _finger_up(self, *_places_and_ids: Any) -> None:
+        self._pen_up()  # whichever finger is lifted: no line jumps to the other one
 
     @errors_shown
     def _on_undo(self, _button: widgets.Button) -> None:

@@ -117,8 +117,9 @@ def test_save_refuses_wrong_labels_and_an_empty_canvas(canvas: DigitCanvas, tmp_
     with pytest.raises(EmptyPictureError, match="empty"):
         canvas.save(3, tmp_path)
     canvas.draw(pen_strokes(3))
-    with pytest.raises(ValueError, match="0 to 9"):
-        canvas.save(10, tmp_path)
+    for label in (10, -1, 3.0, True, "3"):
+        with pytest.raises(ValueError, match="0 to 9"):
+            canvas.save(label, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -169,6 +170,14 @@ def test_a_second_finger_does_not_draw(canvas: DigitCanvas) -> None:
     assert len(canvas.strokes) == 1
 
 
+def test_lifting_one_of_two_fingers_ends_the_stroke(canvas: DigitCanvas) -> None:
+    send(canvas, "touch_start", (50, 50))
+    send(canvas, "touch_start", (50, 50), (250, 250))
+    send(canvas, "touch_end", (250, 250))
+    send(canvas, "touch_move", (250, 240))
+    np.testing.assert_array_equal(canvas.strokes[0], [(50, 50)])
+
+
 def test_clearing_while_drawing_ends_the_stroke(canvas: DigitCanvas) -> None:
     send(canvas, "mouse_down", (50, 50))
     canvas.clear()
@@ -187,6 +196,42 @@ def test_many_events_at_once_are_not_read_one_by_one() -> None:
     assert 1 <= len(predictor.pictures) < 150
     last = np.asarray(predictor.pictures[-1])
     np.testing.assert_array_equal(last, np.asarray(canvas.picture))  # the newest state
+
+
+def test_a_slow_predictor_is_not_asked_for_each_queued_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("mnist_helpers.canvas.time.monotonic", lambda: clock[0])
+
+    class Slow(Counting):
+        def predict(self, picture: Image.Image) -> Prediction:
+            clock[0] += 0.5
+            return super().predict(picture)
+
+    predictor = Slow()
+    canvas = DigitCanvas(predictor)
+    send(canvas, "mouse_down", (10, 10))
+    for step in range(1000):
+        clock[0] += 0.001
+        send(canvas, "mouse_move", (10 + step / 5, 100))
+    assert 1 <= len(predictor.pictures) < 20
+
+
+def test_an_error_leaves_no_earlier_answer() -> None:
+    predictor = Counting()
+    canvas = DigitCanvas(predictor)
+    canvas.draw(pen_strokes(7))
+
+    def fail(picture: Image.Image) -> Prediction:
+        raise RuntimeError("gone")
+
+    predictor.predict = fail
+    send(canvas, "mouse_down", (10, 10))
+    send(canvas, "mouse_up", (10, 10))
+    assert canvas.prediction is None
+    assert "<b>7" not in canvas._answer.value
+    assert "gone" in canvas._message.value
 
 
 def test_an_error_is_shown_in_the_widget() -> None:
