@@ -67,7 +67,7 @@ format: setup
 # One file for Python 3.10 and newer on every system. NVIDIA's libraries are left to torch, which
 # names their versions itself, so that PyTorch's CPU build can be installed without them.
 pins: setup
-	$(BIN)/uv pip compile --universal --python-version 3.10 --upgrade --extra dev \
+	$(BIN)/uv pip compile --universal --python-version 3.10 --upgrade --all-extras \
 	  --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make pins" --output-file .pins pyproject.toml
 	grep '^#' .pins > requirements.txt
