@@ -32,6 +32,7 @@ from tqdm.auto import tqdm
 from .paths import project_root, replacing
 
 UNLABELLED = -1
+NO_DIGIT = -2
 _BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 IDX_STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -58,7 +59,8 @@ class Digits:
     images : Tensor of shape [N, 1, 28, 28], dtype uint8
         Light ink on black, 0 to 255.
     labels : Tensor of shape [N], dtype int64
-        0 to 9, or `UNLABELLED` (-1) where the label is not known.
+        0 to 9, `UNLABELLED` (-1) where the label is not known, or `NO_DIGIT` (-2) for a picture
+        of something else.
     source : str
         Where the pictures come from, in words.
 
@@ -89,9 +91,9 @@ class Digits:
                 f"labels must be int64 of shape [{len(self.images)}], one for each image, "
                 f"not {self.labels.dtype} of shape {list(self.labels.shape)}"
             )
-        if len(self.labels) and not -1 <= self.labels.min() <= self.labels.max() <= 9:
+        if len(self.labels) and not NO_DIGIT <= self.labels.min() <= self.labels.max() <= 9:
             raise ValueError(
-                "labels must lie between 0 and 9 (-1: unlabelled), "
+                "labels must lie between 0 and 9 (-1: unlabelled, -2: no digit), "
                 f"not between {self.labels.min()} and {self.labels.max()}"
             )
 
@@ -108,6 +110,14 @@ class Digits:
 
     def __repr__(self) -> str:
         return f"Digits({len(self):,} pictures from {self.source})"
+
+    def __add__(self, other: Digits) -> Digits:
+        """Return these digits and then the others."""
+        return Digits(
+            torch.cat((self.images, other.images)),
+            torch.cat((self.labels, other.labels)),
+            f"{self.source} and {len(other):,} {other.source}",
+        )
 
     def to(self, device: torch.device | str) -> Digits:
         """Return the same digits on `device`."""

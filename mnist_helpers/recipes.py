@@ -39,6 +39,10 @@ class Recipe:
         arXiv:1512.00567, section 7).
     augment : str or None
         A name in `mnist_helpers.augment.AUGMENTATIONS`.
+    ema : float or None
+        Decay of an exponential moving average of the weights, which then is the result (Polyak
+        and Juditsky, "Acceleration of stochastic approximation by averaging", 1992). None: the
+        weights of the last step.
     precision : {"auto", "fp32", "bf16"}
         "auto" computes in bfloat16 where the hardware does so natively, else in float32.
     patience : int or None
@@ -64,6 +68,7 @@ class Recipe:
     warmup: float = 0.25
     label_smoothing: float = 0.0
     augment: str | None = None
+    ema: float | None = None
     precision: str = "auto"
     patience: int | None = None
     seed: int = 0
@@ -81,6 +86,8 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {listed}, not {getattr(self, name)!r}")
         if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0:
             raise ValueError("epochs and batch_size must be at least 1, and lr greater than 0")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError("ema must lie in [0, 1), or be None")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.warmup < 1:
             raise ValueError("label_smoothing and warmup must lie in [0, 1)")
 

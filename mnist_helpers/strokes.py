@@ -73,6 +73,42 @@ _TECHNICAL = {  # a slashed zero, a one with a foot, a two like a Z
     8: "50,48 28,28 50,6 72,28 50,48 22,74 50,96 78,74 50,48",
     9: "74,26 50,6 28,26 50,48 74,26 | 74,26 76,70 56,96 28,92 18,72",
 }
+_UPSTROKE = {  # a one with a long upstroke
+    0: "48,6 24,22 14,52 26,84 52,95 76,80 86,48 74,18 48,6",
+    1: "14,60 62,5 | 62,5 50,96",
+    2: "18,24 40,6 70,14 68,40 40,70 12,92 40,86 64,92 88,94",
+    3: "20,8 74,8 | 74,8 46,40 | 46,40 74,52 76,80 48,96 18,88",
+    4: "42,4 18,56 | 18,56 82,50 | 70,26 54,98",
+    5: "34,8 28,44 | 28,44 56,38 78,58 68,88 36,96 14,84 | 34,8 80,4",
+    6: "64,4 34,34 18,70 36,94 62,90 74,70 54,56 26,70",
+    7: "12,18 20,8 84,8 | 84,8 56,50 40,96 | 26,54 76,46",
+    8: "70,16 46,6 30,20 44,42 68,62 68,86 44,96 24,82 36,58 62,38 70,16",
+    9: "72,24 50,6 26,22 34,46 60,46 72,24 | 72,24 74,66 56,94 24,90",
+}
+_CURLED = {  # curls at the ends, a nine with a foot
+    0: "50,5 22,18 12,50 22,82 50,95 78,82 88,50 78,18 46,3 40,16",
+    1: "20,50 56,6 | 56,6 56,95 | 30,95 82,95",
+    2: "20,26 34,8 62,6 76,24 60,54 24,88 16,78 34,74 60,94 88,88",
+    3: "26,16 50,4 72,20 48,44 | 48,44 76,62 62,92 30,96 14,78",
+    4: "34,8 22,44 | 22,44 84,42 | 68,8 62,96",
+    5: "80,8 36,8 | 36,8 30,42 62,42 76,66 58,92 20,92",
+    6: "72,10 44,8 24,40 20,74 40,95 66,88 72,66 48,54 24,68",
+    7: "20,20 24,8 | 24,8 80,8 | 80,8 60,40 52,96",
+    8: "48,46 26,28 46,6 70,24 48,46 24,74 48,96 74,76 48,46",
+    9: "70,28 48,8 26,28 44,50 70,30 | 70,30 70,70 52,94 24,94 82,94",
+}
+_PLAIN = {  # a one like half a roof, a barred seven
+    0: "50,4 28,20 22,50 28,82 50,96 72,82 78,50 72,18 50,4",
+    1: "22,46 64,4 | 64,4 64,96",
+    2: "22,22 48,4 76,20 70,48 22,94 | 22,94 80,94",
+    3: "22,6 76,6 50,40 | 50,40 78,54 78,84 48,98 18,84",
+    4: "56,4 20,60 | 20,60 80,60 | 60,40 56,98",
+    5: "74,6 34,6 | 34,6 28,48 | 28,48 60,38 80,62 70,90 42,98 18,86",
+    6: "62,4 36,44 24,74 42,96 66,90 72,70 52,56 30,66",
+    7: "16,8 84,8 | 84,8 46,96 | 34,48 78,48",
+    8: "50,6 30,20 34,38 60,54 74,74 56,96 34,92 26,74 44,54 68,34 68,16 50,6",
+    9: "72,20 48,6 28,26 44,48 68,34 | 72,12 70,40 64,96",
+}
 _ORNATE = {  # long upstrokes, curls, a four like a flash: few such are in MNIST
     0: "60,10 24,24 14,60 34,94 70,90 88,56 74,18 46,4 34,22 52,34",
     1: "10,66 60,6 | 60,6 48,96",
@@ -91,9 +127,13 @@ _HANDS = {
     "slanted": _SLANTED,
     "hasty": _HASTY,
     "technical": _TECHNICAL,
+    "upstroke": _UPSTROKE,
+    "curled": _CURLED,
+    "plain": _PLAIN,
     "ornate": _ORNATE,
 }
 HANDS = tuple(_HANDS)
+SCHOOL_HANDS = HANDS[:-1]  # the shipped network has learnt these; the ornate hand is new to it
 
 
 def pen_strokes(
@@ -130,7 +170,7 @@ def pen_strokes(
     strokes = [_parse(stroke) for stroke in _HANDS[hand][digit].split("|")]
     if variation is not None:
         strokes = _vary(strokes, np.random.default_rng((variation, digit, HANDS.index(hand))))
-    return [size * (0.18 + 0.64 * _smooth(stroke) / 100) for stroke in strokes]
+    return [size * (0.18 + 0.64 * smooth(stroke) / 100) for stroke in strokes]
 
 
 def _parse(stroke: str) -> np.ndarray:
@@ -150,7 +190,7 @@ def _vary(strokes: Strokes, rng: np.random.Generator) -> Strokes:
     ]
 
 
-def _smooth(points: np.ndarray, step: float = 3.0) -> np.ndarray:
+def smooth(points: np.ndarray, step: float = 3.0) -> np.ndarray:
     """Lead a smooth curve through the points, one point every `step` units of its length."""
     from scipy.interpolate import CubicSpline
 

@@ -1,34 +1,24 @@
-"""Measure this package against the usual ways: ``python -m mnist_helpers benchmark …``.
-
-Every benchmark prints a table, and writes it as JSON and as a figure under ``outputs/benchmarks/``.
-"""
+"""Real handwriting that is not MNIST: the usual preparation of a picture against MNIST's way."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from PIL import Image
 from tqdm.auto import tqdm
 
-from .checkpoints import load_checkpoint
-from .data import load_mnist
-from .evaluation import accuracy_interval
-from .paths import outputs_folder, replacing
-from .prediction import MNISTPredictor
-from .training import train
+from ..evaluation import accuracy_interval
+from ..paths import outputs_folder
+from ..prediction import MNISTPredictor
+from .common import USUAL, publish, read_usual_way, usual_network
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
 
 
-def handwriting(
-    pictures: Path, network: str = "mnistnet", data: Path | None = None
-) -> pd.DataFrame:
+def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) -> pd.DataFrame:
     """Compare the usual preparation of a picture with `to_mnist`, on real handwriting.
 
     The usual way turns a picture grey, resizes it to 28×28 and normalises it; a second column
@@ -50,7 +40,7 @@ def handwriting(
         See `score`.
     """
     files = labelled_pictures(pictures)
-    usual = _usual_network(network, data)
+    usual = usual_network(network, data)
     predictor = MNISTPredictor()
     readers: dict[str, Callable[[Path], int]] = {
         "resized": lambda path: read_usual_way(usual, path, invert=False),
@@ -62,8 +52,8 @@ def handwriting(
         row = {"set": group, "label": label, "file": path.relative_to(pictures).as_posix()}
         rows.append(row | {way: _read(reader, path) for way, reader in readers.items()})
     table = score(pd.DataFrame(rows))
-    _publish("handwriting", table, {"network": network, "pictures": rows})
-    from .plots import plot_handwriting, save_figure
+    publish("handwriting", table, in_words(table), {"network": network, "pictures": rows})
+    from ..plots import plot_handwriting, save_figure
 
     save_figure(plot_handwriting(table), outputs_folder("benchmarks") / "handwriting.png")
     return table
@@ -88,23 +78,6 @@ def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
             f"no labelled pictures in {folder}: expected folders named 0 to 9, or folders of such"
         )
     return found
-
-
-def _usual_network(name: str, data: Path | None) -> torch.nn.Module:
-    """Train the network that reads the usual way, or load it if that was done before."""
-    out = outputs_folder("benchmarks", name)
-    splits = load_mnist(root=data)
-    train(name, splits.train, splits.val, out=out, resume=True, device="cpu")
-    return load_checkpoint(out / "last.pt").model
-
-
-@torch.inference_mode()
-def read_usual_way(model: torch.nn.Module, path: Path, invert: bool) -> int:
-    """Read a picture as most projects do: grey, 28×28, normalised."""
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("L").resize((28, 28)))
-    pixels = 255 - pixels if invert else pixels
-    return int(model(torch.from_numpy(pixels.copy()).reshape(1, 1, 28, 28)).argmax())
 
 
 def _read(reader: Callable[[Path], int], path: Path) -> int | None:
@@ -151,13 +124,3 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         words[name] = [f"{a:.1%} [{b:.0%}, {c:.0%}]" for a, b, c in zip(*columns, strict=True)]
     words["our errors / theirs"] = [f"{share:.2f}" for share in table["errors_left"]]
     return words
-
-
-def _publish(name: str, table: pd.DataFrame, details: dict) -> None:
-    """Print a table, and write it with its details as JSON."""
-    print(in_words(table).to_string(index=False))
-    path = outputs_folder("benchmarks") / f"{name}.json"
-    content = {"table": table.to_dict("records"), **details}
-    with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-    print(f"Details are in {path}")

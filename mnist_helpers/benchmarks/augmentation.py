@@ -1,0 +1,85 @@
+"""What each augmentation does to accuracy: on MNIST's validation split, and on real handwriting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from ..augment import AUGMENTATIONS
+from ..data import Digits, load_mnist
+from ..evaluation import evaluate, predict_logits
+from ..models import build_model
+from ..paths import outputs_folder
+from ..preprocess import to_mnist
+from ..recipes import recipe_for
+from ..training import train
+from .common import publish
+from .handwriting import labelled_pictures
+
+
+def benchmark(
+    pictures: Path, seeds: int = 3, epochs: int = 6, data: Path | None = None
+) -> pd.DataFrame:
+    """Train the default network with each augmentation and without, and read handwriting with it.
+
+    Parameters
+    ----------
+    pictures : path
+        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    seeds, epochs : int
+        Trainings of each kind, and passes over the training split in each.
+    data : path, optional
+        Folder with MNIST.
+
+    Returns
+    -------
+    DataFrame
+        One row a training: ``augment``, ``seed``, ``validation`` and ``handwriting`` (accuracies),
+        and the number of errors in each set of pictures.
+    """
+    splits = load_mnist(root=data)
+    sets, handwriting = read_handwriting(pictures)
+    rows = []
+    todo = [(seed, augment) for seed in range(seeds) for augment in (None, *AUGMENTATIONS)]
+    for seed, augment in tqdm(todo, desc="training"):
+        recipe = replace(recipe_for("fast"), epochs=epochs, augment=augment, seed=seed)
+        torch.manual_seed(seed)
+        model = build_model("fast")
+        train(model, splits.train, None, recipe, device="cpu", progress=False)
+        wrong = predict_logits(model, handwriting).argmax(1) != handwriting.labels.numpy()
+        row = {"augment": augment or "none", "seed": seed}
+        row["validation"] = evaluate(model, splits.val).accuracy
+        row["handwriting"] = 1 - wrong.mean()
+        rows.append(row | {name: int(wrong[sets == name].sum()) for name in np.unique(sets)})
+    table = pd.DataFrame(rows)
+    publish("augment", table, in_words(table), {"epochs": epochs})
+    from ..plots import plot_augment_scores, save_figure
+
+    save_figure(plot_augment_scores(table), outputs_folder("benchmarks") / "augment.png")
+    return table
+
+
+def read_handwriting(pictures: Path) -> tuple[np.ndarray, Digits]:
+    """Prepare labelled pictures; return the name of each one's set, and the digits."""
+    files = labelled_pictures(pictures)
+    images = np.stack([to_mnist(path) for *_, path in tqdm(files, desc="preparing")])
+    labels = torch.tensor([label for _, label, _ in files])
+    digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"pictures in {pictures.name}")
+    return np.array([group for group, *_ in files]), digits
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each augmentation: mean and standard deviation over the seeds."""
+    groups = table.groupby("augment", sort=False)
+    words = pd.DataFrame(index=list(groups.groups))
+    for column in ("validation", "handwriting"):
+        mean, std = groups[column].mean(), groups[column].std().fillna(0)
+        words[column] = [f"{a:.2%} ± {b:.2%}" for a, b in zip(mean, std, strict=True)]
+    for column in table.columns[4:]:
+        words[f"errors in {column}"] = groups[column].mean().map("{:.1f}".format)
+    return words.loc[table["augment"].unique()].reset_index(names="augment")

@@ -1,0 +1,129 @@
+"""What all benchmarks share: the usual way, timing, the machine, the files."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageChops
+from torch import nn
+
+from ..checkpoints import load_checkpoint
+from ..data import load_mnist
+from ..models import MEAN, STD
+from ..paths import outputs_folder, replacing
+from ..training import has_native_bf16, train
+
+USUAL = "mnistnet"  # the most accurate of the public projects that this series grew from
+
+
+def usual_network(name: str = USUAL, data: Path | None = None) -> nn.Sequential:
+    """Return a public project's network, trained by its own recipe; it wants normalised pictures.
+
+    It is trained at the first call, and kept under ``outputs/benchmarks/`` for the next.
+    """
+    path = outputs_folder("benchmarks", name) / "last.pt"
+    splits = load_mnist(root=data)
+    train(name, splits.train, splits.val, out=path.parent, resume=True, device="cpu")
+    return load_checkpoint(path).model[1:].eval()
+
+
+@cache
+def usual_transform():
+    """Return the usual preparation: `ToTensor` and `Normalize` with MNIST's mean and deviation."""
+    from torchvision import transforms
+
+    return transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
+
+
+@torch.inference_mode()
+def read_usual_way(network: nn.Module, path: Path, invert: bool = False) -> int:
+    """Read a picture as most projects do: grey, 28×28, `ToTensor`, `Normalize`, argmax."""
+    with Image.open(path) as picture:
+        small = picture.convert("L").resize((28, 28))
+    if invert:
+        small = ImageChops.invert(small)
+    return int(network(usual_transform()(small).unsqueeze(0)).softmax(1).argmax())
+
+
+def alternate(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Time each of several ways `repeats` times, one after the other in turn.
+
+    Returns
+    -------
+    dict
+        Seconds of each repeat, by way.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def in_new_process(module: str, *arguments: object) -> dict:
+    """Run ``python -m mnist_helpers.benchmarks.MODULE …``; return the JSON object it prints last.
+
+    A process of its own gives each contestant the same start, and a peak memory of its own.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails; the message is what it said.
+    """
+    command = [sys.executable, "-m", f"mnist_helpers.benchmarks.{module}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[2:])} failed: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has held so far, in megabytes (10⁶ bytes).
+
+    Not on Windows, which lacks the module ``resource``: there, not a number.
+    """
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def machine() -> dict:
+    """Describe what a benchmark ran on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "native_bf16": has_native_bf16(torch.device("cpu")),
+    }
+
+
+def publish(name: str, table: pd.DataFrame, words: pd.DataFrame, details: dict) -> None:
+    """Print a table in words, and write the numbers with their details as JSON."""
+    print(words.to_string(index=False))
+    path = outputs_folder("benchmarks") / f"{name}.json"
+    content = {"table": table.to_dict("records"), "machine": machine(), **details}
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
+    print(f"Details and figure: {path}, {path.with_suffix('.png').name}")
+
+
+def _plain(value: object) -> object:
+    """Turn numpy's numbers and paths into what JSON knows."""
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -1,0 +1,56 @@
+"""How long a fresh Python takes to import the package, and what it needs for a first prediction."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ..paths import outputs_folder
+from .common import alternate, publish
+
+STATEMENTS = {
+    "nothing": "pass",
+    "import mnist_helpers": "import mnist_helpers",
+    "import torch": "import torch",
+    "import torch, torchvision": "import torch, torchvision",
+    "from mnist_helpers import train": "from mnist_helpers import train",
+    "a first prediction": "from mnist_helpers import MNISTPredictor as P; P()",
+}
+
+
+def benchmark(repeats: int = 5) -> pd.DataFrame:
+    """Time a new Python process for each of `STATEMENTS`, in turn.
+
+    Parameters
+    ----------
+    repeats : int
+        Processes for each, after one that is not counted.
+
+    Returns
+    -------
+    DataFrame
+        ``statement``, ``median``, ``min``, ``max`` (seconds, with Python's own start).
+    """
+
+    def started(statement: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", statement], check=True)
+
+    ways = {name: started(statement) for name, statement in STATEMENTS.items()}
+    alternate(ways, 1)  # fills the disk's cache
+    seconds = alternate(ways, repeats)
+    table = pd.DataFrame(
+        {"statement": name, "median": np.median(took), "min": min(took), "max": max(took)}
+        for name, took in seconds.items()
+    )
+    words = table.copy()
+    words[["median", "min", "max"]] = words[["median", "min", "max"]].map("{:.2f} s".format)
+    publish("import", table, words, {"seconds": seconds})
+    from ..plots import plot_timings, save_figure
+
+    ax = plot_timings(seconds, "seconds of a new Python process")
+    save_figure(ax, outputs_folder("benchmarks") / "import.png")
+    return table

@@ -1,0 +1,187 @@
+"""From a file to a digit: one picture, and a folder of 5,000, the usual way and ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..batch import BatchProcessor
+from ..checkpoints import load_checkpoint
+from ..data import load_mnist
+from ..paths import outputs_folder
+from ..prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from ..strokes import draw_strokes, pen_strokes
+from .common import USUAL, in_new_process, peak_memory, publish, read_usual_way, usual_network
+
+WAYS = ("usual", "eager", "compiled", "onnx")
+NAMES = {
+    "usual": f"usual way, {USUAL}",
+    "eager": "ours, PyTorch",
+    "compiled": "ours, torch.compile",
+    "onnx": "ours, ONNX Runtime",
+}
+
+
+def benchmark(
+    calls: int = 300, folder_pictures: int = 5000, data: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Time one picture from its file to its digit, and a folder of pictures.
+
+    One picture: a PNG of MNIST's (28×28), and a drawing of 280×280, which only ours prepares as
+    MNIST was. The ways take turns, call by call. The folder: PNGs of 28×28; the usual way reads
+    one after the other, ours is `BatchProcessor`; each in a process of its own, three times.
+
+    Parameters
+    ----------
+    calls : int
+        Predictions of each way on each picture, after ten that are not counted.
+    folder_pictures : int
+        How many PNGs.
+    data : path, optional
+        Folder with MNIST.
+
+    Returns
+    -------
+    one : DataFrame
+        ``picture``, ``way``, ``p50``, ``p95`` (milliseconds), ``times`` (the usual way's p50 as
+        a multiple).
+    folder : DataFrame
+        ``way``, ``seconds`` (median), ``pictures_per_second``, ``memory_mb``, ``times``.
+    """
+    usual_network(data=data)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pictures(folder / "pictures", folder_pictures, data)
+        one = one_picture(folder, calls)
+        many = whole_folder(folder / "pictures")
+    print(words(one, ("p50", "p95"), "{:.2f} ms").to_string(index=False), end="\n\n")
+    shown = words(many, ("seconds",), "{:.1f} s")
+    shown["pictures_per_second"] = shown["pictures_per_second"].map("{:,.0f}".format)
+    shown["memory_mb"] = shown["memory_mb"].map("{:.0f}".format)
+    details = {"one_picture": one.to_dict("records"), "calls": calls, "pictures": folder_pictures}
+    publish("predict", many, shown, details)
+    from ..plots import plot_prediction_times, save_figure
+
+    axes = plot_prediction_times(one, many)
+    save_figure(axes, outputs_folder("benchmarks") / "predict.png")
+    return one, many
+
+
+def words(table: pd.DataFrame, columns: tuple[str, ...], form: str) -> pd.DataFrame:
+    """Return a copy with `columns` written in the given form, and ``times`` as a multiple."""
+    shown = table.copy()
+    for column in columns:
+        shown[column] = shown[column].map(form.format)
+    shown["times"] = shown["times"].map("{:.1f}×".format)
+    return shown
+
+
+def write_pictures(folder: Path, number: int, data: Path | None) -> None:
+    """Write the first `number` test pictures (the training pictures after them) as PNGs."""
+    folder.mkdir(parents=True)
+    splits = load_mnist(root=data)
+    images = torch.cat((splits.test.images, splits.train.images))[:number, 0].numpy()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:05d}.png")
+
+
+def one_picture(folder: Path, calls: int) -> pd.DataFrame:
+    """Time single predictions, the ways in turn."""
+    from ..onnx import export_onnx
+
+    drawing = folder / "drawing.png"
+    draw_strokes(pen_strokes(7, "continental")).save(drawing)
+    pictures = {"28×28": next((folder / "pictures").iterdir()), "280×280": drawing}
+    network = folder / "fast.onnx"
+    export_onnx(load_checkpoint(SHIPPED_WEIGHTS), network)
+    usual = usual_network()
+    compiled = MNISTPredictor(device="cpu")
+    compiled.model = torch.compile(compiled.model)
+    ways: dict[str, Callable[[Path], object]] = {
+        "usual": lambda path: read_usual_way(usual, path),
+        "eager": MNISTPredictor(device="cpu").predict,
+        "compiled": compiled.predict,
+        "onnx": MNISTPredictor(network).predict,
+    }
+    rows = []
+    for kind, path in pictures.items():
+        took: dict[str, list[float]] = {way: [] for way in ways}
+        for call in tqdm(range(-10, calls), desc=kind):
+            for way, predict in ways.items():
+                started = time.perf_counter()
+                predict(path)
+                if call >= 0:
+                    took[way].append(1000 * (time.perf_counter() - started))
+        p50 = {way: float(np.median(times)) for way, times in took.items()}
+        rows += [
+            {
+                "picture": kind,
+                "way": NAMES[way],
+                "p50": p50[way],
+                "p95": float(np.quantile(times, 0.95)),
+                "times": p50["usual"] / p50[way],
+            }
+            for way, times in took.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+def whole_folder(folder: Path, repeats: int = 3) -> pd.DataFrame:
+    """Time a folder of pictures, the ways in turn, each in a process of its own."""
+    results: dict[str, list[dict]] = {"usual": [], "ours": []}
+    for _ in tqdm(range(repeats), desc="folders"):
+        for way, done in results.items():
+            done.append(in_new_process("prediction", way, folder))
+    rows = []
+    for way, done in results.items():
+        seconds = float(np.median([result["seconds"] for result in done]))
+        rows.append(
+            {
+                "way": NAMES.get(way, "ours, BatchProcessor"),
+                "seconds": seconds,
+                "pictures_per_second": done[0]["pictures"] / seconds,
+                "memory_mb": max(result["memory_mb"] for result in done),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["times"] = table["seconds"].iloc[0] / table["seconds"]
+    return table
+
+
+def read_folder(way: str, folder: Path) -> dict:
+    """Read all pictures of a folder; return how many, in what time, with how much memory."""
+    if way == "usual":
+        model = usual_network()
+        started = time.perf_counter()
+        digits = [read_usual_way(model, path) for path in sorted(folder.glob("*.png"))]
+        number = len(digits)
+    else:
+        with tempfile.TemporaryDirectory() as reports:
+            processor = BatchProcessor(out=reports)
+            started = time.perf_counter()
+            number = len(processor.process_folder(folder, labels=None).results)
+    seconds = time.perf_counter() - started
+    return {"pictures": number, "seconds": seconds, "memory_mb": peak_memory()}
+
+
+def main() -> None:
+    """Read a folder in one way, and print the result as JSON."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("way", choices=("usual", "ours"))
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    print(json.dumps(read_folder(given.way, given.folder)))
+
+
+if __name__ == "__main__":
+    main()

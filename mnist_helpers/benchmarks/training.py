@@ -1,0 +1,276 @@
+"""Seconds and epochs to an accuracy: the usual recipes as their users run them, against ours."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from ..data import Digits, data_folder, find_idx, load_mnist
+from ..evaluation import evaluate
+from ..models import build_model, count_parameters
+from ..paths import outputs_folder, replacing
+from ..recipes import Recipe, recipe_for
+from ..training import learning_rate, make_optimizer, train
+from .common import in_new_process, peak_memory, publish, usual_transform
+
+MARKS = (0.99, 0.993, 0.995)
+THEIRS = ("mnistnet", "pytorch_example")
+OURS = ("tiny", "fast", "fast-fp32", "accurate")
+
+
+def benchmark(
+    contestants: tuple[str, ...] = (*THEIRS, *OURS),
+    seeds: int = 5,
+    quick: bool = False,
+    resume: bool = False,
+    data: Path | None = None,
+) -> pd.DataFrame:
+    """Train every contestant with every seed on MNIST's 60,000, each in a process of its own.
+
+    Theirs is what their users run: torchvision's `MNIST`, `ToTensor`, `Normalize`, a `DataLoader`
+    without workers, float32, their batch size, optimizer and epochs. ``pytorch_example`` does not
+    shuffle on a CPU, and so does not here. Ours is `train` with the recipe of that name. Seconds
+    are those of the training alone; the look at the test set after each epoch is not counted.
+
+    Parameters
+    ----------
+    contestants : tuple of str
+        Names from `THEIRS` and `OURS`.
+    seeds : int
+        Trainings of each.
+    quick : bool
+        Of theirs train one epoch only, and extrapolate the seconds of the whole recipe from it.
+    resume : bool
+        Keep the trainings that a former run has finished.
+    data : path, optional
+        Folder with MNIST's idx files.
+
+    Returns
+    -------
+    DataFrame
+        See `summarise`.
+    """
+    unknown = set(contestants) - {*THEIRS, *OURS}
+    if unknown:
+        raise ValueError(f"no contestant {unknown.pop()!r}: choose of {', '.join(THEIRS + OURS)}")
+    runs = []
+    folder = outputs_folder("benchmarks", "quick" if quick else "training")
+    todo = [(seed, name) for seed in range(seeds) for name in contestants]
+    for seed, name in tqdm(todo, desc="training"):
+        path = folder / f"{name}-{seed}.json"
+        if not (resume and path.is_file()):
+            given = ["--data", data_folder(data), *(["--epochs", 1] if quick else [])]
+            result = in_new_process(
+                "training", name, seed, *(given if name in THEIRS else given[:2])
+            )
+            with replacing(path) as part:
+                part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        runs.append(json.loads(path.read_text(encoding="utf-8")))
+    table = summarise(runs)
+    publish("train", table, in_words(table), {"quick": quick, "runs": runs})
+    from ..plots import plot_training_race, save_figure
+
+    save_figure(plot_training_race(runs), outputs_folder("benchmarks") / "train.png")
+    return table
+
+
+def summarise(runs: list[dict]) -> pd.DataFrame:
+    """Tabulate the trainings, a row for each contestant.
+
+    Parameters
+    ----------
+    runs : list of dict
+        What `run_theirs` and `run_ours` return.
+
+    Returns
+    -------
+    DataFrame
+        ``name``, ``parameters``, ``seeds``, ``epochs`` (of the recipe), ``epoch_seconds`` (median),
+        ``recipe_seconds`` (median; extrapolated where `extrapolated`), ``accuracy`` and ``std`` at
+        the end, ``memory_mb``; for each of `MARKS` ``seconds_99.3`` and ``epochs_99.3`` (medians
+        over the seeds that reached it) and ``reached_99.3`` (how many did).
+    """
+    rows = []
+    for name, members in pd.DataFrame(runs).groupby("name", sort=False):
+        histories = [pd.DataFrame(run) for run in members["history"]]
+        epochs = int(members["epochs"].iloc[0])
+        each = float(np.median(np.concatenate([history["seconds"] for history in histories])))
+        done = len(histories[0]) == epochs
+        final = np.array([history["test_accuracy"].iloc[-1] for history in histories])
+        row = {
+            "name": name,
+            "parameters": int(members["parameters"].iloc[0]),
+            "seeds": len(members),
+            "epochs": epochs,
+            "epoch_seconds": each,
+            "recipe_seconds": each * epochs,
+            "extrapolated": not done,
+            "accuracy": final.mean() if done else np.nan,
+            "std": final.std(ddof=1) if done and len(final) > 1 else np.nan,
+            "memory_mb": float(members["memory_mb"].max()),
+        }
+        for mark in MARKS:
+            reached = [found for history in histories if (found := first_above(history, mark))]
+            seconds, count = np.median(reached, axis=0) if reached and done else (np.nan, np.nan)
+            row |= {
+                f"seconds_{mark:.1%}": seconds,
+                f"epochs_{mark:.1%}": count,
+                f"reached_{mark:.1%}": len(reached) if done else 0,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def first_above(history: pd.DataFrame, mark: float) -> tuple[float, int] | None:
+    """Return the seconds and epochs after which the test accuracy first reached `mark`."""
+    above = np.flatnonzero(history["test_accuracy"] >= mark)
+    if not len(above):
+        return None
+    return float(history["seconds"].iloc[: above[0] + 1].sum()), int(above[0]) + 1
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `summarise` for people, with the ratios to the fastest at 99.3 %."""
+    words = table[["name", "parameters", "seeds", "epochs"]].copy()
+    words["s/epoch"] = [f"{seconds:.1f}" for seconds in table["epoch_seconds"]]
+    words["s in all"] = [
+        f"{row.recipe_seconds:.0f}{' (extrapolated)' if row.extrapolated else ''}"
+        for row in table.itertuples()
+    ]
+    words["test accuracy"] = [
+        "–" if np.isnan(mean) else f"{mean:.2%}" + ("" if np.isnan(std) else f" ± {std:.2%}")
+        for mean, std in zip(table["accuracy"], table["std"], strict=True)
+    ]
+    for mark in (f"{mark:.1%}" for mark in MARKS):
+        words[f"s to {mark}"] = [
+            _reached(row[f"seconds_{mark}"], row[f"epochs_{mark}"], row[f"reached_{mark}"], row)
+            for row in table.to_dict("records")
+        ]
+    words["memory"] = [f"{memory:.0f} MB" for memory in table["memory_mb"]]
+    return words
+
+
+def _reached(seconds: float, epochs: float, reached: int, row: dict) -> str:
+    """Say when a mark was reached, and by how many of the seeds if not by all."""
+    if not reached:
+        return "–" if row["extrapolated"] else "never"
+    share = "" if reached == row["seeds"] else f", {reached} of {row['seeds']} seeds"
+    return f"{seconds:.1f} (epoch {epochs:g}{share})"
+
+
+# ------------------------------------------------------------------- one training in one process
+
+
+def run_theirs(name: str, seed: int, epochs: int | None, data: Path) -> dict:
+    """Train a public project's network as its users do, with a `DataLoader`."""
+    from torch.utils.data import DataLoader
+
+    recipe = recipe_for(name)
+    torch.manual_seed(seed)
+    model = build_model(name)[1:]  # normalising is the loader's task there
+    optimizer = make_optimizer(model, recipe)
+    test = load_mnist("idx", data).test
+    with usual_dataset(data) as dataset:
+        loader = DataLoader(dataset, recipe.batch_size, shuffle=name != "pytorch_example")
+        history = []
+        for epoch in range(epochs or recipe.epochs):
+            started = time.perf_counter()
+            model.train()
+            for step, (images, labels) in enumerate(loader, epoch * len(loader)):
+                optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, len(loader))
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(images), labels)
+                loss.backward()
+                optimizer.step()
+            seconds = time.perf_counter() - started
+            history.append({"seconds": seconds, "test_accuracy": usual_accuracy(model, test)})
+    return result(name, seed, model, recipe, history)
+
+
+@contextmanager
+def usual_dataset(data: Path) -> Iterator:
+    """Give torchvision's MNIST over files that it understands, in a folder that is then deleted."""
+    from torchvision.datasets import MNIST
+
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "MNIST", "raw")
+        raw.mkdir(parents=True)
+        for stem, path in find_idx(data).items():
+            content = path.read_bytes()
+            packed = content[:2] == b"\x1f\x8b"
+            (raw / stem).write_bytes(gzip.decompress(content) if packed else content)
+        yield MNIST(folder, train=True, transform=usual_transform())
+
+
+@torch.inference_mode()
+def usual_accuracy(model: torch.nn.Module, test: Digits) -> float:
+    """Return the accuracy of a network that wants normalised pictures."""
+    normalise = build_model("mnistnet")[0]
+    model.eval()
+    found = [model(normalise(images)).argmax(1) for images in test.images.split(1000)]
+    return (torch.cat(found) == test.labels).double().mean().item()
+
+
+def run_ours(name: str, seed: int, epochs: int | None, data: Path) -> dict:
+    """Train one of our networks by its recipe; ``NAME-fp32`` without bfloat16."""
+    name, _, precision = name.partition("-")
+    recipe = replace(recipe_for(name), seed=seed, precision=precision or "auto")
+    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    splits = load_mnist("idx", data, val_size=0)
+    torch.manual_seed(seed)
+    model = build_model(name)
+    accuracies: list[float] = []
+
+    def look(_history: list) -> None:
+        accuracies.append(evaluate(model, splits.test).accuracy)
+
+    rows = train(model, splits.train, None, recipe, device="cpu", callbacks=[look], progress=False)
+    history = [
+        {"seconds": row["seconds"], "test_accuracy": accuracy}
+        for row, accuracy in zip(rows, accuracies, strict=True)
+    ]
+    return result(f"{name}-{precision}" if precision else name, seed, model, recipe, history)
+
+
+def result(
+    name: str, seed: int, model: torch.nn.Module, recipe: Recipe, history: list[dict]
+) -> dict:
+    """Return what is kept of a training."""
+    return {
+        "name": name,
+        "seed": seed,
+        "parameters": count_parameters(model),
+        "epochs": recipe_for(name.partition("-")[0]).epochs,
+        "history": history,
+        "memory_mb": peak_memory(),
+        "recipe": asdict(recipe),
+    }
+
+
+def main() -> None:
+    """Train once, and print the result as JSON."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("name")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--data", type=Path, required=True)
+    given = parser.parse_args()
+    run = run_theirs if given.name in THEIRS else run_ours
+    print(json.dumps(run(given.name, given.seed, given.epochs, given.data)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Pictures made here, from seeds: digits that our own pen writes, and what is no digit.
+
+A network that has only ever seen digits takes everything for one. Pictures of letters, scribbles,
+textures, noise and several digits in a row teach it what is none, and measure whether it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from .data import NO_DIGIT, Digits
+from .preprocess import to_mnist
+from .strokes import HANDS, SCHOOL_HANDS, draw_strokes, pen_strokes, smooth
+
+# Without those that are written like a digit: O like 0, I and l like 1, Z like 2, S like 5, …
+LETTERS = "ACEFHKLMNPRTUVWXYacdefhkmnprtuvwxy"
+# Fonts that matplotlib brings. The network is shown the first, and measured on the others.
+FONTS = ("DejaVuSans", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBolIta", "cmtt10")
+OTHER_FONTS = ("DejaVuSansMono", "STIXGeneralItalic", "cmmi10", "cmr10", "cmss10")
+SIDE = 112
+
+
+def letter(rng: np.random.Generator, fonts: tuple[str, ...] = FONTS) -> Image.Image:
+    """Draw one of `LETTERS` in one of the fonts, slightly turned."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    font = ImageFont.truetype(folder / f"{rng.choice(fonts)}.ttf", SIDE // 2)
+    sheet = Image.new("L", (SIDE, SIDE))
+    middle = (SIDE // 2, SIDE // 2)
+    ImageDraw.Draw(sheet).text(middle, rng.choice(list(LETTERS)), 255, font, anchor="mm")
+    return sheet.rotate(rng.normal(0, 6), Image.Resampling.BILINEAR)
+
+
+def scribble(rng: np.random.Generator) -> Image.Image:
+    """Draw one or two strokes through random points."""
+    margin = 0.1 * SIDE
+    strokes = [
+        smooth(rng.uniform(margin, SIDE - margin, (rng.integers(3, 10), 2)))
+        for _ in range(rng.integers(1, 3))
+    ]
+    return draw_strokes(strokes, SIDE, pen=rng.uniform(3, 10), ink=255, paper=0)
+
+
+def number(rng: np.random.Generator) -> Image.Image:
+    """Draw two to four digits in a row, all in one hand."""
+    hand, size = rng.choice(HANDS), SIDE // 2
+    digits = rng.integers(0, 10, rng.integers(2, 5))
+    strokes = [
+        stroke + np.array([place * 0.75 * size, 0])
+        for place, digit in enumerate(digits)
+        for stroke in pen_strokes(int(digit), hand, size, int(rng.integers(1 << 30)))
+    ]
+    wide = draw_strokes(strokes, 4 * size, pen=rng.uniform(3, 8), ink=255, paper=0)
+    return wide.crop((0, 0, 4 * size, size))
+
+
+def texture(rng: np.random.Generator) -> Image.Image:
+    """Draw stripes, checks, rings or clouds."""
+    from scipy.ndimage import gaussian_filter
+
+    down, right = np.mgrid[0:SIDE, 0:SIDE]
+    angle, pace = rng.uniform(0, np.pi), rng.uniform(0.1, 0.9)
+    along = right * np.cos(angle) + down * np.sin(angle)
+    across = right * np.sin(angle) - down * np.cos(angle)
+    place = rng.uniform(0, SIDE, 2)
+    clouds = gaussian_filter(rng.normal(size=(SIDE, SIDE)), rng.uniform(1, 8))
+    waves = (
+        np.sin(pace * along),
+        np.sin(pace * along) * np.sin(pace * across),
+        np.sin(pace * np.hypot(right - place[0], down - place[1])),
+        clouds / np.abs(clouds).max(),
+    )
+    return Image.fromarray((127.5 * (1 + waves[rng.integers(4)])).astype(np.uint8))
+
+
+def noise(rng: np.random.Generator) -> Image.Image:
+    """Draw even, bell-shaped or black-and-white noise, in one of three grains."""
+    side = int(rng.choice([28, 56, 112]))
+    kind = rng.integers(3)
+    if kind == 0:
+        values = rng.uniform(0, 255, (side, side))
+    elif kind == 1:
+        values = np.clip(rng.normal(127, rng.uniform(10, 80), (side, side)), 0, 255)
+    else:
+        values = 255.0 * (rng.random((side, side)) < rng.uniform(0.02, 0.5))
+    return Image.fromarray(values.astype(np.uint8))
+
+
+KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
+    "letters": letter,
+    "scribbles": scribble,
+    "numbers": number,
+    "textures": texture,
+    "noise": noise,
+}
+
+
+def non_digits(number: int, seed: int = 0) -> Digits:
+    """Return pictures of all `KINDS` in equal parts, prepared by `to_mnist`, labelled `NO_DIGIT`.
+
+    Parameters
+    ----------
+    number : int
+        How many pictures.
+    seed : int
+        The same seed gives the same pictures.
+    """
+    rng = np.random.default_rng(seed)
+    draw = [list(KINDS.values())[index % len(KINDS)] for index in range(number)]
+    images = torch.from_numpy(np.stack([to_mnist(kind(rng)) for kind in draw]))
+    return Digits(images.unsqueeze(1), torch.full((number,), NO_DIGIT), "pictures of no digit")
+
+
+def pen_digits(number: int, seed: int = 0, hands: tuple[str, ...] = SCHOOL_HANDS) -> Digits:
+    """Return digits that our own pen has written in several hands, prepared by `to_mnist`.
+
+    Parameters
+    ----------
+    number : int
+        How many pictures.
+    seed : int
+        The same seed gives the same pictures.
+    hands : tuple of str
+        Which of `mnist_helpers.strokes.HANDS`.
+    """
+    rng = np.random.default_rng(seed)
+    digits = rng.integers(0, 10, number)
+    sheets = [
+        draw_strokes(
+            pen_strokes(int(digit), rng.choice(hands), SIDE, int(rng.integers(1 << 30))),
+            SIDE,
+            pen=rng.uniform(3, 10),
+        )
+        for digit in digits
+    ]
+    images = torch.from_numpy(np.stack([to_mnist(sheet) for sheet in sheets]))
+    return Digits(images.unsqueeze(1), torch.from_numpy(digits), "digits written by our own pen")
