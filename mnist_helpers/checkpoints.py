@@ -59,7 +59,7 @@ class Checkpoint:
     temperature : float
         By which logits are divided for calibrated probabilities (1: not calibrated).
     resume : dict
-        Optimizer state, best weights and the weights before averaging, if saved by `train`.
+        Optimizer state and best weights, if saved by `train`.
     """
 
     model: nn.Module
@@ -82,7 +82,6 @@ def save_checkpoint(
     temperature: float = 1.0,
     optimizer: torch.optim.Optimizer | None = None,
     best_state: dict[str, Tensor] | None = None,
-    raw_state: dict[str, Tensor] | None = None,
 ) -> None:
     """Write a network and what is known of its training, replacing `path` atomically.
 
@@ -95,9 +94,8 @@ def save_checkpoint(
         Built by `build_model`.
     recipe, history, source, temperature
         See `Checkpoint`.
-    optimizer, best_state, raw_state
-        To resume from (the best epoch's weights; the weights that `model` is an average of); not
-        written to safetensors files.
+    optimizer, best_state
+        To resume from; not written to safetensors files.
 
     Raises
     ------
@@ -133,7 +131,6 @@ def save_checkpoint(
             resume = {
                 "optimizer": optimizer.state_dict() if optimizer else None,
                 "best_state": best_state,
-                "raw_state": raw_state,
             }
             torch.save({**about, "state": state, "resume": resume}, part)
 

@@ -39,10 +39,6 @@ class Recipe:
         arXiv:1512.00567, section 7).
     augment : str or None
         A name in `mnist_helpers.augment.AUGMENTATIONS`.
-    ema : float or None
-        Decay of an exponential moving average of the weights, which then is the result (Polyak
-        and Juditsky, "Acceleration of stochastic approximation by averaging", 1992). None: the
-        weights of the last step.
     precision : {"auto", "fp32", "bf16"}
         "auto" computes in bfloat16 where the hardware does so natively, else in float32.
     patience : int or None
@@ -68,7 +64,6 @@ class Recipe:
     warmup: float = 0.25
     label_smoothing: float = 0.0
     augment: str | None = None
-    ema: float | None = None
     precision: str = "auto"
     patience: int | None = None
     seed: int = 0
@@ -86,8 +81,6 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {listed}, not {getattr(self, name)!r}")
         if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0:
             raise ValueError("epochs and batch_size must be at least 1, and lr greater than 0")
-        if self.ema is not None and not 0 <= self.ema < 1:
-            raise ValueError("ema must lie in [0, 1), or be None")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.warmup < 1:
             raise ValueError("label_smoothing and warmup must lie in [0, 1)")
 
@@ -99,6 +92,16 @@ RECIPES: dict[str, Recipe] = {
     "cnn2_dropout": Recipe(),
     "cnn2_sgd": Recipe(optimizer="sgd", lr=0.01),
     "pytorch_example": Recipe(epochs=14, optimizer="adadelta", lr=1.0, schedule="step"),
+    "tiny": Recipe(
+        epochs=3,
+        batch_size=256,
+        lr=1e-2,
+        optimizer="adamw",
+        weight_decay=1e-2,
+        schedule="onecycle",
+        label_smoothing=0.1,
+        augment="shift",
+    ),
     "fast": Recipe(
         epochs=4,
         batch_size=256,

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from .augment import AUGMENTATIONS
@@ -149,7 +148,6 @@ def train(
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
-    run.average = make_average(model, recipe)
     if resume:
         run.restore()
     run.save_if_new()
@@ -157,9 +155,9 @@ def train(
     steps = recipe.epochs * len(batches)
     with tqdm(total=steps, initial=len(run.history) * len(batches), disable=not progress) as bar:
         while len(run.history) < recipe.epochs and not run.out_of_patience():
-            row = train_epoch(model, batches, optimizer, recipe, len(run.history), bar, run.average)
+            row = train_epoch(model, batches, optimizer, recipe, len(run.history), bar)
             if val is not None and len(val):
-                row |= validate(run.network, val, recipe)
+                row |= validate(model, val, recipe)
             _check_finite(row, recipe)
             run.note(row)
             bar.set_postfix_str(_in_short(row))
@@ -177,7 +175,6 @@ def train_epoch(
     recipe: Recipe,
     epoch: int,
     bar: tqdm,
-    average: AveragedModel | None = None,
 ) -> dict[str, float]:
     """Pass over the training split once, and return the epoch's row of the history."""
     device = batches.digits.images.device
@@ -197,8 +194,6 @@ def train_epoch(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if average is not None:
-                average.update_parameters(model)
             total_loss += loss.detach() * len(labels)
             correct += (logits.detach().argmax(1) == labels).sum()
             bar.update()
@@ -221,23 +216,6 @@ def targets(labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """
     known = F.one_hot(labels.clamp(min=0), 10) * (1 - smoothing) + smoothing / 10
     return torch.where(labels.unsqueeze(1) == NO_DIGIT, 0.1, known)
-
-
-def make_average(model: nn.Module, recipe: Recipe) -> AveragedModel | None:
-    """Return the running average of the weights that the recipe asks for, or None.
-
-    Each step moves the average by ``1 - decay`` of its distance to the present weights; in the
-    beginning, where there is little to average yet, by ``9 / (10 + steps)``.
-    """
-    if recipe.ema is None:
-        return None
-
-    def move(average: Tensor, present: Tensor, steps: Tensor | int) -> Tensor:
-        if not average.is_floating_point():  # BatchNorm's count of batches
-            return present
-        return torch.lerp(average, present, max(1 - recipe.ema, 9 / (10 + int(steps))))
-
-    return AveragedModel(model, avg_fn=move, use_buffers=True)
 
 
 @torch.inference_mode()
@@ -312,14 +290,8 @@ class _Run:
     optimizer: torch.optim.Optimizer
     source: str
     out: Path | None
-    average: AveragedModel | None = None
     history: History = field(default_factory=History)
     best_state: dict[str, Tensor] | None = None
-
-    @property
-    def network(self) -> nn.Module:
-        """What this training gives: the averaged network where there is one."""
-        return self.average.module if self.average else self.model
 
     @property
     def best_epoch(self) -> int:
@@ -337,7 +309,7 @@ class _Run:
         self.history.append(row)
         is_best = self.best_epoch == row["epoch"]
         if is_best and self.recipe.patience:
-            self.best_state = {k: v.clone() for k, v in self.network.state_dict().items()}
+            self.best_state = {k: v.clone() for k, v in self.model.state_dict().items()}
         if self.out and is_best:
             self.save("best.pt")
         if self.out:
@@ -346,13 +318,12 @@ class _Run:
     def save(self, name: str) -> None:
         save_checkpoint(
             self.out / name,
-            self.network,
+            self.model,
             recipe=self.recipe,
             history=self.history,
             source=self.source,
             optimizer=self.optimizer,
             best_state=self.best_state,
-            raw_state=self.model.state_dict() if self.average else None,
         )
 
     def save_if_new(self) -> None:
@@ -379,23 +350,17 @@ class _Run:
                 f"{path} was trained with another recipe ({_differences(checkpoint, self)}): "
                 "resume with the same one, or train into another folder"
             )
-        self.network.load_state_dict(checkpoint.model.state_dict())
-        if self.average:
-            self.model.load_state_dict(checkpoint.resume["raw_state"])
-            steps = [state["step"] for state in checkpoint.resume["optimizer"]["state"].values()]
-            self.average.n_averaged.fill_(int(max(steps, default=0)))
+        self.model.load_state_dict(checkpoint.model.state_dict())
         self.optimizer.load_state_dict(checkpoint.resume["optimizer"])
         self.best_state = checkpoint.resume["best_state"]
         self.history.extend(checkpoint.history)
 
     def finish(self) -> None:
-        """Leave in the model what was learnt: the averaged weights, or the best epoch's."""
+        """With patience, leave the best epoch's weights in the model and in ``last.pt``."""
         if self.best_state is not None:
-            self.network.load_state_dict(self.best_state)
+            self.model.load_state_dict(self.best_state)
             if self.out:
                 self.save("last.pt")
-        if self.average:
-            self.model.load_state_dict(self.network.state_dict())
 
 
 def _differences(checkpoint: Checkpoint, run: _Run) -> str:

@@ -35,7 +35,7 @@ def test_each_picture_changes_in_its_own_way_and_the_seed_repeats_it(
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert len(torch.unique(first.flatten(1), dim=0)) > 10
     pixels = to_float(first)
-    assert 0 <= pixels.min() and 0.5 < pixels.max() <= 1
+    assert pixels.min() >= 0 and 0.5 < pixels.max() <= 1
     assert (to_float(images) - to_float(images)[0]).abs().max() == 0, "the originals are left alone"
 
 
