@@ -98,7 +98,7 @@ def to_float(images: Tensor) -> Tensor:
 
 def handwriting(images: Tensor) -> Tensor:
     """Imitate other hands and other pens: `random_warp`, then `random_thickness`."""
-    return random_thickness(random_warp(images), 0.5)
+    return random_thickness(random_warp(images), 0.9)
 
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .data import NO_DIGIT, Digits
 from .preprocess import to_mnist
-from .strokes import HANDS, SCHOOL_HANDS, draw_strokes, pen_strokes, smooth
+from .strokes import HANDS, SCHOOL_HANDS, Strokes, draw_strokes, pen_strokes, smooth
 
 # Without those that are written like a digit: O like 0, I and l like 1, Z like 2, S like 5, …
 LETTERS = "ACEFHKLMNPRTUVWXYacdefhkmnprtuvwxy"
@@ -54,7 +54,7 @@ def number(rng: np.random.Generator) -> Image.Image:
     strokes = [
         stroke + np.array([place * 0.75 * size, 0])
         for place, digit in enumerate(digits)
-        for stroke in pen_strokes(int(digit), hand, size, int(rng.integers(1 << 30)))
+        for stroke in pen_strokes(int(digit), hand, size, _any(rng))
     ]
     wide = draw_strokes(strokes, 4 * size, pen=rng.uniform(3, 8), ink=255, paper=0)
     return wide.crop((0, 0, 4 * size, size))
@@ -133,11 +133,22 @@ def pen_digits(number: int, seed: int = 0, hands: tuple[str, ...] = SCHOOL_HANDS
     digits = rng.integers(0, 10, number)
     sheets = [
         draw_strokes(
-            pen_strokes(int(digit), rng.choice(hands), SIDE, int(rng.integers(1 << 30))),
+            _slanted(pen_strokes(int(digit), rng.choice(hands), SIDE, _any(rng)), rng),
             SIDE,
-            pen=rng.uniform(3, 10),
+            pen=rng.uniform(0.03, 0.12) * SIDE,
         )
         for digit in digits
     ]
     images = torch.from_numpy(np.stack([to_mnist(sheet) for sheet in sheets]))
     return Digits(images.unsqueeze(1), torch.from_numpy(digits), "digits written by our own pen")
+
+
+def _slanted(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    """Lean strokes to one side, more often to the right as most people do."""
+    slant = rng.uniform(-0.25, 0.65)
+    return [np.column_stack((x + slant * (SIDE / 2 - y), y)) for x, y in (s.T for s in strokes)]
+
+
+def _any(rng: np.random.Generator) -> int:
+    """Draw the number of a variation."""
+    return int(rng.integers(1 << 30))

@@ -122,16 +122,29 @@ def test_the_seeds_networks_are_as_described(name: str) -> None:
     assert formula(DESCRIBED[name]) == PARAMETERS[name] == count_parameters(build_model(name))
 
 
-@pytest.mark.parametrize("name", ["tiny", "fast"])
-def test_our_networks_pool_before_batchnorm(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "width", "depth", "parameters"),
+    [
+        ("tiny", 16, (1, 1, 1), 29_434),
+        ("fast", 32, (1, 1, 1), 104_938),
+        ("accurate", 32, (1, 2, 2), 289_642),
+    ],
+)
+def test_our_networks_pool_before_batchnorm(
+    name: str, width: int, depth: tuple[int, ...], parameters: int
+) -> None:
+    layers, inputs = [], 1
+    for stage, count in enumerate(depth):
+        channels = width * 2**stage
+        for place in range(count):
+            layer = pooled(inputs, channels, 5 if inputs == 1 else 3)
+            layers += layer if place == count - 1 else [part for part in layer if part != POOL]
+            inputs = channels
+    layers += [FLAT, linear(inputs * 9, 10)]
     model = build_model(name)
-    width = model.conv1.out_channels
-    layers = [*pooled(1, width, 5), *pooled(width, 2 * width, 3), *pooled(2 * width, 4 * width, 3)]
-    layers += [FLAT, linear(4 * width * 9, 10)]
     assert [described(layer) for layer in model[1:]] == layers
-    assert count_parameters(model) == formula(layers)
+    assert count_parameters(model) == formula(layers) == parameters
     if name == "fast":
-        assert (width, formula(layers)) == (32, 104_938)
         state = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         assert state < 1e6, "the shipped weights stay below 1 MB"
 
