@@ -41,6 +41,7 @@ _PUBLIC = {
         "misclassified",
         "saliency",
     ),
+    "tuning": ("learning_rate_range", "mcnemar", "mean_interval", "over_seeds"),
     "prediction": ("MNISTPredictor", "Number", "Prediction"),
     "batch": ("BatchProcessor",),
     "plots": (

@@ -24,6 +24,7 @@ FLOORS = [
     "checkpoints",
     "training",
     "evaluation",
+    "tuning",
     "plots",
     "prediction",
     "batch",
@@ -95,6 +96,18 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.Import):
             assert not any(alias.name.startswith("mnist_helpers") for alias in node.names)
     return found
+
+
+def test_benchmarks_stand_on_the_package_and_nothing_stands_on_them() -> None:
+    modules = {path.stem for path in (PACKAGE / "benchmarks").glob("*.py")} - {"__init__"}
+    above = set(FLOORS[: FLOORS.index("benchmarks")])
+    for module in modules:
+        tree = ast.parse((PACKAGE / "benchmarks" / f"{module}.py").read_text(encoding="utf-8"))
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        assert {node.module for node in found if node.level == 2} <= above
+        assert {node.module for node in found if node.level == 1} <= modules
+        assert not any((node.module or "").startswith("mnist_helpers") for node in found)
+    assert {"common", "training", "handwriting"} <= modules
 
 
 def test_every_module_imports_only_from_the_floors_above_it() -> None:

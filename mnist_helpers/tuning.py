@@ -1,0 +1,181 @@
+"""Finding a better recipe, and telling whether it is better: range test, seeds, McNemar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from .augment import AUGMENTATIONS
+from .data import Batches, Digits
+from .models import build_model
+from .recipes import Recipe
+from .training import autocast, choose_device, make_optimizer, targets
+
+
+def learning_rate_range(
+    model: str,
+    digits: Digits,
+    recipe: Recipe,
+    lowest: float = 1e-5,
+    highest: float = 1.0,
+    steps: int = 150,
+    device: str | torch.device = "auto",
+) -> pd.DataFrame:
+    """Train a fresh network while the learning rate grows from step to step, and watch the loss.
+
+    Too low a rate leaves the loss where it is, too high a rate makes it rise again: good peak rates
+    lie somewhat below the lowest point. (L. N. Smith, "Cyclical learning rates for training neural
+    networks", 2017, arXiv:1506.01186, section 3.3.)
+
+    Parameters
+    ----------
+    model : str
+        One of `list_models`.
+    digits : Digits
+        The training split.
+    recipe : Recipe
+        Its optimizer, batch size, augmentation, label smoothing, precision and seed are used.
+    lowest, highest : float
+        The learning rate of the first and of the last step; in between it grows by a constant
+        factor.
+    steps : int
+        At least 2. The test ends early when the loss is four times its lowest.
+    device : str or torch.device
+        See `choose_device`.
+
+    Returns
+    -------
+    DataFrame
+        One row a step: ``lr``, ``loss``, and ``smooth``, a running mean of the loss.
+
+    Raises
+    ------
+    ValueError
+        If the range is empty or goes down, or `steps` is below 2.
+    """
+    if not 0 < lowest < highest or steps < 2:
+        raise ValueError(f"expected 0 < lowest < highest and steps >= 2, not {lowest}, {highest}")
+    device, _ = choose_device(device)
+    rows: list[dict[str, float]] = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed)
+        network = build_model(model).to(device, memory_format=torch.channels_last).train()
+        optimizer = make_optimizer(network, recipe)
+        augment = AUGMENTATIONS.get(recipe.augment)
+        batches = endless(Batches(digits.to(device), recipe.batch_size, augment=augment))
+        smooth = 0.0
+        for step, lr in enumerate(np.geomspace(lowest, highest, steps), 1):
+            images, labels = next(batches)
+            optimizer.param_groups[0]["lr"] = float(lr)
+            with autocast(device, recipe.precision):
+                logits = network(images)
+            loss = F.cross_entropy(logits.float(), targets(labels, recipe.label_smoothing))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            smooth = 0.9 * smooth + 0.1 * loss.item()
+            rows.append({"lr": lr, "loss": loss.item(), "smooth": smooth / (1 - 0.9**step)})
+            if not rows[-1]["smooth"] <= 4 * min(row["smooth"] for row in rows):
+                break
+    return pd.DataFrame(rows)
+
+
+def endless(batches: Batches):
+    """Yield batches for ever, pass after pass."""
+    while True:
+        yield from batches
+
+
+def over_seeds(
+    model: str, train_digits: Digits, val: Digits, recipe: Recipe, seeds: Sequence[int]
+) -> np.ndarray:
+    """Train with each seed, and return the final validation accuracies: float ``[len(seeds)]``."""
+    from .training import train
+
+    accuracies = []
+    for seed in seeds:
+        history = train(model, train_digits, val, replace(recipe, seed=seed), progress=False)
+        accuracies.append(history[-1]["val_accuracy"])
+    return np.array(accuracies)
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Return the interval that covers the mean of what `values` were drawn from.
+
+    Student's t, for values that scatter like a bell: accuracies over seeds do, roughly.
+
+    Parameters
+    ----------
+    values : sequence of float
+        At least two.
+    level : float
+        Confidence, in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values: one cannot scatter.
+    """
+    from scipy import stats
+
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        raise ValueError("an interval needs at least two values: train with more seeds")
+    half = stats.sem(values) * stats.t.ppf((1 + level) / 2, len(values) - 1)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """How two networks differ on the same pictures.
+
+    Attributes
+    ----------
+    both, only_first, only_second, neither : int
+        Pictures by who reads them right.
+    p : float
+        The probability of a split as uneven as that of `only_first` and `only_second` if both
+        networks were equally good.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    p: float
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """Compare two networks by the pictures that only one of them reads right.
+
+    McNemar's test, exact: where both are right or both are wrong, nothing can be learnt about the
+    difference; the rest should split evenly. (Q. McNemar, Psychometrika 12, 1947, pages 153 to
+    157; for classifiers T. Dietterich, Neural Computation 10, 1998, pages 1895 to 1923.)
+
+    Parameters
+    ----------
+    first, second : sequences of bool of equal length
+        Whether each network read each picture right, as in `Evaluation.correct`.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or there are no pictures.
+    """
+    from scipy.stats import binomtest
+
+    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if first.shape != second.shape or not first.size:
+        raise ValueError(
+            f"expected two answers for the same pictures, not {first.shape} and {second.shape}"
+        )
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    differ = only_first + only_second
+    p = float(binomtest(only_first, differ).pvalue) if differ else 1.0
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    return McNemar(both, only_first, only_second, neither, p)

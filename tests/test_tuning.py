@@ -1,0 +1,64 @@
+"""Tuning: the range test finds a range, and the statistics are the textbook's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from mnist_helpers.data import Digits, Splits
+from mnist_helpers.recipes import RECIPES
+from mnist_helpers.tuning import learning_rate_range, mcnemar, mean_interval, over_seeds
+
+RECIPE = RECIPES["tiny"]
+
+
+def test_the_range_test_falls_rises_and_stops(digits: Splits) -> None:
+    table = learning_rate_range("tiny", digits.train, RECIPE, 1e-5, 100, 120, "cpu")
+    assert list(table.columns) == ["lr", "loss", "smooth"]
+    assert np.allclose(table["lr"], np.geomspace(1e-5, 100, 120)[: len(table)])
+    best = int(table["smooth"].idxmin())
+    assert table["smooth"][best] < 0.75 * table["smooth"][0]
+    assert 1e-4 < table["lr"][best] < 10
+    assert len(table) < 120, "it goes on although the loss has exploded"
+
+
+def test_the_range_test_repeats_and_leaves_the_random_numbers_alone(digits: Splits) -> None:
+    before = torch.get_rng_state()
+    first = learning_rate_range("tiny", digits.train, RECIPE, steps=5, device="cpu")
+    assert torch.equal(before, torch.get_rng_state())
+    torch.rand(3)
+    assert first.equals(learning_rate_range("tiny", digits.train, RECIPE, steps=5, device="cpu"))
+    with pytest.raises(ValueError, match="lowest < highest"):
+        learning_rate_range("tiny", digits.train, RECIPE, 1, 0.1)
+
+
+def test_seeds_give_different_networks(digits: Splits) -> None:
+    few: Digits = digits.train[:300]
+    first = over_seeds("tiny", few, digits.val, RECIPE, [0, 1, 2])
+    assert first.shape == (3,) and len(set(first)) > 1 and ((first > 0.1) & (first <= 1)).all()
+    assert (over_seeds("tiny", few, digits.val, RECIPE, [2]) == first[2:]).all()
+
+
+def test_the_interval_is_students() -> None:
+    values = [0.99, 0.991, 0.993, 0.989, 0.992]
+    low, high = mean_interval(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    narrow = mean_interval(values, 0.5)
+    assert low < narrow[0] < np.mean(values) < narrow[1] < high
+    with pytest.raises(ValueError, match="more seeds"):
+        mean_interval([0.99])
+
+
+def test_mcnemar_counts_and_judges() -> None:
+    first = [True] * 90 + [True] * 8 + [False] * 2 + [False] * 3
+    second = [True] * 90 + [False] * 8 + [True] * 2 + [False] * 3
+    found = mcnemar(first, second)
+    assert (found.both, found.only_first, found.only_second, found.neither) == (90, 8, 2, 3)
+    by_hand = 2 * sum(stats.binom.pmf(k, 10, 0.5) for k in range(3))
+    assert found.p == pytest.approx(by_hand) == mcnemar(second, first).p
+    assert mcnemar(first, first).p == 1
+    with pytest.raises(ValueError, match="same pictures"):
+        mcnemar(first, second[1:])
