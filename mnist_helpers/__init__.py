@@ -33,6 +33,7 @@ _PUBLIC = {
         "save_checkpoint",
         "train",
     ),
+    "onnx": ("export_onnx",),
     "evaluation": (
         "accuracy_interval",
         "calibration",

@@ -143,7 +143,8 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
     path : path
         A file written by `save_checkpoint`; or a plain ``state_dict``, or one under the key
         ``"model_state_dict"``, ``"state_dict"`` or ``"model"``, of any network that `build_model`
-        knows, even if its layers had other names.
+        knows, even if its layers had other names; or an ONNX file (``.onnx``), whose network runs
+        on ONNX Runtime and cannot be trained.
     model : str, optional
         The architecture, where the file does not say. Default: the first of `list_models` that
         the weights fit.
@@ -163,6 +164,8 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    if path.suffix == ".onnx":
+        return _load_onnx(path, model)
     content = _read_file(path)
     state = next((content[key] for key in _STATES if isinstance(content.get(key), dict)), content)
     named = all(isinstance(key, str) and isinstance(state[key], Tensor) for key in state)
@@ -179,6 +182,22 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
         versions=about.get("versions", {}),
         temperature=about.get("temperature", 1.0),
         resume=about.get("resume") or {},
+    )
+
+
+def _load_onnx(path: Path, model: str | None) -> Checkpoint:
+    """Load a network that runs on ONNX Runtime."""
+    from .onnx import OnnxNetwork
+
+    network = OnnxNetwork(path)
+    name = str(network.about.get("model", path.stem))
+    if model is not None and model != name:
+        raise ValueError(f"{path} holds the network {name}, not {model}")
+    return Checkpoint(
+        network.eval(),
+        name,
+        source=str(network.about.get("source", "unknown")),
+        temperature=float(network.about.get("temperature", 1.0)),
     )
 
 

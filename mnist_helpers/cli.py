@@ -41,7 +41,7 @@ def plain_errors() -> Iterator[None]:
     """Turn an error that the user can mend into one sentence and exit status 1."""
     try:
         yield
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
 
@@ -345,6 +345,23 @@ def batch(
         for path in (processor.save_results_csv(), processor.save_results_json()):
             typer.echo(path)
         typer.echo(processor.save_contact_sheet())
+
+
+@app.command()
+def export(
+    onnx: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    checkpoint: Weights = None,
+) -> None:
+    """Write a trained network as ONNX, to run it anywhere."""
+    from .checkpoints import load_checkpoint
+    from .onnx import export_onnx
+    from .prediction import SHIPPED_WEIGHTS
+
+    with plain_errors():
+        done = load_checkpoint(checkpoint or SHIPPED_WEIGHTS)
+        about = {"model": done.name, "source": done.source, "temperature": done.temperature}
+        export_onnx(done.model, onnx, about | {"versions": done.versions})
+        typer.echo(f"{onnx}: the network {done.name}, {onnx.stat().st_size / 1e6:.2f} MB")
 
 
 # ---------------------------------------------------------------------------------------- benchmark

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,7 +131,7 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = 1000) -> Evalua
 @torch.inference_mode()
 def predict_logits(model: nn.Module, digits: Digits, batch_size: int = 1000) -> np.ndarray:
     """Return the network's logits for each picture, as float32 ``[N, 10]``."""
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers())).device
     training = model.training
     model.eval()
     batches = Batches(digits.to(device), batch_size, shuffle=False)

@@ -103,7 +103,7 @@ def one_picture(folder: Path, calls: int) -> pd.DataFrame:
     draw_strokes(pen_strokes(7, "continental")).save(drawing)
     pictures = {"28×28": next((folder / "pictures").iterdir()), "280×280": drawing}
     network = folder / "fast.onnx"
-    export_onnx(load_checkpoint(SHIPPED_WEIGHTS), network)
+    export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, network)
     usual = usual_network()
     compiled = MNISTPredictor(device="cpu")
     compiled.model = torch.compile(compiled.model)
