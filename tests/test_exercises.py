@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from itertools import pairwise
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import binom
 
 from mnist_helpers import exercises
 
@@ -104,6 +106,16 @@ WRONG = [
     ("06-2", lambda new, old, s: old, "All of the new"),
     ("06-3", lambda y, a, b: (a == y).mean() - (b == y).mean(), "difference"),
     ("06-3", lambda y, a, b: ((a == y) & (b != y)).mean(), "not by all"),
+    ("07-1", lambda lr, loss: lr[loss.argmin()], "a tenth of it"),
+    ("07-1", lambda lr, loss: loss.min() / 10, "a loss"),
+    ("07-1", lambda lr, loss: lr.max() / 10, "not for the highest"),
+    ("07-2", lambda a, b: binom.cdf(min(a, b), a + b, 0.5), "one side only"),
+    ("07-2", lambda a, b: 2 * binom.cdf(a, a + b, 0.5), "should not matter"),
+    ("07-2", lambda a, b: 2 * binom.cdf(min(a, b), a + b, 0.5), "counts twice"),
+    ("07-2", lambda a, b: 0.5, "For 2 and 8"),
+    ("07-3", lambda std, half: (1.96 * std / half) ** 2, "round up"),
+    ("07-3", lambda std, half: int((1.96 * std / half) ** 2), "just too few"),
+    ("07-3", lambda std, half: math.ceil(1.96 * std / half), "square the ratio"),
 ]
 
 
