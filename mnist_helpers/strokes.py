@@ -7,7 +7,7 @@ a digit is a list of strokes. The canvas keeps drawings in the same form.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 Strokes = list[np.ndarray]
 
@@ -133,12 +133,12 @@ _LOOPED = {  # loops, a one with hook and foot, a four in one go
     8: "72,20 54,6 34,16 40,36 60,52 70,76 52,96 30,84 36,62 58,42 72,20",
     9: "64,10 40,10 30,30 48,44 66,28 64,10 | 64,10 70,50 70,80 50,97 24,92 18,76",
 }
-_ANGULAR = {  # a one like a tent, a four like a flag, corners everywhere
+_ANGULAR = {  # a one like a tent, corners everywhere
     0: "48,5 26,30 26,70 48,95 72,72 74,30 48,5",
     1: "8,56 54,5 | 54,5 60,95",
     2: "22,14 66,10 | 66,10 68,34 20,94 | 20,94 82,90",
     3: "22,8 74,8 | 74,8 44,40 | 44,40 72,50 74,84 24,94",
-    4: "60,4 18,40 | 18,40 60,42 | 60,4 60,97",
+    4: "30,6 22,56 | 22,56 80,54 | 58,22 54,97",
     5: "78,8 30,10 | 30,10 28,46 | 28,46 68,44 72,88 20,92",
     6: "60,5 26,56 28,92 68,92 70,60 30,62",
     7: "12,12 86,10 | 86,10 44,96",
@@ -271,3 +271,27 @@ def draw_strokes(
         for x, y in points:  # round joints and ends
             brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
     return sheet.resize((size, size), Image.Resampling.BOX)
+
+
+def draw_outlined(
+    strokes: Strokes, size: int = 280, pen: float = 28, line: float = 6
+) -> Image.Image:
+    """Draw the outline of strokes with a dark line on white, as in bubble letters.
+
+    Parameters
+    ----------
+    strokes : list of array-likes of shape [n, 2]
+        Points in pixels.
+    size : int
+        Side of the sheet in pixels.
+    pen, line : float
+        Width in pixels of what is outlined, and of the line around it.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode "L".
+    """
+    around = draw_strokes(strokes, size, pen + 2 * line)
+    inside = draw_strokes(strokes, size, pen)
+    return ImageChops.add(around, ImageChops.invert(inside))

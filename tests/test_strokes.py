@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import HANDS, draw_outlined, draw_strokes, pen_strokes
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -46,3 +46,14 @@ def test_drawing_has_the_size_ink_and_paper_asked_for() -> None:
 def test_a_single_point_is_a_dot() -> None:
     sheet = np.asarray(draw_strokes([[(50, 50)]], size=100, pen=20))
     assert (sheet < 128).sum() == pytest.approx(np.pi * 100, rel=0.1)
+
+
+def test_an_outline_is_dark_around_and_light_inside() -> None:
+    strokes = [np.array([[140.0, 60.0], [140.0, 220.0]])]
+    sheet = np.asarray(draw_outlined(strokes, pen=28, line=6))
+    assert sheet.shape == (280, 280)
+    row = sheet[140]
+    assert row[140] == 255 and row[100] == 255, "paper inside and outside"
+    dark = np.flatnonzero(row < 128)
+    assert dark.min() == pytest.approx(120, abs=1) and dark.max() == pytest.approx(159, abs=1)
+    assert len(dark) == pytest.approx(12, abs=2)
