@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
+import struct
 import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
-from mnist_helpers.data import OfflineSampleWarning, Splits, find_idx, load_mnist, split_stratified
+from mnist_helpers.data import (
+    IDX_STEMS,
+    OfflineSampleWarning,
+    Splits,
+    find_idx,
+    load_mnist,
+    split_stratified,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,6 +54,25 @@ def digits(splits: Splits) -> Splits:
     sizes = (1000, 200, 500)
     small = (split_stratified(split, size)[1] for split, size in zip(splits, sizes, strict=True))
     return Splits(*small)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Path:
+    """Folder with a small MNIST as idx files: 1,200 pictures to train and validate, 500 to test."""
+    folder = tmp_path_factory.mktemp("mnist")
+    train = (
+        torch.cat([digits.train.images, digits.val.images]),
+        torch.cat([digits.train.labels, digits.val.labels]),
+    )
+    for part, (images, labels) in (
+        ("train", train),
+        ("test", (digits.test.images, digits.test.labels)),
+    ):
+        for stem, values in zip(IDX_STEMS[part], (images.squeeze(1), labels.byte()), strict=True):
+            head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+            content = gzip.compress(head + bytes(values.numpy()), 1)
+            (folder / f"{stem}.gz").write_bytes(content)
+    return folder
 
 
 @pytest.fixture(scope="session")

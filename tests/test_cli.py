@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -21,7 +19,7 @@ from typer.testing import CliRunner
 
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.cli import MODELS, app
-from mnist_helpers.data import IDX_STEMS, Splits, load_mnist
+from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.prediction import MNISTPredictor
@@ -39,25 +37,6 @@ WRITTEN = {
     "confusion_matrix.png",
     "sample_predictions.png",
 }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, digits: Splits) -> Path:
-    """A small MNIST as idx files: 1,200 pictures to train and validate, 500 to test."""
-    folder = tmp_path_factory.mktemp("mnist")
-    train = (
-        torch.cat([digits.train.images, digits.val.images]),
-        torch.cat([digits.train.labels, digits.val.labels]),
-    )
-    for part, (images, labels) in (
-        ("train", train),
-        ("test", (digits.test.images, digits.test.labels)),
-    ):
-        for stem, values in zip(IDX_STEMS[part], (images.squeeze(1), labels.byte()), strict=True):
-            head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
-            content = gzip.compress(head + bytes(values.numpy()), 1)
-            (folder / f"{stem}.gz").write_bytes(content)
-    return folder
 
 
 def run(*arguments: object, root: Path) -> subprocess.CompletedProcess:

@@ -1,0 +1,197 @@
+"""The benchmarks: what they count, and how they judge."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction
+from mnist_helpers.benchmarks import data as passes
+from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
+from mnist_helpers.benchmarks.handwriting import in_words, labelled_pictures, score
+from mnist_helpers.benchmarks.training import benchmark as race_benchmark
+from mnist_helpers.benchmarks.training import first_above, summarise, usual_dataset
+from mnist_helpers.benchmarks.training import in_words as race_in_words
+from mnist_helpers.data import Splits, load_mnist
+from mnist_helpers.models import MEAN, STD, build_model
+from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
+
+def test_pictures_are_found_with_and_without_sets(tmp_path: Path) -> None:
+    for name in ("photos/3/a.png", "photos/3/b.txt", "scans/7/c.JPG", "notes/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = [(group, label, path.name) for group, label, path in labelled_pictures(tmp_path)]
+    assert found == [("photos", 3, "a.png"), ("scans", 7, "c.JPG")]
+    (one,) = labelled_pictures(tmp_path / "scans")
+    assert one[:2] == ("scans", 7)
+    with pytest.raises(ValueError, match="no labelled pictures"):
+        labelled_pictures(tmp_path / "notes")
+
+
+def test_score_counts_a_refusal_as_an_error_and_compares_with_the_better_usual_way() -> None:
+    readings = pd.DataFrame(
+        {
+            "set": ["photos"] * 4,
+            "label": [1, 2, 3, 4],
+            "resized": [0, 0, 0, 4],
+            "inverted": [1, 2, 0, 0],
+            "ours": [1, 2, 3, None],
+        }
+    )
+    (row,) = score(readings).to_dict("records")
+    assert (row["resized"], row["inverted"], row["ours"]) == (0.25, 0.5, 0.75)
+    assert row["errors_left"] == 0.5
+    assert row["ours_low"] < 0.75 < row["ours_high"]
+    assert in_words(score(readings))["ours"][0].startswith("75.0% [")
+
+
+def test_the_usual_way_is_grey_resized_normalised_and_perhaps_inverted(tmp_path: Path) -> None:
+    class Spy(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen = images
+            return torch.eye(10)[[4]]
+
+    spy = Spy()
+    Image.new("RGB", (90, 50), (250, 250, 250)).save(tmp_path / "x.png")
+    for invert, value in ((False, 250), (True, 5)):
+        assert read_usual_way(spy, tmp_path / "x.png", invert) == 4
+        assert spy.seen.shape == (1, 1, 28, 28) and spy.seen.dtype == torch.float32
+        assert torch.allclose(spy.seen, torch.tensor((value / 255 - MEAN) / STD))
+
+
+def test_ways_take_turns() -> None:
+    order: list[str] = []
+    ways = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    seconds = alternate(ways, 3)
+    assert order == ["a", "b"] * 3
+    assert list(seconds) == ["a", "b"] and all(len(took) == 3 for took in seconds.values())
+
+
+def race(name: str, seed: int, accuracies: list[float], epochs: int = 3) -> dict:
+    history = [{"seconds": 2.0 + seed, "test_accuracy": value} for value in accuracies]
+    return {"name": name, "seed": seed, "parameters": 7, "epochs": epochs, "history": history} | {
+        "memory_mb": 100 + seed
+    }
+
+
+def test_a_race_is_summed_up() -> None:
+    runs = [
+        race("ours", 0, [0.98, 0.991, 0.994]),
+        race("ours", 1, [0.985, 0.9931, 0.992]),
+        race("theirs", 0, [0.97]),
+    ]
+    assert first_above(pd.DataFrame(runs[0]["history"]), 0.99) == (4.0, 2)
+    assert first_above(pd.DataFrame(runs[0]["history"]), 0.999) is None
+    ours, theirs = summarise(runs).to_dict("records")
+    assert ours["accuracy"] == pytest.approx(0.993) and ours["memory_mb"] == 101
+    assert ours["std"] == pytest.approx(np.std([0.994, 0.992], ddof=1))
+    assert (ours["seconds_99.0%"], ours["epochs_99.0%"]) == (5.0, 2.0)
+    assert (ours["seconds_99.3%"], ours["epochs_99.3%"]) == (6.0, 2.5)
+    assert ours["reached_99.3%"] == 2 and ours["reached_99.5%"] == 0
+    assert theirs["extrapolated"] and theirs["recipe_seconds"] == 6.0
+    assert np.isnan(theirs["accuracy"]) and np.isnan(theirs["seconds_99.0%"])
+    words = race_in_words(summarise(runs)).to_dict("records")
+    assert words[0]["test accuracy"] == "99.30% ± 0.14%" and words[0]["s to 99.5%"] == "never"
+    assert words[0]["s to 99.3%"] == "6.0 (epoch 2.5)"
+    assert words[1]["s in all"] == "6 (extrapolated)" and words[1]["s to 99.0%"] == "–"
+
+
+@pytest.mark.parametrize("name", ["mnistnet", "tiny"])
+def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path) -> None:
+    result = in_new_process("training", name, 1, "--epochs", 1, "--data", folder)
+    (epoch,) = result["history"]
+    assert epoch["seconds"] > 0 and 0.05 < epoch["test_accuracy"] <= 1
+    assert (result["name"], result["seed"]) == (name, 1)
+    assert result["memory_mb"] > 100 or sys.platform == "win32"
+    assert result["recipe"]["seed"] == (1 if name == "tiny" else 0)
+    with pytest.raises(RuntimeError, match="nobody"):
+        in_new_process("training", "nobody", 1, "--data", folder)
+
+
+def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None:
+    expected = load_mnist("idx", folder, val_size=0).train
+    with usual_dataset(folder) as dataset:
+        assert len(dataset) == len(expected)
+        image, label = dataset[7]
+        assert label == expected.labels[7]
+        assert torch.allclose(image * STD + MEAN, expected.images[7] / 255, atol=1e-6)
+        kept = Path(dataset.root)
+    assert not kept.exists()
+
+
+def outputs(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """Let benchmarks write below `folder`."""
+    monkeypatch.setattr("mnist_helpers.paths.project_root", lambda: folder)
+    return folder / "outputs" / "benchmarks"
+
+
+def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    table = passes.benchmark(repeats=1, data=folder)
+    assert list(table["way"])[-1] == "Batches" and table["times"].iloc[-1] == 1
+    assert table["times"].iloc[0] > 2, "picture by picture cannot be as fast as by index"
+    content = json.loads((written / "data.json").read_text())
+    assert content["machine"]["threads"] >= 1 and len(content["table"]) == 4
+    with Image.open(written / "data.png") as figure:
+        assert min(figure.size) > 150
+
+
+def test_imports_are_timed(tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    monkeypatch.setattr(imports, "STATEMENTS", {"nothing": "pass", "json": "import json"})
+    table = imports.benchmark(repeats=2)
+    assert list(table["statement"]) == ["nothing", "json"] and (table["median"] > 0).all()
+    assert (written / "import.png").is_file()
+
+
+def test_a_folder_is_read_either_way(tmp_path: Path, splits: Splits, monkeypatch) -> None:
+    pictures = tmp_path / "pictures"
+    prediction.write_pictures(pictures, 30, None)
+    assert len(list(pictures.glob("*.png"))) == 30
+    monkeypatch.setattr(prediction, "usual_network", lambda: build_model("cnn2")[1:].eval())
+    for way in ("usual", "ours"):
+        result = prediction.read_folder(way, pictures)
+        assert result["pictures"] == 30 and result["seconds"] > 0
+
+
+def test_what_is_empty_or_unclear_is_flagged() -> None:
+    sheets = [Image.new("L", (100, 100), 255), draw_strokes(pen_strokes(3))]
+    found = confidence.flagged(MNISTPredictor(device="cpu"), sheets)
+    assert found.tolist() == [True, False]
+    kinds = confidence.non_digit_sheets(2)
+    assert {"blank", "letters, other fonts", "scribbles", "numbers"} <= set(kinds)
+
+
+def test_the_augmentation_table_has_a_row_for_each() -> None:
+    rows = [
+        {"augment": name, "seed": seed, "validation": 0.99, "handwriting": 0.9 + seed / 100}
+        | {"photos": seed}
+        for seed in (0, 1)
+        for name in ("none", "shift")
+    ]
+    words = augmentation.in_words(pd.DataFrame(rows))
+    assert list(words["augment"]) == ["none", "shift"]
+    assert list(words["handwriting"]) == ["90.50% ± 0.71%"] * 2
+    assert list(words["errors in photos"]) == ["0.5", "0.5"]
+
+
+def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    for digit in range(10):
+        path = tmp_path / "pens" / str(digit) / "a.png"
+        path.parent.mkdir(parents=True)
+        draw_strokes(pen_strokes(digit)).save(path)
+    table = confidence.benchmark(tmp_path, number=5)
+    assert table["what"].iloc[1] == "digits, pens" and table["accuracy"].iloc[1] == 1
+    assert (written / "confidence.png").is_file()
+    with pytest.raises(ValueError, match="no contestant 'nobody'"):
+        race_benchmark(("nobody",))
