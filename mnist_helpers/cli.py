@@ -381,7 +381,10 @@ def benchmark_train(
     contestants: Annotated[
         str, typer.Option(help="Names with commas between; theirs: mnistnet, pytorch_example.")
     ] = "mnistnet,pytorch_example,tiny,fast,fast-fp32,accurate",
-    seeds: Annotated[int, typer.Option(help="Trainings of each.", min=1)] = 5,
+    seeds: Annotated[int, typer.Option(help="Trainings of each of ours.", min=1)] = 5,
+    their_seeds: Annotated[
+        int | None, typer.Option(help="Trainings of each of theirs. Default: as many.", min=1)
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One epoch of theirs; their seconds extrapolated.")
     ] = False,
@@ -397,7 +400,7 @@ def benchmark_train(
     from .benchmarks import training
 
     with plain_errors():
-        training.benchmark(tuple(contestants.split(",")), seeds, quick, resume, data)
+        training.benchmark(tuple(contestants.split(",")), seeds, their_seeds, quick, resume, data)
 
 
 @benchmark.command("data")

@@ -34,6 +34,7 @@ OURS = ("tiny", "fast", "fast-fp32", "accurate")
 def benchmark(
     contestants: tuple[str, ...] = (*THEIRS, *OURS),
     seeds: int = 5,
+    their_seeds: int | None = None,
     quick: bool = False,
     resume: bool = False,
     data: Path | None = None,
@@ -49,8 +50,8 @@ def benchmark(
     ----------
     contestants : tuple of str
         Names from `THEIRS` and `OURS`.
-    seeds : int
-        Trainings of each.
+    seeds, their_seeds : int
+        Trainings of each of ours, and of each of theirs, which take long (default: as many).
     quick : bool
         Of theirs train one epoch only, and extrapolate the seconds of the whole recipe from it.
     resume : bool
@@ -68,7 +69,9 @@ def benchmark(
         raise ValueError(f"no contestant {unknown.pop()!r}: choose of {', '.join(THEIRS + OURS)}")
     runs = []
     folder = outputs_folder("benchmarks", "quick" if quick else "training")
-    todo = [(seed, name) for seed in range(seeds) for name in contestants]
+    count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
+    todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
+    todo = [(seed, name) for seed, name in todo if seed < count[name]]
     for seed, name in tqdm(todo, desc="training"):
         path = folder / f"{name}-{seed}.json"
         if not (resume and path.is_file()):
