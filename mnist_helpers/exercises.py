@@ -417,7 +417,7 @@ def _forgotten(answer: Callable) -> str | None:
 def _peak_rate(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    lr, loss = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1.0]), np.array([2.3, 2.0, 0.9, 0.4, 1.7])
+    lr, loss = np.array([1e-4, 1e-3, 1e-2, 1e-1, 3.0]), np.array([2.3, 2.0, 0.9, 0.4, 1.7])
     got = float(answer(lr, loss))
     if np.isclose(got, 1e-2):
         return None

@@ -586,7 +586,7 @@ def plot_confidence_scores(
     colours = [ORANGE if is_digit else BLUE for is_digit in digits]
     bars = axes[0].barh(table["what"], table["flagged"], xerr=errors, color=colours, capsize=2)
     axes[0].bar_label(bars, [f"{share:.1%}" for share in table["flagged"]], padding=3, fontsize=8)
-    axes[0].set(xlabel="share flagged as uncertain (orange: digits)", xlim=(0, 1.15))
+    axes[0].set(xlabel="share flagged as uncertain (orange: digits)", xlim=(0, 1.12))
     axes[0].xaxis.set_major_formatter("{x:.0%}")
     axes[0].invert_yaxis()
     for name, (confidence, correct) in curves.items():
@@ -595,8 +595,9 @@ def plot_confidence_scores(
         risk = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
         axes[1].plot(coverage, risk, label=f"{name} ({len(order):,})", lw=1.5)
     axes[1].set(xlabel="share of the pictures that are read", ylabel="errors among these")
-    for axis in (axes[1].xaxis, axes[1].yaxis):
-        axis.set_major_formatter("{x:.0%}")
+    axes[1].set_xlim(0.7, 1.005)
+    axes[1].xaxis.set_major_formatter("{x:.0%}")
+    axes[1].yaxis.set_major_formatter("{x:.1%}")
     axes[1].legend(fontsize=8, frameon=False)
     return axes
 

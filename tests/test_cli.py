@@ -255,3 +255,22 @@ def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path:
     assert "1,200 pictures to train, 0 to validate" in shown.output
     assert load_checkpoint(tmp_path / "out" / "model.safetensors").temperature == 1.75
     assert not (tmp_path / "out" / "best.pt").exists()
+
+
+def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--data", folder, "--val-size", 200, "--epochs", 1, "--no-cuda", "--out", out]
+    shown = call("train", "--model", "tiny", *arguments, "--pen-digits", 20, "--non-digits", 10)
+    assert shown.exit_code == 0, shown.output
+    assert "1,030 pictures to train" in shown.output
+    source = load_checkpoint(out / "model.safetensors").source
+    assert "20 digits written by our own pen and 10 pictures of no digit" in source
+
+
+def test_a_network_is_exported(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the extra `serve` is not installed")
+    path = tmp_path / "fast.onnx"
+    shown = call("export", "--onnx", path)
+    assert shown.exit_code == 0 and "the network fast" in shown.output
+    assert call("evaluate", "--checkpoint", tmp_path / "none.onnx").exit_code == 1
+    assert load_checkpoint(path).temperature == MNISTPredictor().checkpoint.temperature

@@ -21,6 +21,7 @@ from torchvision.datasets import MNIST
 from mnist_helpers import data
 from mnist_helpers.augment import random_shift
 from mnist_helpers.data import (
+    NO_DIGIT,
     Batches,
     Digits,
     DownloadError,
@@ -86,6 +87,13 @@ def both(splits: Splits) -> Digits:
 # ------------------------------------------------------------------------------------------ Digits
 
 
+def test_digits_are_added_one_after_the_other() -> None:
+    both = TRAIN[:3] + Digits(TRAIN.images[3:5], torch.full((2,), NO_DIGIT), "blots")
+    assert torch.equal(both.images, TRAIN.images[:5])
+    assert both.labels.tolist() == [*TRAIN.labels[:3].tolist(), -2, -2]
+    assert both.source == f"{TRAIN.source} and 2 blots"
+
+
 def test_digits_index_like_a_tensor_and_keep_pairs_together() -> None:
     image, label = TRAIN[13]
     assert torch.equal(image, TRAIN.images[13]) and label == 3 and type(label) is int
@@ -127,7 +135,7 @@ def test_digits_move_to_a_device() -> None:
         (torch.zeros(2, 1, 28, 28).byte(), torch.zeros(2), "int64"),
         (torch.zeros(2, 1, 28, 28).byte(), torch.zeros(3).long(), "one for each image"),
         (torch.zeros(2, 1, 28, 28).byte(), torch.tensor([0, 10]), "10"),
-        (torch.zeros(2, 1, 28, 28).byte(), torch.tensor([-2, 1]), "-2"),
+        (torch.zeros(2, 1, 28, 28).byte(), torch.tensor([-3, 1]), "-3"),
     ],
 )
 def test_digits_refuse_what_is_none(images, labels, words: str) -> None:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from mnist_helpers import training
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
-from mnist_helpers.data import Digits, Splits
-from mnist_helpers.evaluation import evaluate
+from mnist_helpers.data import NO_DIGIT, Digits, Splits
+from mnist_helpers.evaluation import evaluate, predict_logits, softmax
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
 from mnist_helpers.training import (
@@ -27,6 +27,7 @@ from mnist_helpers.training import (
     has_native_bf16,
     learning_rate,
     make_optimizer,
+    targets,
     train,
     validate,
 )
@@ -526,3 +527,30 @@ def test_training_on_a_gpu(few: Digits, digits: Splits, tmp_path: Path) -> None:
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     again = train("fast", few, digits.val, recipe, out=tmp_path, resume=True, device="cuda")
     assert again == history
+
+
+# ------------------------------------------------------------------------------------ non-digits
+
+
+def test_targets_are_smoothed_and_even_for_what_is_no_digit() -> None:
+    wanted = targets(torch.tensor([3, NO_DIGIT]), 0.1)
+    assert torch.allclose(wanted.sum(1), torch.ones(2))
+    assert wanted[0, 3] == pytest.approx(0.91) and wanted[0, 0] == pytest.approx(0.01)
+    assert torch.allclose(wanted[1], torch.full((10,), 0.1))
+    logits, labels = torch.randn(5, 10), torch.tensor([0, 1, 2, 3, 9])
+    ours = F.cross_entropy(logits, targets(labels, 0.2))
+    assert torch.allclose(ours, F.cross_entropy(logits, labels, label_smoothing=0.2))
+
+
+def test_a_network_learns_to_be_undecided(few: Digits) -> None:
+    blots = torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8)
+    mixed = few + Digits(blots[:150], torch.full((150,), NO_DIGIT), "noise")
+    recipe = replace(BRIEF, epochs=6)
+    model = build_model("fast")
+    history = train(model, mixed, recipe=recipe, **CPU)
+    assert 0.5 < history[-1]["train_accuracy"] <= 1, "counted over digits alone"
+    others = Digits(blots[150:], torch.full((50,), NO_DIGIT), "noise")
+    assert softmax(predict_logits(model, others)).max(1).mean() < 0.5
+    assert softmax(predict_logits(model, few)).max(1).mean() > 0.6
+    with pytest.raises(ValueError, match="without labels"):
+        train(model, others, recipe=recipe, **CPU)

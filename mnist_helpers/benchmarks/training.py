@@ -185,7 +185,7 @@ def run_theirs(name: str, seed: int, epochs: int | None, data: Path) -> dict:
     torch.manual_seed(seed)
     model = build_model(name)[1:]  # normalising is the loader's task there
     optimizer = make_optimizer(model, recipe)
-    test = load_mnist("idx", data).test
+    test = load_mnist("idx", data, val_size=0).test
     with usual_dataset(data) as dataset:
         loader = DataLoader(dataset, recipe.batch_size, shuffle=name != "pytorch_example")
         history = []
