@@ -233,7 +233,8 @@ class BatchProcessor:
 
     def _name(self, path: Path) -> str:
         """Return a file's path within the folder; bytes that are no UTF-8 come out escaped."""
-        return _text(path.relative_to(self.folder).as_posix())
+        inside = os.fspath(path).removeprefix(os.path.join(self.folder, ""))
+        return _text(inside.replace(os.sep, "/"))
 
     def _path(self, name: str) -> Path:
         """Return the file that `_name` gave this name."""
@@ -247,7 +248,9 @@ class BatchProcessor:
         self, paths: list[Path], pool: ThreadPoolExecutor, log: logging.Logger
     ) -> Iterator[dict]:
         """Yield a row for each path, in order."""
-        prepared = list(pool.map(_prepare, paths))
+        each = -(-len(paths) // self.threads)
+        parts = [paths[start : start + each] for start in range(0, len(paths), each)]
+        prepared = [done for part in pool.map(_prepare_all, parts) for done in part]
         good = [image for image, _, _ in prepared if image is not None]
         start = time.perf_counter()
         probs = iter(self.predictor.probabilities(np.stack(good)) if good else ())
@@ -424,6 +427,11 @@ class BatchProcessor:
 
 
 # -------------------------------------------------------------------------------------------- parts
+
+
+def _prepare_all(paths: list[Path]) -> list[tuple[np.ndarray | None, float, str | None]]:
+    """Prepare pictures one after the other; see `_prepare`."""
+    return [_prepare(path) for path in paths]
 
 
 def _prepare(path: Path) -> tuple[np.ndarray | None, float, str | None]:

@@ -391,6 +391,9 @@ def benchmark_train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the trainings that a former run finished.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Train nothing; tabulate what was finished.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Seconds and epochs to 99.0, 99.3 and 99.5 %: the usual recipes against ours.
@@ -398,9 +401,14 @@ def benchmark_train(
     Everything takes over an hour on two cores; --quick takes some minutes.
     """
     from .benchmarks import training
+    from .paths import outputs_folder
 
     with plain_errors():
-        training.benchmark(tuple(contestants.split(",")), seeds, their_seeds, quick, resume, data)
+        names = tuple(contestants.split(","))
+        if report:
+            training.report(outputs_folder("benchmarks", "quick" if quick else "training"), names)
+        else:
+            training.benchmark(names, seeds, their_seeds, quick, resume, data)
 
 
 @benchmark.command("data")

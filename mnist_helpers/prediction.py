@@ -10,8 +10,6 @@ import numpy as np
 import torch
 
 from .checkpoints import load_checkpoint
-from .data import Digits
-from .evaluation import predict_logits, softmax
 from .preprocess import Box, Picture, split_digits, to_mnist
 from .training import choose_device
 
@@ -95,7 +93,7 @@ class MNISTPredictor:
     ) -> None:
         self.checkpoint = load_checkpoint(checkpoint or SHIPPED_WEIGHTS)
         self.device, _ = choose_device(device)
-        self.model = self.checkpoint.model.to(self.device)
+        self.model = self.checkpoint.model.to(self.device, memory_format=torch.channels_last)
 
     def __repr__(self) -> str:
         return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
@@ -155,8 +153,19 @@ class MNISTPredictor:
         ValueError
             If the pictures have another shape or dtype.
         """
-        images = images.cpu() if torch.is_tensor(images) else torch.from_numpy(np.array(images))
+        images = images if torch.is_tensor(images) else torch.from_numpy(np.array(images))
         if images.ndim == 3:
             images = images.unsqueeze(1)
-        digits = Digits(images, torch.full((len(images),), -1), "memory")
-        return softmax(predict_logits(self.model, digits) / np.float32(self.checkpoint.temperature))
+        if images.dtype != torch.uint8 or images.shape[1:] != (1, 28, 28):
+            raise ValueError(
+                "images must be uint8 of shape [N, 28, 28] or [N, 1, 28, 28], "
+                f"not {images.dtype} of shape {list(images.shape)}"
+            )
+        temperature = self.checkpoint.temperature
+        with torch.inference_mode():
+            return torch.cat(
+                [
+                    (self.model(part.to(self.device)).float() / temperature).softmax(1).cpu()
+                    for part in images.split(1000)
+                ]
+            ).numpy()

@@ -93,7 +93,7 @@ RECIPES: dict[str, Recipe] = {
     "cnn2_sgd": Recipe(optimizer="sgd", lr=0.01),
     "pytorch_example": Recipe(epochs=14, optimizer="adadelta", lr=1.0, schedule="step"),
     "tiny": Recipe(
-        epochs=2,
+        epochs=3,
         batch_size=256,
         lr=1e-2,
         optimizer="adamw",
@@ -113,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
         augment="shift",
     ),
     "accurate": Recipe(
-        epochs=22,
+        epochs=18,
         batch_size=256,
         lr=1e-2,
         optimizer="adamw",

@@ -67,11 +67,13 @@ def benchmark(
     unknown = set(contestants) - {*THEIRS, *OURS}
     if unknown:
         raise ValueError(f"no contestant {unknown.pop()!r}: choose of {', '.join(THEIRS + OURS)}")
-    runs = []
     folder = outputs_folder("benchmarks", "quick" if quick else "training")
     count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
     todo = [(seed, name) for seed, name in todo if seed < count[name]]
+    if not resume:
+        for path in folder.glob("*.json"):
+            path.unlink()
     for seed, name in tqdm(todo, desc="training"):
         path = folder / f"{name}-{seed}.json"
         if not (resume and path.is_file()):
@@ -81,7 +83,15 @@ def benchmark(
             )
             with replacing(path) as part:
                 part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        runs.append(json.loads(path.read_text(encoding="utf-8")))
+    return report(folder, contestants, quick)
+
+
+def report(folder: Path, contestants: tuple[str, ...], quick: bool = False) -> pd.DataFrame:
+    """Tabulate and draw the trainings that `benchmark` has left in a folder."""
+    paths = [path for name in contestants for path in sorted(folder.glob(f"{name}-[0-9]*.json"))]
+    if not paths:
+        raise ValueError(f"there are no trainings in {folder}: run without --report first")
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     table = summarise(runs)
     publish("train", table, in_words(table), {"quick": quick, "runs": runs})
     from ..plots import plot_training_race, save_figure
