@@ -511,7 +511,7 @@ def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray
     upper = one.pivot(index="way", columns="picture", values="p95").loc[wide.index] - wide
     for number, (picture, colour) in enumerate(zip(wide.columns, (BLUE, ORANGE), strict=True)):
         places = np.arange(len(wide)) + (number - 0.5) * 0.38
-        bars = axes[0].barh(places, wide[picture], 0.36, color=colour, label=picture)
+        axes[0].barh(places, wide[picture], 0.36, color=colour, label=picture)
         axes[0].errorbar(
             wide[picture],
             places,
@@ -520,9 +520,12 @@ def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray
             ecolor="black",
             capsize=2,
         )
-        axes[0].bar_label(bars, [f"{p50:.2f}" for p50 in wide[picture]], padding=3, fontsize=8)
+        ends = wide[picture] + upper[picture]
+        for place, p50, end in zip(places, wide[picture], ends, strict=True):
+            axes[0].annotate(f" {p50:.2f}", (end, place), va="center", fontsize=8)
     axes[0].set_yticks(range(len(wide)), wide.index)
-    axes[0].set(xlabel="milliseconds a picture (median; line to the 95th percentile)")
+    axes[0].set(xlabel="milliseconds a picture (number: median; line: to the 95th percentile)")
+    axes[0].margins(x=0.12)
     axes[0].legend(title="picture", frameon=False)
     bars = axes[1].barh(folder["way"], folder["pictures_per_second"], color=BLUE, alpha=0.7)
     axes[1].bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=9)

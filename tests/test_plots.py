@@ -399,3 +399,73 @@ def test_drawing_goes_into_given_axes_and_shows_nothing(monkeypatch):
         assert draw() is ax
     assert len(plt.get_fignums()) == 1
     assert dict(matplotlib.rcParams) == before
+
+
+# -------------------------------------------------------------------------------------- benchmarks
+
+
+def test_timings_show_the_median_and_every_repeat() -> None:
+    ax = plots.plot_timings({"ours": [1.0, 3.0, 2.0], "theirs": [9.0]}, "seconds")
+    assert [bar.get_width() for bar in ax.patches] == [2.0, 9.0]
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1.0, 3.0, 2.0], [9.0]]
+    assert [text.get_text() for text in ax.texts] == ["2", "9"]
+    assert ax.get_xlim()[1] > 9
+
+
+def test_prediction_times_have_a_bar_for_each_way_and_picture() -> None:
+    one = pd.DataFrame(
+        {
+            "way": ["a", "a", "b", "b"],
+            "picture": ["28×28", "280×280"] * 2,
+            "p50": [1.0, 2.0, 3.0, 4.0],
+            "p95": [2.0, 3.0, 4.0, 5.0],
+        }
+    )
+    folder = pd.DataFrame({"way": ["a", "b"], "pictures_per_second": [10.0, 100.0]})
+    left, right = plots.plot_prediction_times(one, folder)
+    assert sorted(bar.get_width() for bar in left.patches) == [1, 2, 3, 4]
+    assert {text.get_text().strip() for text in left.texts} == {"1.00", "2.00", "3.00", "4.00"}
+    assert [bar.get_width() for bar in right.patches] == [10, 100]
+
+
+def test_the_race_has_a_line_for_each_run_and_a_label_for_each_name() -> None:
+    history = [{"seconds": 2.0, "test_accuracy": 0.98}, {"seconds": 3.0, "test_accuracy": 0.995}]
+    runs = [{"name": name, "history": history} for name in ("ours", "ours", "theirs")]
+    ax = plots.plot_training_race(runs)
+    drawn = [line for line in ax.lines if line.get_marker() == "o"]
+    assert len(drawn) == 3 and list(drawn[0].get_xdata()) == [2, 5]
+    assert np.allclose(drawn[0].get_ydata(), [0.02, 0.005])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "theirs"]
+
+
+def test_augmentations_are_compared_dot_by_dot() -> None:
+    table = pd.DataFrame(
+        {
+            "augment": ["none", "shift"] * 2,
+            "seed": [0, 0, 1, 1],
+            "validation": [0.99, 0.992, 0.98, 0.994],
+            "handwriting": [0.9, 0.95, 0.92, 0.97],
+        }
+    )
+    left, right = plots.plot_augment_scores(table)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["none", "shift"]
+    dots = [line for line in right.lines if line.get_marker() == "o"]
+    assert [sorted(line.get_xdata()) for line in dots] == [[0.9, 0.92], [0.95, 0.97]]
+
+
+def test_confidence_shows_shares_and_what_they_cost() -> None:
+    table = pd.DataFrame(
+        {
+            "what": ["digits", "noise"],
+            "flagged": [0.01, 0.9],
+            "low": [0.0, 0.8],
+            "high": [0.02, 0.95],
+            "accuracy": [0.99, np.nan],
+        }
+    )
+    curves = {"digits": (np.array([0.9, 0.5, 0.8]), np.array([True, False, True]))}
+    left, right = plots.plot_confidence_scores(table, curves)
+    assert [bar.get_width() for bar in left.patches] == [0.01, 0.9]
+    (line,) = right.lines
+    assert np.allclose(line.get_ydata(), [0, 0, 1 / 3])
+    assert np.allclose(line.get_xdata(), [1 / 3, 2 / 3, 1])
