@@ -158,7 +158,7 @@ class MNISTPredictor:
             images = images.unsqueeze(1)
         if images.dtype != torch.uint8 or images.shape[1:] != (1, 28, 28):
             raise ValueError(
-                "images must be uint8 of shape [N, 28, 28] or [N, 1, 28, 28], "
+                "images must be uint8 of shape [N, 1, 28, 28] or [N, 28, 28], "
                 f"not {images.dtype} of shape {list(images.shape)}"
             )
         temperature = self.checkpoint.temperature
