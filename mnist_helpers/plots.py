@@ -555,6 +555,8 @@ def plot_training_race(runs: Sequence[dict], ax: Axes | None = None) -> Axes:
     ax.set_yticks([0.003, 0.005, 0.007, 0.01, 0.02, 0.05])
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
     ax.yaxis.set_minor_formatter("")
+    ax.set_xticks([3, 10, 30, 100, 300])
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.legend(frameon=False)
     return ax
 
