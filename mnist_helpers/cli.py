@@ -364,6 +364,28 @@ def export(
         typer.echo(f"{onnx}: the network {done.name}, {onnx.stat().st_size / 1e6:.2f} MB")
 
 
+@app.command("app")
+def app_(
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A trained network; several times, for a choice. Default: the one that ships, "
+            "and those in outputs/train/."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any that is free.", min=0, max=65535)] = 7860,
+    device: Device = "auto",
+    no_cuda: NoCuda = False,
+) -> None:
+    """Open a page to draw on, and a REST interface beside it."""
+    with plain_errors():
+        from .serve import create_app, known_checkpoints, run
+
+        checkpoints = checkpoint or known_checkpoints()
+        run(create_app(checkpoints, device="cpu" if no_cuda else device), host, port)
+
+
 # ---------------------------------------------------------------------------------------- benchmark
 
 benchmark = typer.Typer(

@@ -1,0 +1,180 @@
+"""One app for people and programs: a page to draw on, and a REST interface beside it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fastapi_offline  # noqa: F401
+    import uvicorn
+    from fastapi import FastAPI, Request, Response
+except ImportError as error:
+    raise ImportError(
+        "the page and the API need the extra `serve`: pip install 'mnist-helpers[serve]'"
+    ) from error
+
+from .paths import project_root
+from .prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from .rest import Limits, create_api
+
+# Only from this server: no script, font or picture from elsewhere, whatever a library asks for.
+CONTENT_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:"
+)
+
+
+def create_app(
+    checkpoints: str | Path | Sequence[str | Path] | None = None,
+    *,
+    device: str = "auto",
+    page: bool = True,
+    limits: Limits | None = None,
+    largest_batch: int = 256,
+) -> FastAPI:
+    """Return one FastAPI app: the page at ``/``, the REST interface described at ``/docs``.
+
+    ``POST /predict`` reads one picture, ``POST /predict/batch`` several; ``GET /health`` and
+    ``GET /model`` describe the server. Pictures of concurrent requests are read together.
+
+    Parameters
+    ----------
+    checkpoints : path or sequence of paths, optional
+        Trained networks, as `load_checkpoint` reads them. The first one answers at ``/predict``;
+        the page lets people choose. Default: the one that ships.
+    device : str
+        See `choose_device`.
+    page : bool
+        Whether there is a page; without it, Gradio is not needed.
+    limits : Limits, optional
+        How much one may upload.
+    largest_batch : int
+        Pictures that are read together, at most.
+
+    Raises
+    ------
+    ImportError
+        If the extra ``serve`` is not installed.
+    ValueError, OSError
+        If a checkpoint cannot be loaded; see `load_checkpoint`.
+
+    Examples
+    --------
+    >>> with serving(create_app()) as address:  # doctest: +SKIP
+    ...     print(requests.get(f"{address}/model").json())
+    """
+    limits = limits or Limits()
+    if checkpoints is None or isinstance(checkpoints, (str, os.PathLike)):
+        checkpoints = [checkpoints] if checkpoints else []
+    predictors = {name_of(path): MNISTPredictor(path, device) for path in checkpoints}
+    predictors = predictors or {name_of(SHIPPED_WEIGHTS): MNISTPredictor(device=device)}
+    app = create_api(next(iter(predictors.values())), limits, largest_batch)
+
+    @app.middleware("http")
+    async def only_from_here(request: Request, call_next) -> Response:
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = CONTENT_POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    if page:
+        from .web_page import create_page, mount_page
+
+        mount_page(app, create_page(predictors, limits), limits)
+    return app
+
+
+def known_checkpoints() -> list[Path]:
+    """Return the network that ships, and those that were trained into ``outputs/train/``."""
+    trained = sorted((project_root() / "outputs" / "train").glob("*/model.safetensors"))
+    return [SHIPPED_WEIGHTS, *trained]
+
+
+def name_of(path: str | Path) -> str:
+    """Return what a checkpoint is called on the page."""
+    path = Path(path)
+    if path == SHIPPED_WEIGHTS:
+        return "fast (ships with the package)"
+    return str(path)
+
+
+# ---------------------------------------------------------------------------------- the server
+
+
+def run(app: FastAPI, host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Serve an app until Ctrl+C; print where it is.
+
+    Parameters
+    ----------
+    app : FastAPI
+    host : str
+        ``127.0.0.1`` is reached from this machine alone, ``0.0.0.0`` from everywhere.
+    port : int
+        0 takes one that is free.
+
+    Raises
+    ------
+    OSError
+        If the port is taken, or the host not this machine's; the message says what to do.
+    """
+    with listening(host, port) as (listener, address):
+        print(f"The page: {address}\nThe REST interface: {address}/docs\nCtrl+C ends both.")
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            print("Everyone who can reach this machine can use it: there is no password.")
+        _server(app).run(sockets=[listener])
+
+
+@contextmanager
+def serving(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve an app in a thread as long as the block lasts; give its address.
+
+    Raises
+    ------
+    OSError
+        As `run`.
+    RuntimeError
+        If the server does not start.
+    """
+    with listening(host, port) as (listener, address):
+        server = _server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            while not server.started:
+                if not thread.is_alive():
+                    raise RuntimeError("the server ended before it had started: see its log")
+                thread.join(0.02)
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+    """Open a port, and give it with the address to reach it under."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise OSError(
+            f"cannot listen on {host}, port {port} ({error.strerror}): another program may be "
+            "using it. Choose another with --port, or --port 0 for any that is free."
+        ) from error
+    with listener:
+        shown = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
+        yield listener, f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _server(app: FastAPI) -> uvicorn.Server:
+    """Return a quiet server that does not wait for ever for browsers to hang up."""
+    return uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, lifespan="on")
+    )

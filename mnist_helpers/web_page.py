@@ -1,0 +1,420 @@
+"""The page: draw a digit, drop a photo, read many files at once."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+from fastapi import FastAPI
+from PIL import Image
+
+from .evaluation import saliency
+from .models import count_parameters
+from .onnx import OnnxNetwork
+from .prediction import CONFIDENT, SHIPPED_WEIGHTS, MNISTPredictor
+from .preprocess import PictureError, preprocessing_steps
+from .rest import FORMATS, Limits, check_pixels, prepare
+from .strokes import draw_strokes, pen_strokes
+from .synthetic import letter
+
+SIDE = 112  # of the pictures that explain an answer, in pixels
+SHEET = 280  # side of the sheet to draw on, in the units of its strokes
+MOST_POINTS = 20_000  # in a drawing
+PAGE = Path(__file__).parent / "page"
+DRAW = "Draw a digit, and the network reads along."
+CHOOSE = "Choose a picture of one digit."
+THEME = gr.themes.Default(
+    primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+)
+PAD_STARTS = """
+const pad = new Pad(element.querySelector('.pad'), (strokes) => {
+  props.value = JSON.stringify(strokes);
+  trigger('input');
+});
+element.querySelector('.pad-undo').addEventListener('click', () => pad.undo());
+element.querySelector('.pad-clear').addEventListener('click', () => pad.clear());
+"""
+CSS = """
+.gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
+.pad { width: 100%; max-width: 360px; aspect-ratio: 1; border: 1px solid #808080; }
+.pad-help { font-size: 0.85rem; max-width: 360px; margin: 0.3rem 0; }
+.pad-buttons { display: flex; gap: 0.5rem; }
+.pad-buttons button { padding: 0.4rem 1.2rem; border: 1px solid #808080; border-radius: 6px; }
+.answer { min-height: 26rem; }
+.answer .digit { font-size: 4rem; font-weight: 700; line-height: 1; }
+.answer .sure { font-size: 1.1rem; margin: 0.3rem 0 0.8rem; }
+.bars { width: 100%; border-collapse: collapse; }
+.bars caption { text-align: left; font-size: 0.85rem; }
+.bars th { width: 1.5rem; text-align: left; }
+.bars td:last-child { width: 5rem; text-align: right; white-space: nowrap; }
+.bars th, .bars td { padding: 0.15rem 0; font-variant-numeric: tabular-nums; }
+.bar { height: 0.9rem; border-radius: 3px; background: #2563eb; min-width: 1px; }
+.dark .bar { background: #60a5fa; }
+.why h2 { font-size: 1.1rem; font-weight: 600; margin: 1rem 0 0.4rem; }
+.why figure { margin: 0; width: 105px; }
+.why figure img { width: 105px; height: 105px; object-fit: contain; background: #808080; }
+.why figcaption { font-size: 0.8rem; line-height: 1.2; }
+.steps { display: flex; flex-wrap: wrap; gap: 0.6rem; }
+"""
+
+
+# ------------------------------------------------------------------------------------- an answer
+
+
+def answer(
+    predictor: MNISTPredictor, content: bytes | None, limits: Limits, prompt: str
+) -> tuple[str, str]:
+    """Read an uploaded picture; return the answer and its explanation as HTML."""
+    if not content:
+        return told(prompt), ""
+    try:
+        check_pixels(content, limits)
+        steps = preprocessing_steps(content)
+    except ValueError as error:
+        return told(str(error)), ""
+    image = list(steps.values())[-1]
+    probs = predictor.probabilities(image[None])[0]
+    digit, confidence = int(probs.argmax()), float(probs.max())
+    doubt = "" if confidence >= CONFIDENT else " – not sure: is it one digit, and a whole one?"
+    bars = "".join(
+        f'<tr><th scope="row">{number}</th>'
+        f'<td><div class="bar" style="width:{100 * share:.1f}%"></div></td>'
+        f"<td>{100 * share:.1f} %</td></tr>"
+        for number, share in enumerate(probs)
+    )
+    said = (
+        f'<div class="answer"><div class="digit">{digit}</div>'
+        f'<p class="sure">{100 * confidence:.1f} % sure{doubt}</p>'
+        f'<table class="bars"><caption>Probability of each digit</caption>{bars}</table></div>'
+    )
+    return said, explanation(predictor, steps, digit)
+
+
+def told(words: str) -> str:
+    """Return a sentence in the answer's place."""
+    return f'<div class="answer"><p class="sure">{html.escape(words)}</p></div>'
+
+
+def explanation(predictor: MNISTPredictor, steps: Mapping[str, np.ndarray], digit: int) -> str:
+    """Return the preprocessing steps, and what spoke for the digit, as HTML."""
+    figures = [
+        figure(to_picture(pixels), f"{number}. {name}")
+        for number, (name, pixels) in enumerate(steps.items(), 1)
+    ]
+    shown = (
+        '<div class="why"><h2>From your picture to MNIST’s</h2>'
+        f'<div class="steps">{"".join(figures)}</div>'
+    )
+    if isinstance(predictor.model, OnnxNetwork):
+        return f"{shown}<p>What spoke for the digit needs the network in PyTorch.</p></div>"
+    image = list(steps.values())[-1]
+    overlay = figure(
+        highlighted(image, saliency(predictor.model, image, digit)),
+        f"red spoke for {digit}, blue against it",
+    )
+    return (
+        f'{shown}<h2>Which strokes spoke for {digit}?</h2><div class="steps">{overlay}</div></div>'
+    )
+
+
+def to_picture(pixels: np.ndarray) -> Image.Image:
+    """Return a step of the preprocessing as a picture of 8 bits."""
+    values = np.asarray(pixels, dtype=np.float32)
+    top = 255 if pixels.dtype == np.uint8 else max(1.0, float(values.max()))
+    return Image.fromarray((values * (255 / top)).clip(0, 255).astype(np.uint8))
+
+
+def highlighted(image: np.ndarray, weights: np.ndarray) -> Image.Image:
+    """Lay the pixels' weights, red for and blue against, over the grey picture."""
+    import matplotlib
+
+    share = weights / max(float(np.abs(weights).max()), 1e-9)
+    colours = matplotlib.colormaps["RdBu_r"](0.5 + share / 2)[..., :3] * 255
+    paper = 255 - 0.3 * image[..., None].astype(np.float32)
+    weight = np.abs(share)[..., None] ** 0.5
+    return Image.fromarray((weight * colours + (1 - weight) * paper).astype(np.uint8))
+
+
+def figure(picture: Image.Image, caption: str) -> str:
+    """Return a picture with its caption as HTML, the picture within."""
+    scale = SIDE / max(picture.size)
+    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+    kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+    file = io.BytesIO()
+    picture.resize(size, kind).save(file, "PNG")
+    source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    words = html.escape(caption)
+    return f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+
+
+# ---------------------------------------------------------------------------------- several files
+
+
+def read_files(
+    predictor: MNISTPredictor, paths: list[str], limits: Limits
+) -> tuple[pd.DataFrame, str]:
+    """Read uploaded pictures and zip archives of them; return a table, and a path to it as CSV.
+
+    What cannot be read is a row with its error.
+    """
+    rows, images = [], []
+    for name, found in pictures_in(paths, limits):
+        row: dict = {"picture": name, "digit": None, "confidence": None, "sure": None, "error": ""}
+        try:
+            if isinstance(found, ValueError):
+                raise found
+            images.append(prepare(found, limits))
+        except ValueError as error:
+            row["error"] = str(error)
+        else:
+            row["at"] = len(images) - 1
+        rows.append(row)
+    probabilities = predictor.probabilities(np.stack(images)) if images else []
+    for row in rows:
+        at = row.pop("at", None)
+        if at is not None:
+            row["digit"] = int(probabilities[at].argmax())
+            row["confidence"] = round(float(probabilities[at].max()), 4)
+            row["sure"] = "yes" if row["confidence"] >= CONFIDENT else "no"
+    table = pd.DataFrame(rows)
+    folder = Path(tempfile.mkdtemp(prefix="mnist-helpers-"))
+    written = table.assign(picture=table["picture"].map(harmless))
+    written.to_csv(folder / "digits.csv", index=False)
+    return table, str(folder / "digits.csv")
+
+
+def harmless(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
+def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
+    """Yield name and content of uploaded files, and of the files in those that are archives."""
+    count = 0
+    for path in map(Path, paths):
+        content = path.read_bytes()
+        single = not zipfile.is_zipfile(io.BytesIO(content))
+        for name, found in [(path.name, content)] if single else members(path, content, limits):
+            count += 1
+            if count > limits.pictures:
+                words = f"more than {limits.pictures} pictures at once are not read"
+                yield name, PictureError(words)
+                return
+            yield name, found
+
+
+def members(path: Path, content: bytes, limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
+    """Yield name and content of the files in a zip archive, which is never unpacked to disk.
+
+    Refused, with an error in place of the content: an archive with names that lead out of it, one
+    with a password, one that unpacks to more than ten times what may be uploaded (a zip bomb),
+    and damaged ones.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            problem = unsafe(entries, limits)
+            if problem:
+                yield path.name, PictureError(f"{path.name} is refused: {problem}")
+                return
+            for entry in entries:
+                name = PurePosixPath(entry.filename).name
+                if not name.startswith(".") and "__MACOSX" not in entry.filename:
+                    with archive.open(entry) as file:
+                        found = file.read(limits.bytes + 1)
+                    large = PictureError(f"it unpacks to more than {limits.megabytes:g} MB")
+                    yield entry.filename, large if len(found) > limits.bytes else found
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        yield path.name, PictureError(f"{path.name} is not a whole zip archive: {error}")
+
+
+def unsafe(entries: list[zipfile.ZipInfo], limits: Limits) -> str | None:
+    """Return what is wrong with an archive's list of contents, if anything is."""
+    for entry in entries:
+        parts = PurePosixPath(entry.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+            return f"the name {entry.filename!r} leads out of it"
+        if entry.flag_bits & 1:
+            return "it is protected by a password"
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > 10 * limits.bytes:
+        return f"it would unpack to {unpacked / 1e6:,.0f} MB"
+    return None
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+def picture_of(strokes: str) -> bytes | None:
+    """Draw the strokes of the page's sheet, points in JSON; return a PNG, or None without any.
+
+    Raises
+    ------
+    gr.Error
+        If they are anything else; only another program than the page would send that.
+    """
+    try:
+        points = [
+            np.array(stroke, dtype=np.float64).reshape(-1, 2) for stroke in json.loads(strokes)
+        ]
+    except (ValueError, TypeError) as error:
+        raise gr.Error("strokes are lists of points [x, y]") from error
+    if sum(map(len, points)) > MOST_POINTS or not all(np.isfinite(p).all() for p in points):
+        raise gr.Error(f"a drawing has at most {MOST_POINTS:,} points, all of them numbers")
+    if not any(map(len, points)):
+        return None
+    file = io.BytesIO()
+    draw_strokes([p.clip(-SHEET, 2 * SHEET) for p in points if len(p)], SHEET).save(file, "PNG")
+    return file.getvalue()
+
+
+def unopened(photo: gr.FileData | None) -> bytes | None:
+    """Return the content of an uploaded photo, in the place of Gradio's step that decodes it.
+
+    A picture is opened in one place only, after its size was checked; see `answer`.
+    """
+    return Path(photo.path).read_bytes() if photo and photo.path else None
+
+
+def examples(folder: Path) -> list[str]:
+    """Write pictures to try into a folder: dark on light, light on dark, shadow, thin, a letter."""
+    rng = np.random.default_rng(3)
+    shade = np.linspace(120, 245, 280)[None, :] + rng.normal(0, 4, (280, 280))
+    photo = np.asarray(draw_strokes(pen_strokes(4, "open"), pen=14, paper=255), np.float32) / 255
+    pictures = {
+        "seven": draw_strokes(pen_strokes(7, "continental"), pen=18),
+        "chalk": draw_strokes(pen_strokes(3, "round"), pen=22, ink=240, paper=40),
+        "shadow": Image.fromarray((shade * (0.25 + 0.75 * photo)).clip(0, 255).astype(np.uint8)),
+        "thin": draw_strokes(pen_strokes(5, "slanted"), pen=4, ink=60),
+        "marker": draw_strokes(pen_strokes(2, "looped"), pen=42, ink=30),
+        "letter": letter(rng),
+    }
+    for name, picture in pictures.items():
+        picture.save(folder / f"{name}.png")
+    return [str(folder / f"{name}.png") for name in pictures]
+
+
+def about(name: str, predictor: MNISTPredictor) -> str:
+    """Return what a network is, in Markdown; the whole card for the one that ships."""
+    checkpoint = predictor.checkpoint
+    size = (
+        "on ONNX Runtime"
+        if isinstance(predictor.model, OnnxNetwork)
+        else f"{count_parameters(predictor.model):,} parameters"
+    )
+    lines = f"## {name}\n\n`{checkpoint.name}`, {size}; trained on {checkpoint.source}."
+    measured = [record["val_acc"] for record in checkpoint.history if "val_acc" in record]
+    if measured:
+        lines += f" Validation accuracy after its last epoch: {measured[-1]:.2%}."
+    if name.startswith("fast (ships"):
+        lines = (SHIPPED_WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
+    return lines
+
+
+# -------------------------------------------------------------------------------------- the page
+
+
+def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.Blocks:
+    """Return the page as Gradio blocks; the first of the predictors is chosen at first."""
+    names = list(predictors)
+    kinds = [f".{kind.lower()}" for kind in (*FORMATS, "jpg", "tif", "zip")]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+
+    def drawn(name: str, strokes: str) -> tuple[str, str]:
+        return answer(predictors[name], picture_of(strokes), limits, DRAW)
+
+    def seen(name: str, photo: bytes | None) -> tuple[str, str]:
+        return answer(predictors[name], photo, limits, CHOOSE)
+
+    def many(name: str, paths: list[str] | None) -> tuple[pd.DataFrame | None, dict]:
+        if not paths:
+            raise gr.Error("Choose pictures, or a zip archive of them, first.")
+        table, csv = read_files(predictors[name], paths, limits)
+        return table, gr.update(value=csv, interactive=True)
+
+    with gr.Blocks(
+        title="Read a handwritten digit", analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as page:
+        gr.Markdown("# Read a handwritten digit")
+        name = gr.Dropdown(names, value=names[0], label="Network", visible=len(names) > 1)
+        with gr.Tab("Draw"):
+            with gr.Row():
+                with gr.Column(min_width=300):
+                    pad = gr.HTML(
+                        value="[]",
+                        html_template=(PAGE / "pad.html").read_text(encoding="utf-8"),
+                        js_on_load=PAD_STARTS,
+                        apply_default_css=False,
+                        elem_id="pad",
+                    )
+                with gr.Column(min_width=300):
+                    pad_answer = gr.HTML(told(DRAW), apply_default_css=False, elem_id="pad-answer")
+            pad_why = gr.HTML(apply_default_css=False)
+        with gr.Tab("Photo"):
+            with gr.Row():
+                with gr.Column(min_width=300):
+                    photo = gr.Image(
+                        sources=["upload", "webcam", "clipboard"],
+                        label="A picture of one digit: a file, the camera, or the clipboard",
+                        height=360,
+                        elem_id="photo",
+                    )
+                    with tempfile.TemporaryDirectory() as folder:
+                        gr.Examples(examples(Path(folder)), photo, label="Or one of these")
+                with gr.Column(min_width=300):
+                    photo_answer = gr.HTML(
+                        told(CHOOSE), apply_default_css=False, elem_id="photo-answer"
+                    )
+            photo_why = gr.HTML(apply_default_css=False)
+        with gr.Tab("Many files"):
+            files = gr.File(
+                file_count="multiple", file_types=kinds, label="Pictures, or zip archives of them"
+            )
+            start = gr.Button("Read them all", variant="primary")
+            table = gr.Dataframe(label="What was read", interactive=False, wrap=True)
+            csv = gr.DownloadButton("Download the table (CSV)", interactive=False)
+        with gr.Tab("About"):
+            gr.Markdown("\n\n".join(about(key, value) for key, value in predictors.items()))
+        photo.preprocess = unopened
+        gr.on(
+            [pad.input, name.change],
+            drawn,
+            [name, pad],
+            [pad_answer, pad_why],
+            trigger_mode="always_last",
+            **quiet,
+        )
+        gr.on([photo.change, name.change], seen, [name, photo], [photo_answer, photo_why], **quiet)
+        start.click(many, [name, files], [table, csv], api_visibility="private")
+    return page
+
+
+def mount_page(app: FastAPI, page: gr.Blocks, limits: Limits) -> FastAPI:
+    """Mount the page at ``/`` of an app, below the routes that the app has already.
+
+    No file of the server can be read through it but what was uploaded to it and what it made.
+    """
+    return gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        allowed_paths=[],
+        max_file_size=limits.bytes,
+        footer_links=["settings"],
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        theme=THEME,
+        css=CSS,
+        head=f"<script>{(PAGE / 'pad.js').read_text(encoding='utf-8')}</script>",
+    )

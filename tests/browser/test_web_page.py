@@ -1,0 +1,172 @@
+"""The page in a real browser: draw, upload, read many files; with eyes, keyboard and on a phone."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from mnist_helpers.serve import create_app, serving
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
+PATIENCE = 120_000  # milliseconds
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
+SCREENS = {
+    "light": {"viewport": {"width": 1280, "height": 1050}},
+    "dark": {"viewport": {"width": 1280, "height": 1050}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving(create_app()) as address:
+        yield address
+
+
+@pytest.fixture(scope="module", params=SCREENS)
+def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(**SCREENS[request.param])
+    context.set_default_timeout(PATIENCE)
+    context.screen = request.param
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    """The page, freshly opened; at the end, nothing may have been asked of another server."""
+    page = context.new_page()
+    asked: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(address)
+    page.locator(".pad").wait_for()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    yield page
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert problems == []
+    page.close()
+
+
+def draw(page: Page, digit: int, hand: str = "continental") -> None:
+    """Draw a digit with the mouse on the sheet, wherever the page has put it."""
+    pad = page.locator(".pad")
+    for stroke in pen_strokes(digit, hand, 1.0):
+        box = pad.bounding_box()
+        points = np.array([box["x"], box["y"]]) + stroke * box["width"]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point)
+        page.mouse.up()
+
+
+def shot(page: Page, name: str) -> None:
+    path = SCREENSHOTS / f"page_{name}_{page.context.screen}.png"
+    page.screenshot(path=path, full_page=True)
+
+
+@pytest.mark.parametrize("digit", [2, 7])
+def test_a_digit_drawn_with_the_mouse_is_read(page: Page, digit: int) -> None:
+    expect(page.locator("#pad-answer")).to_contain_text("Draw a digit")
+    before = page.locator(".pad").bounding_box()
+    draw(page, digit)
+    expect(page.locator("#pad-answer .digit")).to_have_text(str(digit), timeout=PATIENCE)
+    expect(page.locator("#pad-answer .bars tr")).to_have_count(10)
+    expect(page.locator(".why figure:visible")).to_have_count(9)  # eight steps, and what spoke
+    assert page.locator(".pad").bounding_box() == before, "the sheet moved under the pen"
+    shot(page, f"draw_{digit}")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#pad-answer")).to_contain_text("Draw a digit", timeout=PATIENCE)
+
+
+def test_what_is_drawn_is_what_is_shown(page: Page) -> None:
+    draw(page, 7)
+    ratio = page.locator(".pad").evaluate("pad => pad.width / pad.height")
+    assert ratio == 1, "the drawing would be stretched"
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#pad-answer")).to_contain_text("Draw a digit", timeout=PATIENCE)
+
+
+def test_the_keyboard_draws(page: Page) -> None:
+    page.locator(".pad").focus()
+    for key, times in (("ArrowUp", 12), (" ", 1), ("ArrowDown", 24), (" ", 1), ("ArrowLeft", 5)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    expect(page.locator("#pad-answer .digit")).to_have_text("1", timeout=PATIENCE)
+    page.keyboard.press("Backspace")
+    expect(page.locator("#pad-answer")).to_contain_text("Draw a digit", timeout=PATIENCE)
+
+
+def test_a_photo_is_read_and_a_letter_is_doubted(page: Page) -> None:
+    page.get_by_role("tab", name="Photo").click()
+    rng = np.random.default_rng(0)
+    lamp = np.linspace(150, 250, 900)[None, :] * np.linspace(1, 0.8, 1200)[:, None]
+    drawn = draw_strokes(pen_strokes(4, "round"), 280, pen=10).resize((900, 1200))
+    grey = lamp * (0.2 + 0.8 * np.asarray(drawn) / 255) + rng.normal(0, 3, lamp.shape)
+    photo = io.BytesIO()
+    from PIL import Image
+
+    Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(photo, "JPEG")
+    page.locator("#photo input[type=file]").first.set_input_files(
+        {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+    )
+    expect(page.locator("#photo-answer .digit")).to_have_text("4", timeout=PATIENCE)
+    page.wait_for_timeout(500)
+    shot(page, "photo")
+    page.locator(".gallery-item, .gallery button, button.gallery-item").last.click()
+    expect(page.locator("#photo-answer")).to_contain_text("not sure", timeout=PATIENCE)
+
+
+def test_many_files_become_a_table_to_download(page: Page) -> None:
+    page.get_by_role("tab", name="Many files").click()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for digit in range(4):
+            picture = io.BytesIO()
+            draw_strokes(pen_strokes(digit, "round")).save(picture, "PNG")
+            file.writestr(f"class/{digit}.png", picture.getvalue())
+        file.writestr("class/notes.txt", "no picture")
+    page.locator("input[type=file]:visible, #files input[type=file]").last.set_input_files(
+        {"name": "class.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}
+    )
+    expect(page.get_by_text("class.zip").first).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Read them all").click()
+    expect(page.get_by_text("class/3.png").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("not a picture").first).to_be_visible()
+    shot(page, "many")
+    with page.expect_download() as download:
+        page.get_by_text("Download the table").click()
+    rows = Path(download.value.path()).read_text().splitlines()
+    assert rows[0].startswith("picture,digit,confidence")
+    assert [re.match(r"class/(\d)\.png,(\d)", row).groups() for row in rows[1:5]] == [
+        (str(digit), str(digit)) for digit in range(4)
+    ]
+
+
+@pytest.mark.parametrize("tab", ["Draw", "Photo", "Many files", "About"])
+def test_axe_finds_no_serious_fault(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+    if tab == "Draw":
+        draw(page, 3)
+        expect(page.locator("#pad-answer .digit")).to_have_text("3", timeout=PATIENCE)
+    page.wait_for_timeout(500)  # colours fade in
+    found = Axe().run(page).response["violations"]
+    serious = {
+        fault["id"]: [node["html"][:200] for node in fault["nodes"]]
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    }
+    if tab == "About":
+        shot(page, "about")
+    assert serious == {}
