@@ -75,6 +75,8 @@ _PUBLIC = {
         "save_figure",
     ),
     "canvas": ("DigitCanvas",),
+    "hub": ("HubPredictor",),
+    "serve": ("create_app", "serving"),
     "doctor": ("greet",),
     "paths": ("outputs_folder", "project_root"),
 }

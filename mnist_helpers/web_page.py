@@ -29,11 +29,17 @@ from .synthetic import letter
 SIDE = 112  # of the pictures that explain an answer, in pixels
 SHEET = 280  # side of the sheet to draw on, in the units of its strokes
 MOST_POINTS = 20_000  # in a drawing
+EXAMPLES = ("ink", "chalk", "shadow", "thin pen", "marker", "letter")
 PAGE = Path(__file__).parent / "page"
 DRAW = "Draw a digit, and the network reads along."
 CHOOSE = "Choose a picture of one digit."
 THEME = gr.themes.Default(
     primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(  # white on a lighter blue is hard to read
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
 )
 PAD_STARTS = """
 const pad = new Pad(element.querySelector('.pad'), (strokes) => {
@@ -44,6 +50,9 @@ element.querySelector('.pad-undo').addEventListener('click', () => pad.undo());
 element.querySelector('.pad-clear').addEventListener('click', () => pad.clear());
 """
 CSS = """
+footer button, footer a, .or { color: var(--body-text-color) !important; opacity: 1 !important; }
+button[role="tab"] { color: var(--body-text-color) !important; }
+pre, pre code { white-space: pre-wrap !important; overflow: visible !important; }
 .gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
 .pad { width: 100%; max-width: 360px; aspect-ratio: 1; border: 1px solid #808080; }
 .pad-help { font-size: 0.85rem; max-width: 360px; margin: 0.3rem 0; }
@@ -277,30 +286,23 @@ def picture_of(strokes: str) -> bytes | None:
     return file.getvalue()
 
 
-def unopened(photo: gr.FileData | None) -> bytes | None:
-    """Return the content of an uploaded photo, in the place of Gradio's step that decodes it.
-
-    A picture is opened in one place only, after its size was checked; see `answer`.
-    """
-    return Path(photo.path).read_bytes() if photo and photo.path else None
-
-
 def examples(folder: Path) -> list[str]:
-    """Write pictures to try into a folder: dark on light, light on dark, shadow, thin, a letter."""
+    """Write pictures to try into a folder; return their paths, in the order of `EXAMPLES`."""
     rng = np.random.default_rng(3)
     shade = np.linspace(120, 245, 280)[None, :] + rng.normal(0, 4, (280, 280))
-    photo = np.asarray(draw_strokes(pen_strokes(4, "open"), pen=14, paper=255), np.float32) / 255
-    pictures = {
-        "seven": draw_strokes(pen_strokes(7, "continental"), pen=18),
-        "chalk": draw_strokes(pen_strokes(3, "round"), pen=22, ink=240, paper=40),
-        "shadow": Image.fromarray((shade * (0.25 + 0.75 * photo)).clip(0, 255).astype(np.uint8)),
-        "thin": draw_strokes(pen_strokes(5, "slanted"), pen=4, ink=60),
-        "marker": draw_strokes(pen_strokes(2, "looped"), pen=42, ink=30),
-        "letter": letter(rng),
-    }
-    for name, picture in pictures.items():
-        picture.save(folder / f"{name}.png")
-    return [str(folder / f"{name}.png") for name in pictures]
+    photo = np.asarray(draw_strokes(pen_strokes(4, "open"), pen=14), np.float32) / 255
+    pictures = (
+        draw_strokes(pen_strokes(7, "continental")),
+        draw_strokes(pen_strokes(3, "round"), pen=22, ink=240, paper=40),
+        Image.fromarray((shade * (0.25 + 0.75 * photo)).clip(0, 255).astype(np.uint8)),
+        draw_strokes(pen_strokes(5, "slanted"), pen=4, ink=60),
+        draw_strokes(pen_strokes(2, "looped"), pen=42, ink=30),
+        letter(rng),
+    )
+    paths = [str(folder / f"{name}.png") for name in EXAMPLES]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture.save(path)
+    return paths
 
 
 def about(name: str, predictor: MNISTPredictor) -> str:
@@ -332,8 +334,9 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     def drawn(name: str, strokes: str) -> tuple[str, str]:
         return answer(predictors[name], picture_of(strokes), limits, DRAW)
 
-    def seen(name: str, photo: bytes | None) -> tuple[str, str]:
-        return answer(predictors[name], photo, limits, CHOOSE)
+    def seen(name: str, photo: str | None) -> tuple[str, str]:
+        content = Path(photo).read_bytes() if photo else None
+        return answer(predictors[name], content, limits, CHOOSE)
 
     def many(name: str, paths: list[str] | None) -> tuple[pd.DataFrame | None, dict]:
         if not paths:
@@ -366,10 +369,17 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                         sources=["upload", "webcam", "clipboard"],
                         label="A picture of one digit: a file, the camera, or the clipboard",
                         height=360,
+                        type="filepath",  # and no mode: Gradio leaves the file unopened
+                        image_mode=None,
                         elem_id="photo",
                     )
                     with tempfile.TemporaryDirectory() as folder:
-                        gr.Examples(examples(Path(folder)), photo, label="Or one of these")
+                        gr.Examples(
+                            examples(Path(folder)),
+                            photo,
+                            label="Or one of these",
+                            example_labels=list(EXAMPLES),
+                        )
                 with gr.Column(min_width=300):
                     photo_answer = gr.HTML(
                         told(CHOOSE), apply_default_css=False, elem_id="photo-answer"
@@ -377,14 +387,22 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
             photo_why = gr.HTML(apply_default_css=False)
         with gr.Tab("Many files"):
             files = gr.File(
-                file_count="multiple", file_types=kinds, label="Pictures, or zip archives of them"
+                file_count="multiple",
+                file_types=kinds,
+                label="Pictures, or zip archives of them",
+                elem_id="files",
             )
             start = gr.Button("Read them all", variant="primary")
-            table = gr.Dataframe(label="What was read", interactive=False, wrap=True)
+            table = gr.Dataframe(
+                headers=["picture", "digit", "confidence", "sure", "error"],
+                column_widths=[220, 80, 120, 70, 300],
+                label="What was read",
+                interactive=False,
+                wrap=True,
+            )
             csv = gr.DownloadButton("Download the table (CSV)", interactive=False)
         with gr.Tab("About"):
             gr.Markdown("\n\n".join(about(key, value) for key, value in predictors.items()))
-        photo.preprocess = unopened
         gr.on(
             [pad.input, name.change],
             drawn,

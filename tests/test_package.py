@@ -31,7 +31,12 @@ FLOORS = [
     "batch",
     "canvas",
     "exercises",
+    "hub",
+    "microbatch",
+    "rest",
+    "web_page",
     "serve",
+    "static_page",
     "scale",
     "benchmarks",
     "doctor",
@@ -41,7 +46,7 @@ FLOORS = [
 FIXED = """
     load_mnist load_csv Digits Batches to_mnist preprocessing_steps build_model list_models
     summarize Recipe train load_checkpoint save_checkpoint evaluate misclassified calibration
-    MNISTPredictor Prediction BatchProcessor DigitCanvas
+    MNISTPredictor Prediction BatchProcessor DigitCanvas create_app
     plot_digits plot_history plot_confusion plot_probabilities
 """
 

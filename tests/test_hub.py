@@ -1,0 +1,43 @@
+"""To a model hub and back, through a folder on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+
+from mnist_helpers import HubPredictor, MNISTPredictor, export_onnx, load_checkpoint
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
+
+def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
+    HubPredictor(device="cpu").save_pretrained(tmp_path / "hub", test=(9963, 10_000))
+    assert sorted(path.name for path in (tmp_path / "hub").iterdir()) == [
+        "README.md",
+        "model.safetensors",
+    ]
+    again = HubPredictor.from_pretrained(str(tmp_path / "hub"))
+    shipped = MNISTPredictor(device="cpu")
+    picture = draw_strokes(pen_strokes(8))
+    assert np.array_equal(again.predict(picture).probs, shipped.predict(picture).probs)
+    assert load_checkpoint(tmp_path / "hub" / "model.safetensors").recipe.epochs == 12
+
+
+def test_the_card_is_one_that_a_hub_can_read(tmp_path: Path) -> None:
+    HubPredictor().save_pretrained(tmp_path, test=(9963, 10_000))
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.license == "mit" and card.data.pipeline_tag == "image-classification"
+    assert card.data.eval_results[0].metric_value == pytest.approx(0.9963)
+    assert "104,938" in card.text and "99.63% of 10,000" in card.text
+    HubPredictor().save_pretrained(tmp_path / "unmeasured")
+    assert "not measured" in (tmp_path / "unmeasured" / "README.md").read_text()
+
+
+def test_what_cannot_be_saved_or_found_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        HubPredictor.from_pretrained(str(tmp_path))
+    export_onnx(MNISTPredictor(device="cpu").model, tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match="share its"):
+        HubPredictor(tmp_path / "net.onnx").save_pretrained(tmp_path / "x")
