@@ -455,6 +455,21 @@ def benchmark_predict(
         prediction.benchmark(calls, pictures, data)
 
 
+@benchmark.command("serve")
+def benchmark_serve(
+    requests: Annotated[int, typer.Option(help="In each repeat.", min=1)] = 5000,
+    clients: Annotated[int, typer.Option(help="At the same time.", min=1)] = 50,
+    repeats: Repeats = 3,
+    checkpoint: Weights = None,
+    data: Data = None,
+) -> None:
+    """Many people at once: pictures read together against one by one."""
+    with plain_errors():
+        from .benchmarks import serving
+
+        serving.benchmark(requests, clients, repeats, checkpoint, data)
+
+
 @benchmark.command("import")
 def benchmark_import(repeats: Repeats = 5) -> None:
     """How long a new Python takes to import the package."""

@@ -12,7 +12,9 @@ from pathlib import Path
 try:
     import fastapi_offline  # noqa: F401
     import uvicorn
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI
+    from starlette.datastructures import MutableHeaders
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as error:
     raise ImportError(
         "the page and the API need the extra `serve`: pip install 'mnist-helpers[serve]'"
@@ -23,11 +25,14 @@ from .prediction import SHIPPED_WEIGHTS, MNISTPredictor
 from .rest import Limits, create_api
 
 # Only from this server: no script, font or picture from elsewhere, whatever a library asks for.
-CONTENT_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:"
-)
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' data: blob:; worker-src 'self' blob:",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def create_app(
@@ -76,19 +81,29 @@ def create_app(
     predictors = predictors or {name_of(SHIPPED_WEIGHTS): MNISTPredictor(device=device)}
     app = create_api(next(iter(predictors.values())), limits, largest_batch)
 
-    @app.middleware("http")
-    async def only_from_here(request: Request, call_next) -> Response:
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
+    app.add_middleware(SafeHeaders)
     if page:
         from .web_page import create_page, mount_page
 
         mount_page(app, create_page(predictors, limits), limits)
     return app
+
+
+class SafeHeaders:
+    """ASGI middleware: each answer tells the browser to load nothing from elsewhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add to the head of its answer."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
 
 
 def known_checkpoints() -> list[Path]:
@@ -174,7 +189,8 @@ def listening(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
 
 
 def _server(app: FastAPI) -> uvicorn.Server:
-    """Return a quiet server that does not wait for ever for browsers to hang up."""
-    return uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, lifespan="on")
+    """Return a quiet server, patient with slow clients, that does not wait for them at its end."""
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="on", timeout_keep_alive=60, timeout_graceful_shutdown=2
     )
+    return uvicorn.Server(config)

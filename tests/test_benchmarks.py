@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction
+from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving
 from mnist_helpers.benchmarks import data as passes
 from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
 from mnist_helpers.benchmarks.handwriting import in_words, labelled_pictures, score
@@ -143,6 +144,25 @@ def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch
     assert content["machine"]["threads"] >= 1 and len(content["table"]) == 4
     with Image.open(written / "data.png") as figure:
         assert min(figure.size) > 150
+
+
+def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: Path) -> None:
+    image = load_mnist("sample").train.images[0, 0].numpy()
+    with serving.server(largest=1) as address:
+        result = asyncio.run(serving.crowd(address, [serving.as_png(image)], [11], 6, 2))
+        assert result["wrong"] == 6 and result["errors"] == 0
+        result = asyncio.run(serving.crowd(address, [b"no picture"], [0], 6, 2))
+        assert result["errors"] == 6
+    with pytest.raises(RuntimeError, match="there is no checkpoint"), serving.server(1, tmp_path):
+        pass
+
+
+def test_serving_is_timed_in_both_ways(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    table = serving.benchmark(requests=20, clients=4, repeats=1, data=folder)
+    assert list(table["way"]) == ["one by one", "micro-batched"]
+    assert (table["errors"] == 0).all() and (table["per_second"] > 0).all()
+    assert (written / "serve.png").is_file() and (written / "serve.json").is_file()
 
 
 def test_imports_are_timed(tmp_path: Path, monkeypatch) -> None:

@@ -26,6 +26,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 
 from mnist_helpers import MNISTPredictor, to_mnist
+from mnist_helpers.benchmarks import serving as load
 from mnist_helpers.cli import app as command_line
 from mnist_helpers.microbatch import MicroBatcher, TooBusyError
 from mnist_helpers.rest import Limits, prepare
@@ -332,30 +333,19 @@ def test_a_failing_network_is_told_to_those_who_wait_and_the_next_are_served() -
     asyncio.run(two())
 
 
-def test_fifty_clients_get_the_right_answers() -> None:
-    pictures = {(d, v): png_of(d, v) for d in range(10) for v in range(4)}
-    right = {key: MNISTPredictor().predict(content).digit for key, content in pictures.items()}
-
-    async def one(client: httpx.AsyncClient, key: tuple[int, int]) -> bool:
-        answer = await client.post("/predict", files={"file": pictures[key]})
-        return answer.status_code == 200 and answer.json()["digit"] == right[key]
-
-    async def crowd(address: str) -> list[bool]:
-        limits = httpx.Limits(max_connections=50)
-        async with httpx.AsyncClient(
-            base_url=address, limits=limits, trust_env=False, timeout=300
-        ) as client:
-            keys = [key for _ in range(10) for key in pictures]
-            return await asyncio.gather(*(one(client, key) for key in keys))
-
-    with serving(create_app(page=False)) as address:
-        assert asyncio.run(crowd(address)) == [True] * 400
-
-
-def png_of(digit: int, variation: int) -> bytes:
-    file = io.BytesIO()
-    draw_strokes(pen_strokes(digit, "round", variation=variation)).save(file, "PNG")
-    return file.getvalue()
+def test_fifty_clients_get_five_thousand_right_answers() -> None:
+    drawings = [
+        draw_strokes(pen_strokes(digit, "round", variation=variation))
+        for digit in range(10)
+        for variation in range(5)
+    ]
+    images = np.stack([to_mnist(drawing) for drawing in drawings])
+    right = MNISTPredictor(device="cpu").probabilities(images).argmax(1).tolist()
+    pictures = [load.as_png(image) for image in images]
+    with load.server(largest=256) as address:
+        result = asyncio.run(load.crowd(address, pictures, right, requests=5000, clients=50))
+    assert result["errors"] == result["wrong"] == 0
+    assert 0 < result["p50"] <= result["p95"] and result["per_second"] > 0
 
 
 # --------------------------------------------------------------------------- the page's own parts
