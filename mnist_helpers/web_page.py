@@ -41,6 +41,12 @@ THEME = gr.themes.Default(
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover_dark="*primary_800",
 )
+CSS = """
+footer button, footer a, .or { color: var(--body-text-color) !important; opacity: 1 !important; }
+button[role="tab"] { color: var(--body-text-color) !important; }
+pre, pre code { white-space: pre-wrap !important; overflow: visible !important; }
+.gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
+"""
 PAD_STARTS = """
 const pad = new Pad(element.querySelector('.pad'), (strokes) => {
   props.value = JSON.stringify(strokes);
@@ -48,31 +54,6 @@ const pad = new Pad(element.querySelector('.pad'), (strokes) => {
 });
 element.querySelector('.pad-undo').addEventListener('click', () => pad.undo());
 element.querySelector('.pad-clear').addEventListener('click', () => pad.clear());
-"""
-CSS = """
-footer button, footer a, .or { color: var(--body-text-color) !important; opacity: 1 !important; }
-button[role="tab"] { color: var(--body-text-color) !important; }
-pre, pre code { white-space: pre-wrap !important; overflow: visible !important; }
-.gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
-.pad { width: 100%; max-width: 360px; aspect-ratio: 1; border: 1px solid #808080; }
-.pad-help { font-size: 0.85rem; max-width: 360px; margin: 0.3rem 0; }
-.pad-buttons { display: flex; gap: 0.5rem; }
-.pad-buttons button { padding: 0.4rem 1.2rem; border: 1px solid #808080; border-radius: 6px; }
-.answer { min-height: 26rem; }
-.answer .digit { font-size: 4rem; font-weight: 700; line-height: 1; }
-.answer .sure { font-size: 1.1rem; margin: 0.3rem 0 0.8rem; }
-.bars { width: 100%; border-collapse: collapse; }
-.bars caption { text-align: left; font-size: 0.85rem; }
-.bars th { width: 1.5rem; text-align: left; }
-.bars td:last-child { width: 5rem; text-align: right; white-space: nowrap; }
-.bars th, .bars td { padding: 0.15rem 0; font-variant-numeric: tabular-nums; }
-.bar { height: 0.9rem; border-radius: 3px; background: #2563eb; min-width: 1px; }
-.dark .bar { background: #60a5fa; }
-.why h2 { font-size: 1.1rem; font-weight: 600; margin: 1rem 0 0.4rem; }
-.why figure { margin: 0; width: 105px; }
-.why figure img { width: 105px; height: 105px; object-fit: contain; background: #808080; }
-.why figcaption { font-size: 0.8rem; line-height: 1.2; }
-.steps { display: flex; flex-wrap: wrap; gap: 0.6rem; }
 """
 
 
@@ -305,6 +286,11 @@ def examples(folder: Path) -> list[str]:
     return paths
 
 
+def read(name: str) -> str:
+    """Return one of the files that this page shares with the static one."""
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
 def about(name: str, predictor: MNISTPredictor) -> str:
     """Return what a network is, in Markdown; the whole card for the one that ships."""
     checkpoint = predictor.checkpoint
@@ -354,7 +340,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                 with gr.Column(min_width=300):
                     pad = gr.HTML(
                         value="[]",
-                        html_template=(PAGE / "pad.html").read_text(encoding="utf-8"),
+                        html_template=read("pad.html"),
                         js_on_load=PAD_STARTS,
                         apply_default_css=False,
                         elem_id="pad",
@@ -433,6 +419,6 @@ def mount_page(app: FastAPI, page: gr.Blocks, limits: Limits) -> FastAPI:
         enable_monitoring=False,
         mcp_server=False,
         theme=THEME,
-        css=CSS,
-        head=f"<script>{(PAGE / 'pad.js').read_text(encoding='utf-8')}</script>",
+        css=CSS + read("page.css"),
+        head=f"<script>{read('pad.js')}</script>",
     )

@@ -36,7 +36,6 @@ FLOORS = [
     "rest",
     "web_page",
     "serve",
-    "static_page",
     "scale",
     "benchmarks",
     "doctor",

@@ -13,17 +13,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from screens import PATIENCE, SCREENS, SCREENSHOTS, draw
 
 from mnist_helpers.serve import create_app, serving
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-
-PATIENCE = 120_000  # milliseconds
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
-SCREENS = {
-    "light": {"viewport": {"width": 1280, "height": 1050}},
-    "dark": {"viewport": {"width": 1280, "height": 1050}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
-}
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +49,6 @@ def page(context: BrowserContext, address: str) -> Iterator[Page]:
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     assert problems == []
     page.close()
-
-
-def draw(page: Page, digit: int, hand: str = "continental") -> None:
-    """Draw a digit with the mouse on the sheet, wherever the page has put it."""
-    pad = page.locator(".pad")
-    for stroke in pen_strokes(digit, hand, 1.0):
-        box = pad.bounding_box()
-        points = np.array([box["x"], box["y"]]) + stroke * box["width"]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
 
 
 def shot(page: Page, name: str) -> None:
