@@ -183,6 +183,8 @@ def listening(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
             f"cannot listen on {host}, port {port} ({error.strerror}): another program may be "
             "using it. Choose another with --port, or --port 0 for any that is free."
         ) from error
+    # What a listener has, its connections inherit: small answers leave at once.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         shown = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
         yield listener, f"http://{shown}:{listener.getsockname()[1]}"

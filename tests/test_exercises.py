@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 import struct
@@ -116,6 +117,14 @@ WRONG = [
     ("07-3", lambda std, half: (1.96 * std / half) ** 2, "round up"),
     ("07-3", lambda std, half: int((1.96 * std / half) ** 2), "just too few"),
     ("07-3", lambda std, half: math.ceil(1.96 * std / half), "square the ratio"),
+    ("08-1", lambda content: base64.b64encode(content).decode(), "a dictionary"),
+    ("08-1", lambda content: {"image": base64.b64encode(content)}, "decode() the base64"),
+    ("08-1", lambda content: {"image": content.hex()}, "hexadecimal"),
+    ("08-2", lambda times: times.mean(), "That is the mean"),
+    ("08-2", lambda times: np.percentile(times, 5), "the fast ones"),
+    ("08-2", lambda times: np.percentile(times, 0.95), "takes per cent"),
+    ("08-3", lambda rate, seconds: rate / seconds, "Think of one second"),
+    ("08-3", lambda rate, seconds: rate + seconds, "it is 50"),
 ]
 
 

@@ -48,15 +48,22 @@ def build(out: Path, checkpoint: Path = SHIPPED_WEIGHTS) -> Path:
 
 
 def fetch_runtime() -> Path:
-    """Install ONNX Runtime Web as the lock file says; return its folder."""
+    """Install ONNX Runtime Web as the lock file says, if it is not there yet; return its folder."""
+    folder = NPM / "node_modules" / "onnxruntime-web"
+    locked = json.loads((NPM / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    version = locked["node_modules/onnxruntime-web"]["version"]
+    about = folder / "package.json"
+    if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["version"] == version:
+        return folder / "dist"
     npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm")
     if npm is None:
         raise RuntimeError("the static page needs npm: install Node.js, or `make setup` anew")
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command += ["--fetch-retries=1", "--fetch-timeout=60000"]
     done = subprocess.run(command, cwd=NPM, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"npm could not fetch ONNX Runtime Web: {done.stderr.strip()[-2000:]}")
-    return NPM / "node_modules" / "onnxruntime-web" / "dist"
+    return folder / "dist"
 
 
 def network(checkpoint: Path) -> dict:
