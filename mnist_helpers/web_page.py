@@ -127,7 +127,8 @@ def highlighted(image: np.ndarray, weights: np.ndarray) -> Image.Image:
     """Lay the pixels' weights, red for and blue against, over the grey picture."""
     import matplotlib
 
-    share = weights / max(float(np.abs(weights).max()), 1e-9)
+    strong = float(np.quantile(np.abs(weights)[weights != 0], 0.9)) if weights.any() else 1.0
+    share = (weights / strong).clip(-1, 1)
     colours = matplotlib.colormaps["RdBu_r"](0.5 + share / 2)[..., :3] * 255
     paper = 255 - 0.3 * image[..., None].astype(np.float32)
     weight = np.abs(share)[..., None] ** 0.5
