@@ -82,6 +82,7 @@ def save_checkpoint(
     temperature: float = 1.0,
     optimizer: torch.optim.Optimizer | None = None,
     best_state: dict[str, Tensor] | None = None,
+    data: str | None = None,
 ) -> None:
     """Write a network and what is known of its training, replacing `path` atomically.
 
@@ -94,13 +95,16 @@ def save_checkpoint(
         Built by `build_model`.
     recipe, history, source, temperature
         See `Checkpoint`.
-    optimizer, best_state
-        To resume from; not written to safetensors files.
+    optimizer, best_state, data
+        To resume from (`data` is the training data's fingerprint); not written to safetensors
+        files.
 
     Raises
     ------
     ValueError
         If the network is none of `list_models`.
+    OSError
+        If the file cannot be written, as on a full disk. The former one stays as it was.
     """
     from . import __version__
 
@@ -124,15 +128,27 @@ def save_checkpoint(
     state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     with replacing(path) as part:
         if Path(path).suffix == ".safetensors":
+            from safetensors import SafetensorError
             from safetensors.torch import save_file
 
-            save_file(state, part, metadata={"mnist_helpers": json.dumps(about)})
+            try:
+                save_file(state, part, metadata={"mnist_helpers": json.dumps(about)})
+            except SafetensorError as error:
+                raise OSError(
+                    f"{path} could not be written: is the disk full? ({error})"
+                ) from error
         else:
             resume = {
                 "optimizer": optimizer.state_dict() if optimizer else None,
                 "best_state": best_state,
+                "data": data,
             }
-            torch.save({**about, "state": state, "resume": resume}, part)
+            try:
+                torch.save({**about, "state": state, "resume": resume}, part)
+            except RuntimeError as error:  # so PyTorch calls a write that failed
+                raise OSError(
+                    f"{path} could not be written: is the disk full? ({error})"
+                ) from error
 
 
 def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:

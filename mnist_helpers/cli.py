@@ -41,7 +41,7 @@ def plain_errors() -> Iterator[None]:
     """Turn an error that the user can mend into one sentence and exit status 1."""
     try:
         yield
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
 
@@ -102,7 +102,9 @@ def train(
         if augment is not None:
             recipe = replace(recipe, augment=None if augment == "none" else augment)
         where, why = choose_device("cpu" if no_cuda else device)
-        splits = _with_synthetic(load_mnist(source, data, val_size), pen_digits, non_digits)
+        splits = load_mnist(source, data, val_size)
+        _check_classes(splits.train)
+        splits = _with_synthetic(splits, pen_digits, non_digits)
         out = out or project_root() / "outputs" / "train" / model
         typer.echo(why)
         typer.echo(f"{splits.source}: {_sizes(splits)}")
@@ -120,6 +122,16 @@ def train(
             )
             raise typer.Exit(130) from None
         finish(out, splits, temperature_from)
+
+
+def _check_classes(digits: Digits) -> None:
+    """Refuse training data that lacks a digit: the network would never answer it."""
+    missing = sorted(set(range(10)) - set(digits.labels.unique().tolist()))
+    if missing:
+        raise ValueError(
+            f"{digits.source} has no picture of {', '.join(map(str, missing))}: a network trained "
+            "on it would never answer so. Add some, or use all of MNIST."
+        )
 
 
 def _with_synthetic(splits: Splits, pen: int, non: int) -> Splits:

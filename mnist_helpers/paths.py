@@ -52,6 +52,34 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def alone_in(folder: str | Path) -> Iterator[Path]:
+    """Keep other processes out of a folder as long as the block lasts; create it if it is missing.
+
+    The system takes the lock away from a process that dies. What a killed one left half-written is
+    deleted.
+
+    Raises
+    ------
+    OSError
+        If another process is in there.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            for part in folder.glob(".*.part*"):
+                part.unlink()
+            yield folder
+    except Timeout as error:
+        raise OSError(
+            f"another process is writing to {folder}: wait until it is done, stop it, or choose "
+            "another folder with out=… (--out)"
+        ) from error
+
+
 def _umask() -> int:
     """Return the process's umask, which can only be read by setting it."""
     mask = os.umask(0o022)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from .augment import AUGMENTATIONS
 from .checkpoints import Checkpoint, History, load_checkpoint, save_checkpoint
 from .data import NO_DIGIT, UNLABELLED, Batches, Digits
 from .models import build_model
+from .paths import alone_in
 from .recipes import RECIPES, Recipe, recipe_for
+
+EXPLODED = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
 
 __all__ = [
     "RECIPES",
@@ -132,9 +135,14 @@ def train(
     Raises
     ------
     FloatingPointError
-        If the loss is no longer a finite number.
+        If the loss explodes, or is no longer a finite number.
+    MemoryError
+        If the GPU's memory does not suffice.
+    OSError
+        If another process trains into the same folder, or a file cannot be written.
     ValueError
-        If there is nothing to train on, labels are missing, or `resume` finds another recipe.
+        If there is nothing to train on, labels are missing, or `resume` finds another recipe,
+        network, or other training data.
     """
     device, _ = choose_device(device)
     if isinstance(model, str):
@@ -148,24 +156,39 @@ def train(
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
-    if resume:
-        run.restore()
-    run.save_if_new()
+    with alone_in(out) if out else nullcontext():
+        run.data = train.fingerprint() if out else None
+        if resume:
+            run.restore()
+        run.save_if_new()
+        _train_epochs(run, train, val, callbacks, progress)
+        run.finish()
+    model.eval()
+    return run.history
+
+
+def _train_epochs(
+    run: _Run,
+    train: Digits,
+    val: Digits | None,
+    callbacks: Sequence[Callable[[History], None]],
+    progress: bool,
+) -> None:
+    """Train the epochs that are left."""
+    model, recipe = run.model, run.recipe
     batches = Batches(train, recipe.batch_size, augment=AUGMENTATIONS.get(recipe.augment))
     steps = recipe.epochs * len(batches)
     with tqdm(total=steps, initial=len(run.history) * len(batches), disable=not progress) as bar:
         while len(run.history) < recipe.epochs and not run.out_of_patience():
-            row = train_epoch(model, batches, optimizer, recipe, len(run.history), bar)
-            if val is not None and len(val):
-                row |= validate(model, val, recipe)
-            _check_finite(row, recipe)
+            with _memory_told(recipe):
+                row = train_epoch(model, batches, run.optimizer, recipe, len(run.history), bar)
+                if val is not None and len(val):
+                    row |= validate(model, val, recipe)
+            _check_loss(row, recipe)
             run.note(row)
             bar.set_postfix_str(_in_short(row))
             for callback in callbacks:
                 callback(run.history)
-    run.finish()
-    model.eval()
-    return run.history
 
 
 def train_epoch(
@@ -265,14 +288,27 @@ def _check_trainable(digits: Digits) -> None:
         raise ValueError(f"{digits.source} has pictures without labels: they cannot be learnt from")
 
 
-def _check_finite(row: dict[str, float], recipe: Recipe) -> None:
-    """Refuse to go on with a loss that is no finite number."""
+def _check_loss(row: dict[str, float], recipe: Recipe) -> None:
+    """Refuse to go on with a loss that has exploded, or is no finite number."""
     for name in ("train_loss", "val_loss"):
-        if not math.isfinite(row.get(name, 0)):
+        loss = row.get(name, 0.0)
+        if not math.isfinite(loss) or loss > EXPLODED:
             raise FloatingPointError(
-                f"the {name} became {row[name]} in epoch {row['epoch']}: training has diverged. "
+                f"the {name} became {loss:g} in epoch {row['epoch']}: training has diverged. "
                 f"Start again with a lower learning rate than {recipe.lr:g}."
             )
+
+
+@contextmanager
+def _memory_told(recipe: Recipe) -> Iterator[None]:
+    """Say what to do when a GPU's memory does not suffice."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError(
+            f"the GPU's memory does not suffice for batches of {recipe.batch_size}: try "
+            f"batch_size={max(1, recipe.batch_size // 2)} (--batch-size), or the CPU"
+        ) from error
 
 
 def _in_short(row: dict[str, float]) -> str:
@@ -292,6 +328,7 @@ class _Run:
     out: Path | None
     history: History = field(default_factory=History)
     best_state: dict[str, Tensor] | None = None
+    data: str | None = None  # the training data's fingerprint
 
     @property
     def best_epoch(self) -> int:
@@ -324,6 +361,7 @@ class _Run:
             source=self.source,
             optimizer=self.optimizer,
             best_state=self.best_state,
+            data=self.data,
         )
 
     def save_if_new(self) -> None:
@@ -349,6 +387,11 @@ class _Run:
             raise ValueError(
                 f"{path} was trained with another recipe ({_differences(checkpoint, self)}): "
                 "resume with the same one, or train into another folder"
+            )
+        if checkpoint.resume.get("data") not in (None, self.data):  # None: an older file
+            raise ValueError(
+                f"{path} was trained on other data ({checkpoint.source}; now {self.source}): "
+                "resume with the same, or train into another folder"
             )
         self.model.load_state_dict(checkpoint.model.state_dict())
         self.optimizer.load_state_dict(checkpoint.resume["optimizer"])

@@ -77,7 +77,7 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
     arguments += ["200", "--lr", "0.005", "--augment", "warp", "--no-cuda", "--seed", "3"]
     through, broken = tmp_path / "through", tmp_path / "broken"
     said = call(*arguments, "--out", through).output
-    assert {path.name for path in through.iterdir()} == WRITTEN
+    assert {path.name for path in through.iterdir()} == WRITTEN | {".lock"}
     assert "1,000 pictures to train, 200 to validate, 500 to test" in said
     assert "Using cpu, as asked for." in said and "augment warp" in said and str(through) in said
 

@@ -306,9 +306,9 @@ def test_a_new_run_leaves_nothing_of_the_former(
 ) -> None:
     brief = replace(BRIEF, epochs=1)
     train("fast", few, digits.val, brief, out=tmp_path, **CPU)
-    assert {path.name for path in tmp_path.iterdir()} == {"best.pt", "last.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "best.pt", "last.pt"}
     train("cnn2", few, None, brief, out=tmp_path, **CPU)
-    assert {path.name for path in tmp_path.iterdir()} == {"last.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt"}
 
 
 def test_divergence_is_said_and_not_saved(
@@ -346,7 +346,7 @@ def test_own_networks_train_with_a_recipe_of_their_own(few: Digits, tmp_path: Pa
         train(own, few, recipe=recipe, out=tmp_path, **CPU)
     with pytest.raises(ValueError, match="build_model"):
         save_checkpoint(tmp_path / "own.pt", own)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 # --------------------------------------------------------------- recipe, rate, optimizer, precision
