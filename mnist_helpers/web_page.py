@@ -6,11 +6,14 @@ import base64
 import html
 import io
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is reported to anybody
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 import numpy as np
 import pandas as pd
@@ -47,6 +50,7 @@ button[role="tab"] { color: var(--body-text-color) !important; }
 pre, pre code { white-space: pre-wrap !important; overflow: visible !important; }
 .gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
 """
+READ_ALOUD = "element.setAttribute('aria-live', 'polite');"  # by screen readers
 PAD_STARTS = """
 const pad = new Pad(element.querySelector('.pad'), (strokes) => {
   props.value = JSON.stringify(strokes);
@@ -268,23 +272,19 @@ def picture_of(strokes: str) -> bytes | None:
     return file.getvalue()
 
 
-def examples(folder: Path) -> list[str]:
-    """Write pictures to try into a folder; return their paths, in the order of `EXAMPLES`."""
+def examples() -> list[Image.Image]:
+    """Return pictures to try, in the order of `EXAMPLES`."""
     rng = np.random.default_rng(3)
     shade = np.linspace(120, 245, 280)[None, :] + rng.normal(0, 4, (280, 280))
     photo = np.asarray(draw_strokes(pen_strokes(4, "open"), pen=14), np.float32) / 255
-    pictures = (
+    return [
         draw_strokes(pen_strokes(7, "continental")),
         draw_strokes(pen_strokes(3, "round"), pen=22, ink=240, paper=40),
         Image.fromarray((shade * (0.25 + 0.75 * photo)).clip(0, 255).astype(np.uint8)),
         draw_strokes(pen_strokes(5, "slanted"), pen=4, ink=60),
         draw_strokes(pen_strokes(2, "looped"), pen=42, ink=30),
         letter(rng),
-    )
-    paths = [str(folder / f"{name}.png") for name in EXAMPLES]
-    for picture, path in zip(pictures, paths, strict=True):
-        picture.save(path)
-    return paths
+    ]
 
 
 def read(name: str) -> str:
@@ -325,6 +325,9 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         content = Path(photo).read_bytes() if photo else None
         return answer(predictors[name], content, limits, CHOOSE)
 
+    def chosen(event: gr.SelectData) -> str:
+        return event.value["image"]["path"]
+
     def many(name: str, paths: list[str] | None) -> tuple[pd.DataFrame | None, dict]:
         if not paths:
             raise gr.Error("Choose pictures, or a zip archive of them, first.")
@@ -347,7 +350,12 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                         elem_id="pad",
                     )
                 with gr.Column(min_width=300):
-                    pad_answer = gr.HTML(told(DRAW), apply_default_css=False, elem_id="pad-answer")
+                    pad_answer = gr.HTML(
+                        told(DRAW),
+                        apply_default_css=False,
+                        js_on_load=READ_ALOUD,
+                        elem_id="pad-answer",
+                    )
             pad_why = gr.HTML(apply_default_css=False)
         with gr.Tab("Photo"):
             with gr.Row():
@@ -360,16 +368,22 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                         image_mode=None,
                         elem_id="photo",
                     )
-                    with tempfile.TemporaryDirectory() as folder:
-                        gr.Examples(
-                            examples(Path(folder)),
-                            photo,
-                            label="Or one of these",
-                            example_labels=list(EXAMPLES),
-                        )
+                    gallery = gr.Gallery(
+                        list(zip(examples(), EXAMPLES, strict=True)),
+                        label="Or one of these",
+                        columns=6,
+                        height=130,
+                        allow_preview=False,
+                        interactive=False,
+                        buttons=[],
+                        elem_id="examples",
+                    )
                 with gr.Column(min_width=300):
                     photo_answer = gr.HTML(
-                        told(CHOOSE), apply_default_css=False, elem_id="photo-answer"
+                        told(CHOOSE),
+                        apply_default_css=False,
+                        js_on_load=READ_ALOUD,
+                        elem_id="photo-answer",
                     )
             photo_why = gr.HTML(apply_default_css=False)
         with gr.Tab("Many files"):
@@ -399,6 +413,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
             **quiet,
         )
         gr.on([photo.change, name.change], seen, [name, photo], [photo_answer, photo_why], **quiet)
+        gallery.select(chosen, None, photo, **quiet)
         start.click(many, [name, files], [table, csv], api_visibility="private")
     return page
 

@@ -15,6 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from screens import PATIENCE, SCREENS, SCREENSHOTS, draw
 
+from mnist_helpers import build_model, save_checkpoint
+from mnist_helpers.prediction import SHIPPED_WEIGHTS
 from mnist_helpers.serve import create_app, serving
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
@@ -103,7 +105,7 @@ def test_a_photo_is_read_and_a_letter_is_doubted(page: Page) -> None:
     expect(page.locator("#photo-answer .digit")).to_have_text("4", timeout=PATIENCE)
     page.wait_for_timeout(500)
     shot(page, "photo")
-    page.get_by_role("button", name="letter").click()
+    page.locator("#examples button").last.click()  # a letter
     expect(page.locator("#photo-answer")).to_contain_text("not sure", timeout=PATIENCE)
 
 
@@ -149,3 +151,26 @@ def test_axe_finds_no_serious_fault(page: Page, tab: str) -> None:
     if tab == "About":
         shot(page, "about")
     assert serious == {}
+
+
+def test_another_network_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "untrained.safetensors", build_model("tiny"))
+    checkpoints = [SHIPPED_WEIGHTS, tmp_path / "untrained.safetensors"]
+    with serving(create_app(checkpoints)) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.locator(".pad").wait_for()
+        draw(page, 3)
+        expect(page.locator("#pad-answer .digit")).to_have_text("3", timeout=PATIENCE)
+        expect(page.locator("#pad-answer")).not_to_contain_text("not sure")
+        page.get_by_label("Network").click()
+        page.get_by_role("option", name="untrained").click()
+        expect(page.locator("#pad-answer")).to_contain_text("not sure", timeout=PATIENCE)
+        page.close()
+
+
+def test_what_the_answer_says_is_read_aloud(page: Page) -> None:
+    for tab, answer in (("Draw", "#pad-answer"), ("Photo", "#photo-answer")):
+        page.get_by_role("tab", name=tab).click()
+        live = page.locator(f'{answer} [aria-live="polite"], {answer}[aria-live="polite"]')
+        expect(live).to_have_count(1, timeout=PATIENCE)
