@@ -48,7 +48,16 @@ CSS = """
 footer button, footer a, .or { color: var(--body-text-color) !important; opacity: 1 !important; }
 button[role="tab"] { color: var(--body-text-color) !important; }
 pre, pre code { white-space: pre-wrap !important; overflow: visible !important; }
+.prose th, .prose td { word-break: normal !important; overflow-wrap: normal !important; }
+#examples .grid-wrap, #examples .gallery-container { min-height: 0 !important; height: auto; }
 .gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
+"""
+TABLE_BY_KEYS = """
+new MutationObserver(() => {
+  for (const table of document.querySelectorAll('.virtual-table-viewport:not([tabindex])')) {
+    table.tabIndex = 0;  // on a phone it is wider than the screen, and scrolled by keys as well
+  }
+}).observe(document, { childList: true, subtree: true });
 """
 READ_ALOUD = "element.setAttribute('aria-live', 'polite');"  # by screen readers
 PAD_STARTS = """
@@ -368,11 +377,14 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                         image_mode=None,
                         elem_id="photo",
                     )
+                    gr.Markdown("Or one of these:")
                     gallery = gr.Gallery(
                         list(zip(examples(), EXAMPLES, strict=True)),
-                        label="Or one of these",
-                        columns=6,
-                        height=130,
+                        label="Pictures to try",
+                        show_label=False,
+                        columns=3,
+                        height="auto",
+                        object_fit="contain",
                         allow_preview=False,
                         interactive=False,
                         buttons=[],
@@ -396,7 +408,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
             start = gr.Button("Read them all", variant="primary")
             table = gr.Dataframe(
                 headers=["picture", "digit", "confidence", "sure", "error"],
-                column_widths=[220, 80, 120, 70, 300],
+                column_widths=[220, 90, 150, 80, 390],
                 label="What was read",
                 interactive=False,
                 wrap=True,
@@ -436,5 +448,5 @@ def mount_page(app: FastAPI, page: gr.Blocks, limits: Limits) -> FastAPI:
         mcp_server=False,
         theme=THEME,
         css=CSS + read("page.css"),
-        head=f"<script>{read('pad.js')}</script>",
+        head=f"<script>{read('pad.js')}{TABLE_BY_KEYS}</script>",
     )
