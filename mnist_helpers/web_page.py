@@ -52,13 +52,6 @@ pre, pre code { white-space: pre-wrap !important; overflow: visible !important; 
 #examples .grid-wrap, #examples .gallery-container { min-height: 0 !important; height: auto; }
 .gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
 """
-TABLE_BY_KEYS = """
-new MutationObserver(() => {
-  for (const table of document.querySelectorAll('.virtual-table-viewport:not([tabindex])')) {
-    table.tabIndex = 0;  // on a phone it is wider than the screen, and scrolled by keys as well
-  }
-}).observe(document, { childList: true, subtree: true });
-"""
 READ_ALOUD = "element.setAttribute('aria-live', 'polite');"  # by screen readers
 PAD_STARTS = """
 const pad = new Pad(element.querySelector('.pad'), (strokes) => {
@@ -337,11 +330,9 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     def chosen(event: gr.SelectData) -> str:
         return event.value["image"]["path"]
 
-    def many(name: str, paths: list[str] | None) -> tuple[pd.DataFrame | None, dict]:
-        if not paths:
-            raise gr.Error("Choose pictures, or a zip archive of them, first.")
+    def many(name: str, paths: list[str]) -> tuple[dict, dict]:
         table, csv = read_files(predictors[name], paths, limits)
-        return table, gr.update(value=csv, interactive=True)
+        return gr.update(value=table, visible=True), gr.update(value=csv, interactive=True)
 
     with gr.Blocks(
         title="Read a handwritten digit", analytics_enabled=False, delete_cache=(3600, 3600)
@@ -399,17 +390,15 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                     )
             photo_why = gr.HTML(apply_default_css=False)
         with gr.Tab("Many files"):
-            files = gr.File(
-                file_count="multiple",
-                file_types=kinds,
-                label="Pictures, or zip archives of them",
-                elem_id="files",
+            gr.Markdown("Pictures of one digit each, or zip archives of them: they become a table.")
+            files = gr.UploadButton(
+                "Choose files", file_count="multiple", file_types=kinds, variant="primary"
             )
-            start = gr.Button("Read them all", variant="primary")
             table = gr.Dataframe(
                 headers=["picture", "digit", "confidence", "sure", "error"],
                 column_widths=[220, 90, 150, 80, 390],
                 label="What was read",
+                visible=False,
                 interactive=False,
                 wrap=True,
             )
@@ -426,7 +415,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         )
         gr.on([photo.change, name.change], seen, [name, photo], [photo_answer, photo_why], **quiet)
         gallery.select(chosen, None, photo, **quiet)
-        start.click(many, [name, files], [table, csv], api_visibility="private")
+        files.upload(many, [name, files], [table, csv], api_visibility="private")
     return page
 
 
@@ -448,5 +437,5 @@ def mount_page(app: FastAPI, page: gr.Blocks, limits: Limits) -> FastAPI:
         mcp_server=False,
         theme=THEME,
         css=CSS + read("page.css"),
-        head=f"<script>{read('pad.js')}{TABLE_BY_KEYS}</script>",
+        head=f"<script>{read('pad.js')}</script>",
     )
