@@ -203,14 +203,15 @@ def write_metrics(
 
 
 def draw_figures(out: Path, history: list[dict], digits: Digits, test: Evaluation) -> None:
-    """Draw training curves, the confusion matrix and sample predictions."""
+    """Draw training curves, the confusion matrix and sample predictions, titled with their data."""
     import matplotlib
 
     matplotlib.use("Agg")
     from .plots import plot_confusion, plot_digits, plot_history, save_figure
 
-    save_figure(plot_history(history), out / "training_curves.png")
-    save_figure(plot_confusion(test.confusion), out / "confusion_matrix.png")
+    title = digits.source
+    save_figure(plot_history(history), out / "training_curves.png", title=title)
+    save_figure(plot_confusion(test.confusion), out / "confusion_matrix.png", title=title)
     first = slice(0, 20)
     axes = plot_digits(
         digits.images[first],
@@ -218,7 +219,7 @@ def draw_figures(out: Path, history: list[dict], digits: Digits, test: Evaluatio
         predictions=test.predictions[first],
         confidences=test.probs[first].max(1),
     )
-    save_figure(axes, out / "sample_predictions.png")
+    save_figure(axes, out / "sample_predictions.png", title=title)
 
 
 def _sizes(splits: Splits) -> str:

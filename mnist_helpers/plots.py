@@ -7,6 +7,7 @@ apart with any kind of colour vision, and no message is carried by colour alone.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,16 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#9
 Images = "np.ndarray | torch.Tensor"
 
 
-def save_figure(drawn: Axes | np.ndarray | Figure, path: str | Path, dpi: int = 120) -> None:
-    """Write the figure that `drawn` belongs to as PNG, atomically, and close it."""
+def save_figure(
+    drawn: Axes | np.ndarray | Figure, path: str | Path, dpi: int = 120, title: str | None = None
+) -> None:
+    """Write the figure that `drawn` belongs to as PNG, atomically, and close it.
+
+    A `title`, such as the data's source, is written over the whole figure.
+    """
     figure = drawn if isinstance(drawn, Figure) else np.ravel(drawn)[0].figure
+    if title:
+        figure.suptitle(textwrap.fill(title, round(12 * figure.get_figwidth())), fontsize=9)
     with replacing(path) as part:
         figure.savefig(part, dpi=dpi, format="png")
     plt.close(figure)

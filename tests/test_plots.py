@@ -367,6 +367,12 @@ def test_embedding_draws_each_digit_at_its_points():
 # -------------------------------------------------------------------------------------------- files
 
 
+def test_a_saved_figure_names_its_data(tmp_path, images) -> None:
+    axes = plots.plot_digits(images[:3])
+    plots.save_figure(axes, tmp_path / "named.png", title="offline sample (5,000 pictures)")
+    assert axes.flat[0].figure.get_suptitle() == "offline sample (5,000 pictures)"
+
+
 def test_save_figure_writes_a_png_of_axes_grids_and_figures(tmp_path, images):
     for name, draw in {
         "axes": lambda: plots.plot_learning_rates([1, 2]),
