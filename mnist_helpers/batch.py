@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
-from .paths import project_root, replacing
+from .paths import alone_in, project_root, replacing
 from .prediction import CONFIDENT, MNISTPredictor
 from .preprocess import to_mnist
 
@@ -131,6 +131,8 @@ class BatchProcessor:
         ValueError
             If there are no pictures, `labels` is none of the above, or the rows to resume were
             made from another folder, with other options or by another network.
+        OSError
+            If another process writes to the same reports.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -151,9 +153,9 @@ class BatchProcessor:
             "pattern": pattern,
             "network": _fingerprint(self.predictor),
         }
-        done = self._start(settings, resume)
-        waiting = [path for path in paths if self._name(path) not in done]
-        with _log(self.logs) as log:
+        with alone_in(self.reports), _log(self.logs) as log:
+            done = self._start(settings, resume)
+            waiting = [path for path in paths if self._name(path) not in done]
             log.info("%s: %d pictures, %d done before", settings, len(paths), len(done))
             log.info("skipped: %s; labels: %s", _counts(self.skipped), self.labels)
             try:

@@ -23,6 +23,7 @@ from PIL import Image
 import mnist_helpers.batch as module
 from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor
 from mnist_helpers.data import Splits
+from mnist_helpers.paths import alone_in
 from mnist_helpers.prediction import MNISTPredictor
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux")
@@ -466,9 +467,20 @@ def test_the_command_succeeds_if_any_picture_was_read(root, tmp_path, inbox, dra
     assert some.returncode == 0
     assert "1 of 2 pictures read; 1 could not be read" in some.stdout
     assert {path.name for path in (tmp_path / "out" / "reports").iterdir()} == {
+        ".lock",
         "rows.csv",
         "run.json",
         "results.csv",
         "results.json",
         "least_confident.png",
     }
+
+
+def test_two_runs_into_the_same_reports_are_refused(batch, inbox, draw) -> None:
+    draw(inbox / "1.png", 1)
+    with (
+        alone_in(batch.reports),
+        pytest.raises(OSError, match=r"another process is writing to .*reports"),
+    ):
+        batch.process_folder(inbox)
+    assert len(batch.process_folder(inbox).results) == 1
