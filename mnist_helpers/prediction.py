@@ -14,6 +14,7 @@ from .preprocess import Box, Picture, split_digits, to_mnist
 from .training import choose_device
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
+SHIPPED_NAME = "fast (ships with the package)"
 CONFIDENT = 0.9
 
 

@@ -21,7 +21,7 @@ except ImportError as error:
     ) from error
 
 from .paths import project_root
-from .prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from .prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
 from .rest import Limits, create_api
 
 # Only from this server: no script, font or picture from elsewhere, whatever a library asks for.
@@ -114,10 +114,7 @@ def known_checkpoints() -> list[Path]:
 
 def name_of(path: str | Path) -> str:
     """Return what a checkpoint is called on the page."""
-    path = Path(path)
-    if path == SHIPPED_WEIGHTS:
-        return "fast (ships with the package)"
-    return str(path)
+    return SHIPPED_NAME if Path(path) == SHIPPED_WEIGHTS else str(path)
 
 
 # ---------------------------------------------------------------------------------- the server

@@ -23,7 +23,7 @@ from PIL import Image
 from .evaluation import saliency
 from .models import count_parameters
 from .onnx import OnnxNetwork
-from .prediction import CONFIDENT, SHIPPED_WEIGHTS, MNISTPredictor
+from .prediction import CONFIDENT, SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
 from .preprocess import PictureError, preprocessing_steps
 from .rest import FORMATS, Limits, check_pixels, prepare
 from .strokes import draw_strokes, pen_strokes
@@ -157,9 +157,9 @@ def figure(picture: Image.Image, caption: str) -> str:
 
 
 def read_files(
-    predictor: MNISTPredictor, paths: list[str], limits: Limits
+    predictor: MNISTPredictor, paths: list[str], limits: Limits, folder: Path
 ) -> tuple[pd.DataFrame, str]:
-    """Read uploaded pictures and zip archives of them; return a table, and a path to it as CSV.
+    """Read uploaded pictures and zip archives of them; return a table, and its path as CSV.
 
     What cannot be read is a row with its error.
     """
@@ -183,10 +183,10 @@ def read_files(
             row["confidence"] = round(float(probabilities[at].max()), 4)
             row["sure"] = "yes" if row["confidence"] >= CONFIDENT else "no"
     table = pd.DataFrame(rows)
-    folder = Path(tempfile.mkdtemp(prefix="mnist-helpers-"))
     written = table.assign(picture=table["picture"].map(harmless))
-    written.to_csv(folder / "digits.csv", index=False)
-    return table, str(folder / "digits.csv")
+    path = Path(tempfile.mkdtemp(dir=folder)) / "digits.csv"
+    written.to_csv(path, index=False)
+    return table, str(path)
 
 
 def harmless(name: str) -> str:
@@ -296,19 +296,16 @@ def read(name: str) -> str:
 
 def about(name: str, predictor: MNISTPredictor) -> str:
     """Return what a network is, in Markdown; the whole card for the one that ships."""
+    if name == SHIPPED_NAME:
+        return (SHIPPED_WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
     checkpoint = predictor.checkpoint
-    size = (
-        "on ONNX Runtime"
-        if isinstance(predictor.model, OnnxNetwork)
-        else f"{count_parameters(predictor.model):,} parameters"
-    )
-    lines = f"## {name}\n\n`{checkpoint.name}`, {size}; trained on {checkpoint.source}."
-    measured = [record["val_acc"] for record in checkpoint.history if "val_acc" in record]
+    on_onnx = isinstance(predictor.model, OnnxNetwork)
+    size = "on ONNX Runtime" if on_onnx else f"{count_parameters(predictor.model):,} parameters"
+    words = f"## {name}\n\n`{checkpoint.name}`, {size}; trained on: {checkpoint.source}."
+    measured = [row["val_accuracy"] for row in checkpoint.history if "val_accuracy" in row]
     if measured:
-        lines += f" Validation accuracy after its last epoch: {measured[-1]:.2%}."
-    if name.startswith("fast (ships"):
-        lines = (SHIPPED_WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
-    return lines
+        words += f" Validation accuracy after its last epoch: {measured[-1]:.2%}."
+    return words
 
 
 # -------------------------------------------------------------------------------------- the page
@@ -319,6 +316,8 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     names = list(predictors)
     kinds = [f".{kind.lower()}" for kind in (*FORMATS, "jpg", "tif", "zip")]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    pictures = examples()
+    folder = tempfile.TemporaryDirectory(prefix="mnist-helpers-")  # of tables; gone at the end
 
     def drawn(name: str, strokes: str) -> tuple[str, str]:
         return answer(predictors[name], picture_of(strokes), limits, DRAW)
@@ -327,11 +326,11 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         content = Path(photo).read_bytes() if photo else None
         return answer(predictors[name], content, limits, CHOOSE)
 
-    def chosen(event: gr.SelectData) -> str:
-        return event.value["image"]["path"]
+    def chosen(event: gr.SelectData) -> Image.Image:
+        return pictures[event.index]  # and no path: the browser could send any
 
     def many(name: str, paths: list[str]) -> tuple[dict, dict]:
-        table, csv = read_files(predictors[name], paths, limits)
+        table, csv = read_files(predictors[name], paths, limits, Path(folder.name))
         return gr.update(value=table, visible=True), gr.update(value=csv, interactive=True)
 
     with gr.Blocks(
@@ -364,13 +363,14 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                         sources=["upload", "webcam", "clipboard"],
                         label="A picture of one digit: a file, the camera, or the clipboard",
                         height=360,
+                        format="png",
                         type="filepath",  # and no mode: Gradio leaves the file unopened
                         image_mode=None,
                         elem_id="photo",
                     )
                     gr.Markdown("Or one of these:")
                     gallery = gr.Gallery(
-                        list(zip(examples(), EXAMPLES, strict=True)),
+                        list(zip(pictures, EXAMPLES, strict=True)),
                         label="Pictures to try",
                         show_label=False,
                         columns=3,
@@ -424,6 +424,7 @@ def mount_page(app: FastAPI, page: gr.Blocks, limits: Limits) -> FastAPI:
 
     No file of the server can be read through it but what was uploaded to it and what it made.
     """
+    page.has_launched = True  # else Gradio takes any path from a client: it checks none before
     return gr.mount_gradio_app(
         app,
         page,

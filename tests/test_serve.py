@@ -6,6 +6,7 @@ import asyncio
 import base64
 import inspect
 import io
+import itertools
 import json
 import re
 import socket
@@ -30,10 +31,11 @@ from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.benchmarks import serving as load
 from mnist_helpers.cli import app as command_line
 from mnist_helpers.microbatch import MicroBatcher, TooBusyError
+from mnist_helpers.prediction import SHIPPED_NAME
 from mnist_helpers.rest import Limits, prepare
 from mnist_helpers.serve import create_app, listening, run, serving
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.web_page import harmless, picture_of, pictures_in, read_files
+from mnist_helpers.web_page import about, harmless, picture_of, pictures_in, read_files
 
 SMALL = Limits(megabytes=0.2, megapixels=1, pictures=5, room=8)
 
@@ -232,6 +234,42 @@ def test_no_file_of_the_server_can_be_read(with_page: TestClient, tmp_path: Path
     assert answer.status_code in (400, 403, 404)
 
 
+def test_no_file_can_be_read_through_the_pages_own_events(tmp_path: Path) -> None:
+    """Whatever path a client sends in a picture's place, its content does not come back."""
+    inside = Path.cwd() / "pyproject.toml"
+    drawing = tmp_path / "mine.png"
+    drawing.write_bytes(png(5))
+    app = create_app()
+    events = len(app.routes[-1].app.blocks.fns)
+    assert events >= 4
+    with serving(app) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        for number, path in itertools.product(range(events), (drawing, inside)):
+            file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+            event = {"index": 0, "value": {"image": file}}
+            for data in ([SHIPPED_NAME, file], [SHIPPED_NAME, [file]], []):
+                session = f"{number}-{path.name}-{len(data)}-{len(str(data))}"
+                body = {"data": data, "event_data": event, "fn_index": number}
+                body["session_hash"] = session
+                answer = client.post("/gradio_api/queue/join", json=body)
+                if answer.status_code != 200:
+                    continue
+                told = client.get(
+                    "/gradio_api/queue/data", params={"session_hash": session}, timeout=60
+                ).text
+                assert "mnist-helpers[serve]" not in told and '"digit\\">5' not in told
+                for found in re.findall(r'"path": ?"([^"]+)"', told):
+                    served = client.get(f"/gradio_api/file={found}")
+                    assert served.content not in (drawing.read_bytes(), inside.read_bytes())
+
+
+def test_another_networks_card_says_what_is_known() -> None:
+    predictor = MNISTPredictor()
+    assert "99.63 %" in about(SHIPPED_NAME, predictor)
+    predictor.checkpoint.history.append({"epoch": 1, "val_accuracy": 0.987})
+    said = about("mine.pt", predictor)
+    assert "104,938 parameters" in said and "98.70%" in said and "MNIST" in said
+
+
 def test_only_this_server_is_asked_for_anything(with_page: TestClient) -> None:
     policy = with_page.get("/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy and "http" not in policy
@@ -379,7 +417,7 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path: Path) -> None:
     (tmp_path / "many.zip").write_bytes(content)
     (tmp_path / "=8.png").write_bytes(png(8))
     paths = [str(tmp_path / "many.zip"), str(tmp_path / "=8.png")]
-    table, csv = read_files(MNISTPredictor(), paths, Limits())
+    table, csv = read_files(MNISTPredictor(), paths, Limits(), tmp_path)
     assert table["picture"].tolist() == ["a/3.png", "bad.png", "=8.png"]
     assert table["digit"].tolist()[0] == 3 and table["digit"].tolist()[2] == 8
     assert "not a picture" in table["error"][1]
