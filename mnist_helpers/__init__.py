@@ -77,6 +77,7 @@ _PUBLIC = {
     "canvas": ("DigitCanvas",),
     "hub": ("HubPredictor",),
     "serve": ("create_app", "serving"),
+    "scale": ("predict_folder", "train_distributed", "tune"),
     "doctor": ("greet",),
     "paths": ("outputs_folder", "project_root"),
 }

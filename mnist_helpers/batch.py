@@ -12,7 +12,7 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from .paths import alone_in, project_root, replacing
 from .prediction import CONFIDENT, MNISTPredictor
-from .preprocess import to_mnist
+from .preprocess import Picture, to_mnist
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,7 @@ EXTENSIONS = frozenset(
 )
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
+Prepared = tuple[np.ndarray | None, float, str | None]  # picture, seconds, error
 LABELS = ("auto", "folder", "name")
 SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
 
@@ -431,21 +432,31 @@ class BatchProcessor:
 # -------------------------------------------------------------------------------------------- parts
 
 
-def _prepare_all(paths: list[Path]) -> list[tuple[np.ndarray | None, float, str | None]]:
+def _prepare_all(paths: list[Path]) -> list[Prepared]:
     """Prepare pictures one after the other; see `_prepare`."""
     return [_prepare(path) for path in paths]
 
 
-def _prepare(path: Path) -> tuple[np.ndarray | None, float, str | None]:
-    """Return a file's MNIST picture, the seconds it took, and what went wrong, if anything."""
+def _prepare(path: Path) -> Prepared:
+    """Prepare the picture in a file; see `timed_to_mnist`."""
+    return timed_to_mnist(lambda: _regular(path))
+
+
+def _regular(path: Path) -> Path:
+    """Return the path, if a picture can be read from there."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        os.listdir(path)  # says why it could not be listed
+    if not stat.S_ISREG(mode):  # a pipe would be waited for without end
+        raise ValueError(f"{path} is no regular file")
+    return path
+
+
+def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
+    """Return a picture as MNIST's, the seconds it took, and what went wrong, if anything."""
     start = time.perf_counter()
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            os.listdir(path)  # says why it could not be listed
-        if not stat.S_ISREG(mode):  # a pipe would be waited for without end
-            raise ValueError(f"{path} is no regular file")
-        return to_mnist(path), time.perf_counter() - start, None
+        return to_mnist(load()), time.perf_counter() - start, None
     except Exception as error:  # whatever a decoder raises, the other pictures are to be read
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
         text = _text(" ".join(f"{kind}{error}".split())) or type(error).__name__

@@ -31,6 +31,10 @@ Data = Annotated[
 Source = Annotated[str, typer.Option(help="auto, idx, download, csv or sample.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 NoCuda = Annotated[bool, typer.Option("--no-cuda", help="Compute on the CPU.")]
+Address = Annotated[
+    str | None,
+    typer.Option(help="A Ray cluster to join. Default: one on this machine, just for this."),
+]
 Weights = Annotated[
     Path | None, typer.Option(help="A trained network. Default: the one that ships.")
 ]
@@ -77,6 +81,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
     device: Device = "auto",
     no_cuda: NoCuda = False,
+    distributed: Annotated[
+        int | None, typer.Option(help="Train on so many workers, with Ray.", min=1)
+    ] = None,
+    address: Address = None,
 ) -> None:
     """Train a network; write checkpoints, history, metrics and figures.
 
@@ -88,6 +96,7 @@ def train(
     from .training import choose_device
     from .training import train as run_training
 
+    _only_with(distributed, "--distributed", {"--address": address})
     with plain_errors():
         given = {
             "epochs": epochs,
@@ -101,7 +110,10 @@ def train(
         recipe = replace(recipe_for(model), **{k: v for k, v in given.items() if v is not None})
         if augment is not None:
             recipe = replace(recipe, augment=None if augment == "none" else augment)
-        where, why = choose_device("cpu" if no_cuda else device)
+        if not distributed:
+            where, why = choose_device("cpu" if no_cuda else device)
+        else:  # the workers' device, which this machine need not have
+            where, why = _workers_device("cpu" if no_cuda else device, distributed)
         splits = load_mnist(source, data, val_size)
         _check_classes(splits.train)
         splits = _with_synthetic(splits, pen_digits, non_digits)
@@ -109,19 +121,43 @@ def train(
         typer.echo(why)
         typer.echo(f"{splits.source}: {_sizes(splits)}")
         typer.echo(f"Training {model}: {_in_words(recipe)}")
+        options: dict = {"out": out, "resume": resume}
+        if distributed:
+            from .scale import train_distributed as run_training
+
+            options |= {"num_workers": distributed, "use_gpu": where == "cuda", "address": address}
+        else:
+            options |= {"device": where}
         try:
-            run_training(
-                model, splits.train, splits.val, recipe, out=out, resume=resume, device=where
-            )
+            run_training(model, splits.train, splits.val, recipe, **options)
         except KeyboardInterrupt:
             typer.secho(
-                f"\nStopped. All finished epochs are in {out / 'last.pt'}; the same command with "
+                f"\nStopped. All finished epochs are in {out}; the same command with "
                 "--resume goes on from there.",
                 fg="yellow",
                 err=True,
             )
             raise typer.Exit(130) from None
         finish(out, splits, temperature_from)
+
+
+def _only_with(given: object, option: str, others: dict[str, object]) -> None:
+    """Refuse options that would be ignored."""
+    idle = [name for name, value in others.items() if value]
+    if idle and not given:
+        raise typer.BadParameter(f"{' and '.join(idle)} only with {option}")
+
+
+def _workers_device(device: str, workers: int) -> tuple[str, str]:
+    """Return what the workers of a cluster compute on, and say why."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = {"cuda": "GPU", "cpu": "CPU"}.get(device)
+    if kind is None:
+        raise ValueError(f"workers compute on cuda or cpu, not on {device}")
+    return device, f"Using {workers} workers with a {kind} each."
 
 
 def _check_classes(digits: Digits) -> None:
@@ -319,7 +355,7 @@ def write_submission(csv: Path, out: Path, predictor) -> None:
 
 @app.command()
 def batch(
-    folder: Annotated[Path, typer.Argument(help="Folder with pictures of one digit each.")],
+    folder: Annotated[str, typer.Argument(help="Folder with pictures of one digit each.")],
     recursive: Annotated[bool, typer.Option(help="Look into its folders too.")] = True,
     pattern: Annotated[str, typer.Option(help="Of file names, such as '*.png'.")] = "*",
     labels: Annotated[
@@ -337,15 +373,34 @@ def batch(
     checkpoint: Weights = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Read it on a Ray cluster; FOLDER may be s3://… or the like."),
+    ] = False,
+    address: Address = None,
+    format: Annotated[str, typer.Option(help="With --ray: parquet or csv.")] = "parquet",
 ) -> None:
     """Read a whole folder; write a table, a log, and the least confident pictures.
 
     A picture that cannot be read becomes a row with its error. The exit status is 0 if any
-    picture was read, 1 if none was, 130 if the run was interrupted.
+    picture was read, 1 if none was, 130 if the run was interrupted. With --ray there is one table
+    in several files, and no figure.
     """
     from .batch import BatchProcessor
     from .prediction import MNISTPredictor
 
+    _only_with(ray, "--ray", {"--address": address, "--format": format != "parquet"})
+    if ray:
+        alone = {
+            "--no-recursive": not recursive,
+            "--pattern": pattern != "*",
+            "--labels": labels not in ("auto", "none"),
+            "--resume": resume,
+            "--threads": threads,
+        }
+        _only_with(False, "a single machine, without --ray", alone)
+        _batch_on_ray(folder, out, checkpoint, format, batch_size, device, no_cuda, address)
+        return
     with plain_errors():
         predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
         processor = BatchProcessor(predictor, out, batch_size, threads)
@@ -358,6 +413,95 @@ def batch(
         for path in (processor.save_results_csv(), processor.save_results_json()):
             typer.echo(path)
         typer.echo(processor.save_contact_sheet())
+
+
+def _batch_on_ray(
+    folder: str,
+    out: Path | None,
+    checkpoint: Path | None,
+    format: str,
+    batch_size: int,
+    device: str,
+    no_cuda: bool,
+    address: str | None,
+) -> None:
+    """Read a folder on a Ray cluster."""
+    from .paths import project_root
+    from .scale import predict_folder
+
+    with plain_errors():
+        done = predict_folder(
+            folder,
+            out or project_root() / "predictions",
+            checkpoint,
+            format=format,
+            use_gpu=_workers_device("cpu" if no_cuda else device, 1)[0] == "cuda",
+            batch_size=batch_size,
+            address=address,
+        )
+        typer.echo(
+            f"{done['read']:,} of {done['pictures']:,} pictures read, "
+            f"{done['not_confident']:,} of them to be looked at"
+        )
+        typer.echo(done["rows"])
+        if not done["read"]:
+            raise typer.Exit(1)
+
+
+@app.command()
+def tune(
+    model: Annotated[str, typer.Option(help=f"One of {MODELS}.")] = "tiny",
+    trials: Annotated[int, typer.Option(help="Recipes to try.", min=1)] = 20,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
+    val_size: Annotated[int, typer.Option(help="Pictures to compare by.", min=1)] = 5000,
+    cpus: Annotated[int, typer.Option(help="Of each trial.", min=1)] = 1,
+    data: Data = None,
+    source: Source = "auto",
+    out: Annotated[Path | None, typer.Option(help="Default: outputs/tune/MODEL.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a search stopped.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the proposals.")] = 0,
+    address: Address = None,
+) -> None:
+    """Search for a better learning rate, batch size and augmentation, with Ray Tune.
+
+    Trials run side by side, and hopeless ones are ended early.
+    """
+    from .data import load_mnist
+    from .paths import outputs_folder, replacing
+    from .recipes import recipe_for
+
+    with plain_errors():
+        from .scale import default_search_space
+        from .scale import tune as search
+
+        recipe = recipe_for(model)
+        recipe = replace(recipe, epochs=epochs or recipe.epochs)
+        splits = load_mnist(source, data, val_size)
+        out = out or outputs_folder("tune", model)
+        typer.echo(f"{splits.source}: {_sizes(splits)}")
+        table = search(
+            default_search_space(),
+            splits.train,
+            splits.val,
+            trials,
+            model,
+            recipe,
+            cpus=cpus,
+            out=out,
+            resume=resume,
+            seed=seed,
+            address=address,
+        )
+        with replacing(out / "trials.csv") as part:
+            table.to_csv(part, index=False)
+        typer.echo(table.to_string(float_format=lambda value: f"{value:.5g}"))
+        best = table.iloc[0]
+        typer.echo(
+            f"The best, as a training:\n  python -m mnist_helpers train --model {model} "
+            f"--epochs {recipe.epochs} --lr {best['lr']:.5g} --batch-size {best['batch_size']} "
+            f"--augment {best['augment'] or 'none'}"
+        )
+        typer.echo(f"All trials: {out / 'trials.csv'}")
 
 
 @app.command()

@@ -165,6 +165,9 @@ class Batches:
         Draw a new order for each pass from PyTorch's global random numbers.
     augment : callable, optional
         Applied to each batch of images as a whole, see `mnist_helpers.augment`.
+    rank, world : int
+        Where `world` processes train together: each makes the same batches from the same random
+        numbers, and yields its own part of them, every `world`-th picture from number `rank` on.
 
     Yields
     ------
@@ -179,17 +182,20 @@ class Batches:
         batch_size: int,
         shuffle: bool = True,
         augment: Callable[[Tensor], Tensor] | None = None,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if batch_size < world:
+            raise ValueError(f"batch_size must be at least {world}, not {batch_size}")
         self.digits = digits
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.augment = augment
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.digits), self.batch_size)
-        return full + (rest > 1 or (rest == 1 and full == 0))
+        return full + (rest >= 2 * self.world or (rest > 0 and full == 0))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.digits.images, self.digits.labels
@@ -198,7 +204,8 @@ class Batches:
         starts = [number * self.batch_size for number in range(1, len(self))]
         for index in order.tensor_split(starts):
             batch = images[index]
-            yield (self.augment(batch) if self.augment else batch), labels[index]
+            batch = self.augment(batch) if self.augment else batch
+            yield batch[self.rank :: self.world], labels[index][self.rank :: self.world]
 
 
 # ---------------------------------------------------------------------------------- the front door

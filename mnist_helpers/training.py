@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from .augment import AUGMENTATIONS
@@ -156,7 +157,7 @@ def train(
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
-    with alone_in(out) if out else nullcontext():
+    with alone_in(out) if run.writes else nullcontext():
         run.data = train.fingerprint() if out else None
         if resume:
             run.restore()
@@ -175,20 +176,40 @@ def _train_epochs(
     progress: bool,
 ) -> None:
     """Train the epochs that are left."""
-    model, recipe = run.model, run.recipe
-    batches = Batches(train, recipe.batch_size, augment=AUGMENTATIONS.get(recipe.augment))
+    recipe, model = run.recipe, in_parallel(run.model)
+    rank, world = ranks()
+    augment = AUGMENTATIONS.get(recipe.augment)
+    batches = Batches(train, recipe.batch_size, augment=augment, rank=rank, world=world)
     steps = recipe.epochs * len(batches)
     with tqdm(total=steps, initial=len(run.history) * len(batches), disable=not progress) as bar:
         while len(run.history) < recipe.epochs and not run.out_of_patience():
             with _memory_told(recipe):
                 row = train_epoch(model, batches, run.optimizer, recipe, len(run.history), bar)
                 if val is not None and len(val):
-                    row |= validate(model, val, recipe)
+                    row |= validate(run.model, val, recipe)
             _check_loss(row, recipe)
             run.note(row)
             bar.set_postfix_str(_in_short(row))
             for callback in callbacks:
                 callback(run.history)
+
+
+def ranks() -> tuple[int, int]:
+    """Return this process's number and how many train together: ``(0, 1)`` for one on its own.
+
+    Several do where `torch.distributed` was set up, as `mnist_helpers.scale` does it.
+    """
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def in_parallel(model: nn.Module) -> nn.Module:
+    """Return the network, with gradients averaged over all processes that train together."""
+    if ranks()[1] == 1:
+        return model
+    device = next(model.parameters()).device
+    return DistributedDataParallel(model, [device] if device.type == "cuda" else None)
 
 
 def train_epoch(
@@ -220,6 +241,7 @@ def train_epoch(
             total_loss += loss.detach() * len(labels)
             correct += (logits.detach().argmax(1) == labels).sum()
             bar.update()
+    _agree(model, total_loss, correct)
     labels = batches.digits.labels
     return {
         "epoch": epoch + 1,
@@ -228,6 +250,18 @@ def train_epoch(
         "train_accuracy": correct.item() / (labels != NO_DIGIT).sum().item(),
         "seconds": time.perf_counter() - started,
     }
+
+
+def _agree(model: nn.Module, *sums: Tensor) -> None:
+    """Add up what several processes counted, and give all of them the first one's averages.
+
+    (BatchNorm's running averages: each process has seen its own part of the pictures.)
+    """
+    if ranks()[1] > 1:
+        for tensor in sums:
+            distributed.all_reduce(tensor)
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, 0)
 
 
 def targets(labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -336,6 +370,11 @@ class _Run:
         losses = [(row["val_loss"], row["epoch"]) for row in self.history if "val_loss" in row]
         return min(losses)[1] if losses else 0
 
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.out is not None and ranks()[0] == 0
+
     def out_of_patience(self) -> bool:
         patience = self.recipe.patience
         waited = len(self.history) - self.best_epoch
@@ -347,12 +386,14 @@ class _Run:
         is_best = self.best_epoch == row["epoch"]
         if is_best and self.recipe.patience:
             self.best_state = {k: v.clone() for k, v in self.model.state_dict().items()}
-        if self.out and is_best:
+        if is_best:
             self.save("best.pt")
-        if self.out:
-            self.save("last.pt")
+        self.save("last.pt")
 
     def save(self, name: str) -> None:
+        """Save the state of the training, if this process is to."""
+        if not self.writes:
+            return
         save_checkpoint(
             self.out / name,
             self.model,
@@ -366,7 +407,7 @@ class _Run:
 
     def save_if_new(self) -> None:
         """Save before the first epoch, so that a run killed in it can be resumed too."""
-        if self.out and not self.history:
+        if self.writes and not self.history:
             (self.out / "best.pt").unlink(missing_ok=True)  # of a former run
             self.save("last.pt")
 
@@ -402,8 +443,7 @@ class _Run:
         """With patience, leave the best epoch's weights in the model and in ``last.pt``."""
         if self.best_state is not None:
             self.model.load_state_dict(self.best_state)
-            if self.out:
-                self.save("last.pt")
+            self.save("last.pt")
 
 
 def _differences(checkpoint: Checkpoint, run: _Run) -> str:

@@ -1,0 +1,631 @@
+"""The same jobs on a Ray cluster: training, search, and folders of any size.
+
+Needs the extra ``scale``. Each function joins the Ray cluster at `address`, or else starts one on
+this machine for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .batch import EXTENSIONS, PROBABILITIES, timed_to_mnist
+from .checkpoints import History, load_checkpoint
+from .data import Digits
+from .models import build_model
+from .paths import alone_in, outputs_folder
+from .prediction import CONFIDENT, MNISTPredictor
+from .recipes import Recipe, recipe_for
+from .training import ranks, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RETRIES = 3  # times that a job goes on after losing a worker
+PART = 50_000  # rows in one file of a table
+FORMATS = ("parquet", "csv")
+
+
+def _need_ray() -> None:
+    """Say how to install Ray where it is missing, and keep it from reporting home."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray.data
+        import ray.train
+        import ray.tune  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "this needs Ray: pip install 'mnist-helpers[scale]' (make lab installs it)"
+        ) from error
+
+
+@contextmanager
+def cluster(address: str | None = None) -> Iterator[dict[str, float]]:
+    """Join a Ray cluster for as long as the block lasts.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of a running cluster, as ``ray start`` prints it; "auto" finds the one that this machine
+        belongs to. Without it, a cluster that this process has joined already is used and left
+        running; else one is started on this machine, without dashboard and usage reports and
+        out of other machines' reach, and stopped again.
+
+    Yields
+    ------
+    dict
+        What the cluster has, by name: ``CPU``, ``GPU``, ``memory`` in bytes, …
+
+    Raises
+    ------
+    ImportError
+        If Ray is not installed.
+    ConnectionError
+        If there is no cluster at the address.
+    """
+    _need_ray()
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    joined = ray.is_initialized()
+    if not joined:
+        quiet = {"log_to_driver": False, "logging_level": "error"}
+        _listen(to_others=address is not None)
+        if address:
+            ray.init(address, **quiet)
+        else:
+            ray.init("local", include_dashboard=False, **quiet)
+    try:
+        yield ray.cluster_resources()
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _listen(to_others: bool) -> None:
+    """Say whether Ray listens to other machines, whose orders it would take.
+
+    Ray has this switch for Windows and macOS, and reads it when it is imported, which may have
+    been before.
+    """
+    from ray._private import ray_constants
+
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = str(int(to_others))
+    ray_constants.ENABLE_RAY_CLUSTER = to_others
+
+
+# ----------------------------------------------------------------------------------------- training
+
+
+def train_distributed(
+    model: str,
+    train: Digits,
+    val: Digits | None = None,
+    recipe: Recipe | None = None,
+    *,
+    num_workers: int = 2,
+    use_gpu: bool = False,
+    out: str | Path | None = None,
+    resume: bool = False,
+    address: str | None = None,
+) -> History:
+    """Train one network on several workers, each computing its part of every batch.
+
+    The recipe means what it means in `mnist_helpers.train`: its batch is split among the workers,
+    whose gradients are averaged (`DistributedDataParallel` over gloo, or NCCL on GPUs). What
+    differs is BatchNorm, which sees a worker's part of the batch. If a worker dies, all go on from
+    the last epoch's checkpoint, up to `RETRIES` times.
+
+    Parameters
+    ----------
+    model : str
+        One of `list_models`.
+    train, val, recipe
+        See `mnist_helpers.train`.
+    num_workers : int
+        Processes, with one CPU each, or one GPU.
+    use_gpu : bool
+    out : path, optional
+        Folder for ``last.pt`` and ``best.pt``, as `mnist_helpers.train` writes them. All machines
+        must reach it. Default: ``outputs/distributed/MODEL``.
+    resume : bool
+        Go on where an earlier call into the same folder was interrupted.
+    address : str, optional
+        See `cluster`.
+
+    Returns
+    -------
+    History
+        One row an epoch; ``seconds`` are those of the first worker.
+
+    Raises
+    ------
+    ValueError
+        If the cluster has fewer CPUs or GPUs than workers are asked for, or as in `train`.
+    FloatingPointError
+        If the loss explodes, or is no longer a finite number.
+    """
+    _need_ray()
+    import ray
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    recipe = recipe or recipe_for(model)
+    out = Path(out).absolute() if out else outputs_folder("distributed", model)
+    with alone_in(out), cluster(address) as resources:
+        _check_room(resources, num_workers, use_gpu)
+        if not resume:
+            _forget(out)
+        trainer = TorchTrainer(
+            _train_worker,
+            train_loop_config={
+                "model": model,
+                "splits": ray.put((train, val)),
+                "recipe": asdict(recipe),
+            },
+            scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
+            run_config=RunConfig(
+                name="ray",
+                storage_path=str(out),
+                failure_config=FailureConfig(max_failures=RETRIES),
+                checkpoint_config=CheckpointConfig(num_to_keep=2),
+            ),
+        )
+        result = trainer.fit()
+        if "error" in result.metrics:
+            raise FloatingPointError(result.metrics["error"])
+        with result.checkpoint.as_directory() as folder:
+            for path in Path(folder).glob("*.pt"):
+                shutil.copyfile(path, out / path.name)
+        shutil.rmtree(out / "ray")
+    return load_checkpoint(out / "last.pt").history
+
+
+def _train_worker(config: dict[str, Any]) -> None:
+    """Train as one of several workers."""
+    import ray.train
+    from ray.train.torch import get_device
+
+    splits = ray.get(config["splits"])
+    recipe = Recipe(**config["recipe"])
+    try:
+        _train_reporting(ray.train, config["model"], *splits, recipe, get_device())
+    except FloatingPointError as error:  # would happen again: an end like others, not tried anew
+        with TemporaryDirectory() as folder:  # Ray keeps no metrics without a checkpoint
+            _report(ray.train, {"error": str(error)}, folder)
+
+
+def _train_reporting(
+    to: Any, model: str, train_: Digits, val: Digits, recipe: Recipe, device: torch.device | str
+) -> None:
+    """Train, handing each epoch's row and checkpoint to Ray, and go on from the last one.
+
+    `to` is `ray.train` or `ray.tune`.
+    """
+    with TemporaryDirectory() as folder:
+        before = to.get_checkpoint()
+        if before:
+            before.to_directory(folder)
+
+        def report(history: History) -> None:
+            _report(to, history[-1], folder)
+
+        history = train(
+            model,
+            train_,
+            val,
+            recipe,
+            out=folder,
+            resume=True,
+            device=device,
+            callbacks=[report],
+            progress=False,
+        )
+        if recipe.patience:  # the best epoch's weights have been put back
+            report(history)
+
+
+def _report(to: Any, row: dict[str, Any], folder: str) -> None:
+    """Hand metrics to Ray, and from the worker that writes files its folder as checkpoint."""
+    to.report(row, checkpoint=to.Checkpoint(folder) if ranks()[0] == 0 else None)
+
+
+def gradients(model: str, images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Return the gradient of each parameter of a fresh network, for one batch.
+
+    What a worker computes in a step; notebook 09 averages it over two processes by hand.
+
+    Parameters
+    ----------
+    model : str
+        One of `list_models`.
+    images : Tensor of shape [N, 1, 28, 28]
+    labels : Tensor of shape [N], dtype int64
+    seed : int
+        Of the network's weights.
+    """
+    torch.manual_seed(seed)
+    network = build_model(model)
+    F.cross_entropy(network(images), labels).backward()
+    return {name: weight.grad for name, weight in network.named_parameters()}
+
+
+def _check_room(resources: dict[str, float], workers: int, use_gpu: bool) -> None:
+    """Refuse to wait for ever for what the cluster does not have."""
+    kind = "GPU" if use_gpu else "CPU"
+    there = int(resources.get(kind, 0))
+    if not 1 <= workers <= there:
+        raise ValueError(
+            f"num_workers is {workers}, and the cluster has {there} {kind}s: ask for 1 to {there}"
+            if there
+            else f"the cluster has no {kind}"
+        )
+
+
+def _forget(out: Path) -> None:
+    """Delete what an earlier run left."""
+    shutil.rmtree(out / "ray", ignore_errors=True)
+    for name in ("last.pt", "best.pt"):
+        (out / name).unlink(missing_ok=True)
+
+
+# ------------------------------------------------------------------------------------------- search
+
+
+def default_search_space() -> dict[str, Any]:
+    """Return what the command ``tune`` draws from: learning rate, batch size, augmentation."""
+    _need_ray()
+    from ray import tune
+
+    return {
+        "lr": tune.loguniform(1e-3, 5e-2),
+        "batch_size": tune.choice([64, 128, 256, 512]),
+        "augment": tune.choice([None, "shift", "warp"]),
+    }
+
+
+def tune(
+    search_space: dict[str, Any],
+    train: Digits,
+    val: Digits,
+    trials: int = 20,
+    model: str = "tiny",
+    recipe: Recipe | None = None,
+    *,
+    cpus: float = 1,
+    gpus: float = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    address: str | None = None,
+) -> pd.DataFrame:
+    """Search for a better recipe: trials side by side, and the hopeless ones ended early.
+
+    Optuna proposes the next trial from the results so far (tree-structured Parzen estimator:
+    Bergstra et al., "Algorithms for hyper-parameter optimization", 2011), and ASHA ends the worse
+    two thirds after 1, 3, 9, … epochs (Li et al., "A system for massively parallel hyperparameter
+    tuning", 2020, arXiv:1810.05934). A trial whose worker dies goes on from its last epoch.
+
+    Parameters
+    ----------
+    search_space : dict
+        Fields of `Recipe`, each with where to draw it from: ``ray.tune.loguniform(1e-3, 3e-2)``,
+        ``ray.tune.choice([128, 256])``, …; or a fixed value.
+    train, val : Digits
+        To learn from, and to compare by.
+    trials : int
+    model : str
+        One of `list_models`.
+    recipe : Recipe, optional
+        For all that is not searched for. Default: the model's own.
+    cpus, gpus : float
+        Of each trial; parts of a GPU are possible.
+    out : path, optional
+        Folder for the search's state. All machines must reach it. Default:
+        ``outputs/tune/MODEL``.
+    resume : bool
+        Go on with a search that was interrupted in this folder; `search_space` and `trials` are
+        then its own.
+    seed : int
+        Of Optuna's proposals. Which trials it has seen by then depends on their timing.
+    address : str, optional
+        See `cluster`.
+
+    Returns
+    -------
+    DataFrame
+        One row a trial, the best first: the values drawn, ``epochs`` that it was given,
+        ``val_accuracy``, ``val_loss``, ``seconds``, ``error`` (None if it ended well).
+
+    Raises
+    ------
+    ValueError
+        If a name is no field of `Recipe`, there is no validation data, nothing to resume, or the
+        cluster lacks what a trial needs.
+    """
+    _need_ray()
+    from ray.tune import Tuner
+
+    recipe = recipe or recipe_for(model)
+    unknown = set(search_space) - {field.name for field in fields(Recipe)}
+    if unknown or not search_space or not len(val):
+        raise ValueError(
+            f"no field of Recipe: {', '.join(unknown)}"
+            if unknown
+            else "a search needs something to search for, and validation pictures to compare by"
+        )
+    out = Path(out).absolute() if out else outputs_folder("tune", model)
+    with alone_in(out), cluster(address) as resources:
+        _check_room(resources, max(1, int(cpus)), False)
+        trainable = _trainable(model, train, val, recipe, cpus, gpus)
+        state = out / "ray"
+        if resume:
+            if not Tuner.can_restore(str(state)):
+                raise ValueError(f"there is no search to resume in {out}")
+            tuner = Tuner.restore(str(state), trainable, resume_unfinished=True)
+        else:
+            shutil.rmtree(state, ignore_errors=True)
+            tuner = _tuner(trainable, search_space, trials, recipe, seed, out)
+        return _table(tuner.fit(), search_space)
+
+
+def _trainable(
+    model: str, train: Digits, val: Digits, recipe: Recipe, cpus: float, gpus: float
+) -> Callable:
+    """Return the function that trains one trial."""
+    import ray
+    from ray import tune
+
+    splits = ray.put((train, val))
+    device = "cuda" if gpus else "cpu"
+
+    def trial(drawn: dict[str, Any]) -> None:
+        torch.set_num_threads(max(1, int(cpus)))
+        _train_reporting(tune, model, *ray.get(splits), replace(recipe, **drawn), device)
+
+    return tune.with_resources(trial, {"cpu": cpus, "gpu": gpus})
+
+
+def _tuner(
+    trainable: Callable, space: dict[str, Any], trials: int, recipe: Recipe, seed: int, out: Path
+) -> Any:
+    """Return Ray's search, not yet begun."""
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    return tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=tune.TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            num_samples=trials,
+            search_alg=OptunaSearch(seed=seed),
+            scheduler=ASHAScheduler("epoch", max_t=recipe.epochs, reduction_factor=3),
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(out),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            verbose=0,
+        ),
+    )
+
+
+def _table(results: Any, space: dict[str, Any]) -> pd.DataFrame:
+    """Tabulate a search's results."""
+    import pandas as pd
+
+    rows = [
+        {name: result.config[name] for name in space}
+        | {
+            "epochs": result.metrics.get("epoch", 0),
+            "val_accuracy": result.metrics.get("val_accuracy", np.nan),
+            "val_loss": result.metrics.get("val_loss", np.nan),
+            "seconds": result.metrics.get("time_total_s", np.nan),
+            "error": str(result.error) if result.error else None,
+        }
+        for result in results
+    ]
+    best_first = pd.DataFrame(rows).sort_values("val_accuracy", ascending=False)
+    return best_first.reset_index(drop=True)
+
+
+# ------------------------------------------------------------------------------------------ folders
+
+
+def predict_folder(
+    uri: str | Path,
+    out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    *,
+    format: str = "parquet",
+    readers: int = 1,
+    use_gpu: bool = False,
+    batch_size: int = 256,
+    address: str | None = None,
+) -> dict[str, Any]:
+    """Read the digit in each picture of a folder or bucket, whatever their number.
+
+    The names of the pictures are listed into a table, which streams through the cluster: tasks
+    fetch, decode and prepare, `readers` actors with a network each predict, tasks write. None of
+    them, nor this process, ever holds more than some batches. A picture that cannot be read is a
+    row with its error; a task whose worker dies is done again.
+
+    Parameters
+    ----------
+    uri : str or path
+        A folder, or any address that fsspec knows, such as ``s3://bucket/scans``. All machines must
+        reach it. Pictures are taken by their extension (`mnist_helpers.batch.EXTENSIONS`); hidden
+        files and folders are left out.
+    out : path, optional
+        Folder for ``rows/``, some files with a part of the table each. All machines must reach
+        it. Default: ``outputs/predictions``. An earlier table there is replaced.
+    checkpoint : path, optional
+        All machines must reach it. Default: the weights that ship.
+    format : {"parquet", "csv"}
+    readers : int
+        Actors that predict.
+    use_gpu : bool
+        Give each of them a GPU.
+    batch_size : int
+        Pictures that go from hand to hand together.
+    address : str, optional
+        See `cluster`.
+
+    Returns
+    -------
+    dict
+        ``rows`` (the folder with the table: `COLUMNS` of `mnist_helpers.batch`), ``pictures``,
+        ``read``, ``unreadable``, ``not_confident``, ``digits`` (how often each was read).
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, there are no pictures in it, or `format` is none of the above.
+    """
+    _need_ray()
+    import ray.data
+
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+    out = Path(out).absolute() if out else outputs_folder("predictions")
+    if checkpoint:
+        checkpoint = Path(checkpoint).absolute()
+        load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
+    with alone_in(out), cluster(address) as resources:
+        _check_room(resources, readers, use_gpu)
+        names, rows = _empty(out / "names"), _empty(out / "rows")
+        listed = _list_pictures(str(uri), names)
+        table = (
+            ray.data.read_parquet(str(names))
+            .repartition(target_num_rows_per_block=batch_size)  # one task each
+            .map_batches(_prepare, fn_args=(str(uri),), batch_size=batch_size)
+            .map_batches(
+                _Reader,
+                fn_constructor_args=(checkpoint,),
+                batch_size=batch_size,
+                compute=ray.data.ActorPoolStrategy(size=readers),
+                num_cpus=0,  # all of them are left to _prepare, which takes far longer
+                num_gpus=int(use_gpu),
+            )
+        )
+        getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
+    summary = _count(rows, format)
+    if summary["pictures"] != listed:
+        raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} pictures")
+    shutil.rmtree(names)
+    return {"rows": rows} | summary
+
+
+def _empty(folder: Path) -> Path:
+    """Return the folder, new and empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _pictures(uri: str) -> Iterator[str]:
+    """List the pictures at an address, by their path within it, one folder after the other."""
+    from fsspec.core import url_to_fs
+
+    files, root = url_to_fs(uri)
+    if not files.isdir(root):
+        raise ValueError(f"there is no folder {uri}")
+    for folder, inner, found in files.walk(root, detail=True):
+        for name in [name for name in inner if name.startswith(".")]:
+            del inner[name]  # is not walked into
+        inside = folder[len(root) :].strip("/")
+        for name, info in found.items():
+            suffix = PurePosixPath(name).suffix.lower()
+            if info["type"] == "file" and suffix in EXTENSIONS and not name.startswith("."):
+                yield f"{inside}/{name}".lstrip("/")
+
+
+def _list_pictures(uri: str, to: Path) -> int:
+    """Write the names of all pictures into tables of `PART` rows each, and return their number."""
+    import pandas as pd
+
+    names, number = _pictures(uri), 0
+    while part := list(islice(names, PART)):
+        pd.DataFrame({"file": part}).to_parquet(to / f"{number:012d}.parquet")
+        number += len(part)
+    if not number:
+        raise ValueError(f"there are no pictures in {uri}")
+    return number
+
+
+def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
+    """Fetch, decode and prepare pictures: a column ``image [N, 28, 28]``, black where it failed."""
+    from fsspec.core import url_to_fs
+
+    files, root = url_to_fs(uri)
+    done = [timed_to_mnist(lambda n=name: files.cat_file(f"{root}/{n}")) for name in batch["file"]]
+    blank = np.zeros((28, 28), np.uint8)
+    return {
+        "file": batch["file"],
+        "image": np.stack([blank if image is None else image for image, _, _ in done]),
+        "seconds": np.array([seconds for _, seconds, _ in done]),
+        "error": np.array([error or "" for _, _, error in done], dtype=object),
+    }
+
+
+class _Reader:
+    """Holds a network, and reads batch after batch of prepared pictures."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        torch.set_num_threads(1)
+        self.predictor = MNISTPredictor(checkpoint)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> pd.DataFrame:
+        """Return the batch's rows: `COLUMNS` of `mnist_helpers.batch`."""
+        import pandas as pd
+
+        probs = self.predictor.probabilities(batch["image"])
+        rows = pd.DataFrame({"file": batch["file"], "digit": probs.argmax(1)})
+        rows["confidence"] = probs.max(1)
+        rows["is_confident"] = rows["confidence"] >= CONFIDENT
+        rows[PROBABILITIES] = probs
+        kinds = {"digit": "Int64", "is_confident": "boolean"}
+        rows = rows.astype(kinds)
+        rows.loc[batch["error"] != "", rows.columns[1:]] = pd.NA
+        rows["seconds"] = batch["seconds"]
+        rows["error"] = pd.Series(batch["error"], dtype="string").replace("", pd.NA)
+        return rows
+
+
+def _count(rows: Path, format: str) -> dict[str, Any]:
+    """Count what is in the table, part by part."""
+    import pyarrow.dataset
+
+    counts, digits = Counter(), Counter()
+    columns = ["digit", "is_confident"]
+    for part in pyarrow.dataset.dataset(rows, format=format).to_batches(columns=columns):
+        read = part.to_pandas().dropna()
+        counts.update(pictures=part.num_rows, read=len(read))
+        counts.update(not_confident=int((~read["is_confident"].astype(bool)).sum()))
+        digits.update(read["digit"].astype(int))
+    return {
+        "pictures": counts["pictures"],
+        "read": counts["read"],
+        "unreadable": counts["pictures"] - counts["read"],
+        "not_confident": counts["not_confident"],
+        "digits": {digit: digits[digit] for digit in range(10)},
+    }

@@ -1,0 +1,344 @@
+"""The jobs on a real Ray cluster: two nodes on this machine, whose workers are killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mnist_helpers import MNISTPredictor, load_checkpoint
+from mnist_helpers.cli import app
+from mnist_helpers.data import Batches, Digits, Splits
+from mnist_helpers.recipes import recipe_for
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.training import train
+
+ray = pytest.importorskip(
+    "ray", reason="the extra `scale` is not installed: the jobs on a Ray cluster are left out"
+)
+from mnist_helpers import scale  # noqa: E402
+
+RECIPE = replace(recipe_for("tiny"), epochs=3, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[None]:
+    """A cluster of two nodes with one CPU each, which this process has joined."""
+    from ray.cluster_utils import Cluster
+
+    scale._listen(to_others=False)
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    nodes.add_node(num_cpus=1)
+    ray.init(nodes.address, log_to_driver=False, logging_level="error")
+    yield
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def workers(name: str) -> list[psutil.Process]:
+    """The Ray processes on this machine that run what is called so."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        title = " ".join(process.info["cmdline"] or ())
+        if title.startswith("ray::") and re.search(name, title):
+            found.append(process)
+    return found
+
+
+class Killing:
+    """Runs a job, and kills one of its workers as soon as it may."""
+
+    def __init__(self, name: str, when: Callable[[], bool]) -> None:
+        self.name, self.when, self.killed, self.over = name, when, 0, False
+
+    def __enter__(self) -> Killing:
+        self.thread = threading.Thread(target=self._wait_and_kill)
+        self.thread.start()
+        return self
+
+    def _wait_and_kill(self) -> None:
+        while not self.over and not self.killed:
+            found = workers(self.name) if self.when() else []
+            if found:
+                found[0].kill()
+                self.killed += 1
+            time.sleep(0.05)
+
+    def __exit__(self, *_error: object) -> None:
+        self.over = True
+        self.thread.join()
+
+
+def pictures(folder: Path, number: int) -> Path:
+    """Fill a folder with digits, and with what is none."""
+    for index in range(number):
+        digit = index % 10
+        place = folder / str(index % 3)
+        place.mkdir(parents=True, exist_ok=True)
+        draw_strokes(pen_strokes(digit, variation=index)).save(place / f"{index:04d}_{digit}.png")
+    (folder / "broken.png").write_bytes(b"this is no picture")
+    (folder / "empty.JPG").write_bytes(b"")
+    (folder / "notes.txt").write_text("not looked at")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "hidden.png").write_bytes(b"")
+    return folder
+
+
+# ---------------------------------------------------------------------------------------- training
+
+
+def test_each_process_has_its_part_of_the_very_same_batches() -> None:
+    digits = Digits(
+        torch.randint(0, 256, (103, 1, 28, 28), dtype=torch.uint8), torch.arange(103) % 10, "random"
+    )
+    passes = []
+    for rank, world in ((0, 1), (0, 2), (1, 2)):
+        torch.manual_seed(0)
+        passes.append(list(Batches(digits, 10, rank=rank, world=world)))
+    whole, first, second = passes
+    assert len(whole) == 11 and len(first) == len(second) == 10, "three left over: too few for two"
+    for (images, labels), (ours, _), (_, theirs) in zip(whole[:9], first, second, strict=False):
+        assert torch.equal(images[0::2], ours) and torch.equal(labels[1::2], theirs)
+    seen = torch.cat([labels for _, labels in first + second])
+    assert torch.equal(seen.sort().values, digits.labels.sort().values)
+    with pytest.raises(ValueError, match="batch_size must be at least 2"):
+        Batches(digits, 1, world=2)
+
+
+def test_two_workers_and_a_killed_one_come_to_the_accuracy_of_one_process(
+    two_nodes: None, splits: Splits, tmp_path: Path
+) -> None:
+    few, val = splits.train[:4000], splits.val[:1000]
+    alone = [
+        train("tiny", few, val, replace(RECIPE, seed=seed), progress=False)[-1]["val_accuracy"]
+        for seed in range(4)
+    ]
+    saved = tmp_path / "ray"
+    with Killing("RayTrainWorker|_RemoteTrain", lambda: any(saved.rglob("last.pt"))) as killing:
+        history = scale.train_distributed("tiny", few, val, RECIPE, out=tmp_path)
+    assert killing.killed == 1
+    assert [row["epoch"] for row in history] == [1, 2, 3], "every epoch once, though it was killed"
+    spread = max(alone) - min(alone) + 0.01
+    assert min(alone) - spread <= history[-1]["val_accuracy"] <= max(alone) + spread
+    done = load_checkpoint(tmp_path / "last.pt")
+    assert done.recipe == RECIPE and done.source == few.source
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt", "best.pt"}
+    assert len(MNISTPredictor(tmp_path / "last.pt").predict_many(list(val.images[:5, 0]))) == 5
+
+
+def test_a_diverging_training_is_not_tried_again(
+    two_nodes: None, digits: Splits, tmp_path: Path
+) -> None:
+    wild = replace(RECIPE, optimizer="sgd", lr=1e9, label_smoothing=0.0)
+    with pytest.raises(FloatingPointError, match="lower learning rate"):
+        scale.train_distributed("tiny", digits.train, digits.val, wild, out=tmp_path)
+
+
+def test_more_workers_than_there_are_are_refused_at_once(
+    two_nodes: None, digits: Splits, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="the cluster has 2 CPUs: ask for 1 to 2"):
+        scale.train_distributed("tiny", digits.train, num_workers=3, out=tmp_path)
+    with pytest.raises(ValueError, match="the cluster has no GPU"):
+        scale.train_distributed("tiny", digits.train, use_gpu=True, out=tmp_path)
+
+
+# ------------------------------------------------------------------------------------------ search
+
+
+def test_a_search_ends_though_a_worker_is_killed(
+    two_nodes: None, splits: Splits, tmp_path: Path
+) -> None:
+    from ray import tune
+
+    space = {"lr": tune.loguniform(1e-5, 3e-2), "batch_size": tune.choice([64, 128])}
+    few, val = splits.train[:3000], splits.val[:500]
+    begun = tmp_path / "ray"
+    with Killing("ImplicitFunc|trial", lambda: any(begun.rglob("last.pt"))) as killing:
+        table = scale.tune(space, few, val, trials=5, recipe=RECIPE, out=tmp_path)
+    assert killing.killed == 1
+    assert len(table) == 5 and table["error"].isna().all()
+    assert table["val_accuracy"].is_monotonic_decreasing and table["val_accuracy"][0] > 0.9
+    assert table["lr"].between(1e-5, 3e-2).all() and set(table["batch_size"]) <= {64, 128}
+    assert table["epochs"].max() == 3, "the best is trained to the end"
+
+    again = scale.tune(space, few, val, recipe=RECIPE, out=tmp_path, resume=True)
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_a_search_for_nothing_is_refused(digits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no field of Recipe: learning_rate"):
+        scale.tune({"learning_rate": 1}, digits.train, digits.val, out=tmp_path)
+    with pytest.raises(ValueError, match="something to search for"):
+        scale.tune({}, digits.train, digits.val, out=tmp_path)
+    with pytest.raises(ValueError, match="validation pictures"):
+        scale.tune({"lr": 1e-2}, digits.train, digits.val[:0], out=tmp_path)
+
+
+def test_there_must_be_a_search_to_resume(two_nodes: None, digits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no search to resume"):
+        scale.tune({"lr": 1e-2}, digits.train, digits.val, out=tmp_path, resume=True)
+
+
+# ------------------------------------------------------------------------------------------ folders
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_every_picture_has_one_row_though_workers_are_killed(
+    two_nodes: None, tmp_path: Path, format: str
+) -> None:
+    folder = pictures(tmp_path / "pictures", 600)
+    out = tmp_path / "out"
+    started = time.monotonic()
+    preparing = lambda: time.monotonic() > started + 2 and bool(workers("_prepare"))  # noqa: E731
+    which = "_prepare" if format == "csv" else "_Reader"
+    with Killing(which, preparing) as killing:
+        done = scale.predict_folder(folder, out, format=format, batch_size=16)
+    assert killing.killed == 1
+    read = pd.read_parquet if format == "parquet" else pd.read_csv
+    table = pd.concat([read(path) for path in done["rows"].iterdir()], ignore_index=True)
+    expected = {path.relative_to(folder).as_posix() for path in folder.glob("[012]/*.png")}
+    assert sorted(table["file"]) == sorted(expected | {"broken.png", "empty.JPG"})
+    broken = table[table["error"].notna()]
+    assert sorted(broken["file"]) == ["broken.png", "empty.JPG"]
+    assert broken[["digit", "confidence", "p0"]].isna().all(axis=None)
+    assert (done["pictures"], done["read"], done["unreadable"]) == (602, 600, 2)
+
+    good = table[table["error"].isna()].set_index("file")
+    some = sorted(expected)[::60]
+    predictor = MNISTPredictor()
+    for name in some:
+        prediction = predictor.predict(folder / name)
+        assert good.loc[name, "digit"] == prediction.digit
+        assert good.loc[name, "confidence"] == pytest.approx(prediction.confidence, abs=1e-4)
+    assert sum(done["digits"].values()) == 600
+
+
+def test_memory_of_the_list_does_not_grow_with_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale, "PART", 10)
+    folder = pictures(tmp_path / "pictures", 33)
+    assert scale._list_pictures(folder.as_uri(), scale._empty(tmp_path / "names")) == 35
+    parts = [pd.read_parquet(path)["file"] for path in sorted((tmp_path / "names").iterdir())]
+    assert [len(part) for part in parts] == [10, 10, 10, 5]
+    assert pd.concat(parts).is_unique
+
+
+def test_an_address_of_any_file_system_is_read(two_nodes: None, tmp_path: Path) -> None:
+    import zipfile
+
+    folder = pictures(tmp_path / "pictures", 12)
+    with zipfile.ZipFile(tmp_path / "scans.zip", "w") as archive:
+        for path in folder.rglob("*.*"):
+            if path.is_file():
+                archive.write(path, path.relative_to(tmp_path))
+    done = scale.predict_folder(f"zip://pictures::{tmp_path / 'scans.zip'}", tmp_path / "out")
+    assert (done["read"], done["unreadable"]) == (12, 2)
+
+
+def test_what_cannot_be_read_at_all_is_said(two_nodes: None, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, options, message in (
+        (tmp_path / "nowhere", {}, "there is no folder"),
+        (tmp_path / "empty", {}, "there are no pictures in"),
+        (tmp_path / "empty", {"format": "xls"}, "format must be one of parquet, csv"),
+        (tmp_path / "empty", {"readers": 9}, "ask for 1 to 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            scale.predict_folder(folder, tmp_path / "out", **options)
+    with pytest.raises(OSError, match=r"nothing\.pt"):
+        scale.predict_folder(tmp_path / "empty", tmp_path / "out", tmp_path / "nothing.pt")
+
+
+# --------------------------------------------------------------------- a cluster of one's own, CLI
+
+
+@pytest.fixture
+def no_cluster() -> None:
+    """Leave the two nodes, if an earlier test has joined them."""
+    ray.shutdown()
+
+
+def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards(
+    no_cluster: None,
+) -> None:
+    mine = {process.pid for process in psutil.Process().children(recursive=True)}
+    with scale.cluster() as resources:
+        assert resources["CPU"] == os.cpu_count()
+        started = [p for p in psutil.Process().children(recursive=True) if p.pid not in mine]
+        ports = [c for p in started for c in p.net_connections("tcp") if c.status == "LISTEN"]
+        assert len(ports) >= 3
+        assert {port.laddr.ip.removeprefix("::ffff:") for port in ports} == {"127.0.0.1"}
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive and not ray.is_initialized()
+
+
+def test_no_cluster_at_an_address(no_cluster: None) -> None:
+    with pytest.raises(ConnectionError), scale.cluster("127.0.0.1:9"):
+        pass
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    result = CliRunner().invoke(app, ["batch", "anywhere", "--ray"])
+    assert result.exit_code == 1 and "pip install 'mnist-helpers[scale]'" in result.output
+
+
+def test_the_commands_do_all_three(no_cluster: None, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    small = ["--model", "tiny", "--epochs", "1", "--source", "sample"]
+    where = str(tmp_path / "train")
+    result = run(app, ["train", *small, "--distributed", "2", "--out", where])
+    assert result.exit_code == 0, result.output
+    assert "2 workers with a CPU each" in result.output and "Test accuracy" in result.output
+    assert (tmp_path / "train" / "model.safetensors").is_file()
+
+    result = run(app, ["tune", *small, "--trials", "2", "--out", str(tmp_path / "tune")])
+    assert result.exit_code == 0, result.output
+    assert "python -m mnist_helpers train --model tiny --epochs 1 --lr" in result.output
+    assert len(pd.read_csv(tmp_path / "tune" / "trials.csv")) == 2
+
+    folder = pictures(tmp_path / "pictures", 10)
+    out = str(tmp_path / "out")
+    result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
+    assert result.exit_code == 0, result.output
+    assert "10 of 12 pictures read" in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["train", "--address", "auto"], "only with --distributed"),
+        (["batch", "x", "--address", "auto"], "only with --ray"),
+        (["batch", "x", "--ray", "--pattern", "*.png"], "without --ray"),
+        (["batch", "x", "--ray", "--labels", "folder"], "without --ray"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(command: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2 and message in " ".join(result.output.split())
+
+
+def test_gradients_of_parts_average_to_the_gradient_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (64, 1, 28, 28), dtype=np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 10, 64))
+    whole = scale.gradients("cnn2", images, labels)
+    halves = [scale.gradients("cnn2", images[part::2], labels[part::2]) for part in (0, 1)]
+    for name, gradient in whole.items():
+        mean = (halves[0][name] + halves[1][name]) / 2
+        assert torch.allclose(mean, gradient, atol=1e-5), name
