@@ -95,34 +95,50 @@ def test_a_package_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "requirements.txt").touch()
-    for name, package in ((HASHED.name, "aaa"), (NVIDIA.name, "bbb")):
-        line = f"{package}==1.0 --hash=sha256:{wheel(wheels, package)}\n"
-        (tmp_path / name).write_text(line, encoding="utf-8")
-    own = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull}
-    command = ["make", f"PYTHON={sys.executable}", "setup", "HASHES=1"]
+    altered = wheels / "bbb-1.0-py3-none-any.whl"
+    aaa, bbb = (f"{name}==1.0 --hash=sha256:{wheel(wheels, name)}" for name in ("aaa", "bbb"))
+    environment = {name: text for name, text in os.environ.items() if "MAKE" not in name}
+    environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
 
-    def setup() -> tuple[str, list[str]]:
+    def setup(hashed: str, nvidia: str) -> tuple[str, list[str]]:
+        """Return what make says, and which packages are installed then."""
+        (tmp_path / HASHED.name).write_text(f"{hashed}\n", encoding="utf-8")
+        (tmp_path / NVIDIA.name).write_text(f"{nvidia}\n", encoding="utf-8")
         made = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **own}
+            ["make", f"PYTHON={sys.executable}", "setup", "HASHES=1"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**environment, "PIP_CONFIG_FILE": os.devnull},
         )
+        # If pip is content, the editable install is not, as there is no project.
         assert made.returncode != 0 and not (tmp_path / ".venv" / ".ready").exists()
-        installed = {path.stem for path in (tmp_path / ".venv").rglob("site-packages/*.py")}
-        return made.stdout + made.stderr, sorted(installed & {"aaa", "bbb"})
+        found = {path.stem for path in (tmp_path / ".venv").rglob("site-packages/*.py")}
+        return made.stdout + made.stderr, sorted(found & {"aaa", "bbb"})
 
-    honest = (wheels / "bbb-1.0-py3-none-any.whl").read_bytes()
+    honest = altered.read_bytes()
     wheel(wheels, "bbb", "print('somebody else was here')")
-    said, installed = setup()
-    assert "DO NOT MATCH THE HASHES" in said and "bbb==1.0" in said
-    assert installed == []
+    said, installed = setup(aaa, bbb)
+    assert "DO NOT MATCH THE HASHES" in said and "bbb==1.0" in said and installed == []
+    altered.write_bytes(honest)
 
-    # Unaltered, both are installed (and then the editable install finds no project, so fails).
-    (wheels / "bbb-1.0-py3-none-any.whl").write_bytes(honest)
-    said, installed = setup()
-    assert installed == ["aaa", "bbb"] and "DO NOT MATCH" not in said
-    assert "Already in .venv" not in said
+    # Where no package has a hash, pip by itself would ask for none.
+    said, installed = setup("aaa==1.0", "bbb==1.0")
+    assert "Hashes are required" in said and installed == []
 
-    # Nobody compares what is there already, and that is said.
-    said, installed = setup()
+    # To build a package is to run its code, and to fetch what nobody lists.
+    (wheels / "ccc-1.0.tar.gz").write_bytes(b"a source")
+    said, installed = setup(
+        aaa, f"ccc==1.0 --hash=sha256:{hashlib.sha256(b'a source').hexdigest()}"
+    )
+    assert "No matching distribution found for ccc==1.0" in said and installed == []
+
+    said, installed = setup(aaa, bbb)
+    assert installed == ["aaa", "bbb"] and "Already in .venv" not in said
+
+    # Nobody compares what is there already; that is said, also where setup was done before.
+    (tmp_path / ".venv" / ".ready").touch()
+    said, installed = setup(aaa, bbb)
     assert "Already in .venv, so not checked" in said and "aaa==1.0" in said
 
 
