@@ -8,10 +8,24 @@ READY = $(VENV)/.ready
 LABFLAGS ?=
 PYTEST_ARGS ?=
 NOTEBOOKS ?=
+HASHES ?=
+UPGRADE ?= --upgrade
 
 TOO_OLD = import sys; sys.exit(sys.version_info < (3, 10))
 
-.PHONY: help setup lab test run page lint format pins repository clean distclean
+# What pip installs. With HASHES=1 each file must be one of those that `make pins` saw. A PyTorch
+# that is there already and is not PyPI's (2.14.1+cpu, say) needs no NVIDIA libraries from PyPI.
+PINS = --requirement requirements.txt
+ifneq ($(HASHES),)
+OWN_TORCH = from importlib.metadata import distributions as d; \
+  print(any(p.name == 'torch' and '+' in p.version for p in d()))
+PINS = --require-hashes --only-binary :all: --requirement requirements-hashed.txt \
+  $$($(BIN)/python -c "$(OWN_TORCH)" | grep -q True \
+  || echo --requirement requirements-hashed-nvidia.txt)
+$(READY): again
+endif
+
+.PHONY: help setup again lab test run page lint format pins audit sbom repository clean distclean
 
 help:
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
@@ -19,11 +33,12 @@ help:
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
 	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
 	@echo "make page     build outputs/page/index.html, which reads drawn digits without a server"
-	@echo "make setup    create .venv; lab, test, run do it   (PYTHON=python3.12)"
+	@echo "make setup    create .venv; lab, test, run do it   (PYTHON=python3.12; HASHES=1 checks each file)"
 	@echo
 	@echo "make lint     check code and notebooks with ruff"
 	@echo "make format   format them, and strip the notebooks' outputs"
-	@echo "make pins     choose the versions in requirements.txt anew"
+	@echo "make pins     choose the versions in requirements*.txt anew   (UPGRADE= keeps what fits)"
+	@echo "make audit    report on vulnerabilities and licences, into outputs/audit/; make sbom: the SBOM alone"
 	@echo "make repository URL=https://github.com/you/yours   move to another address"
 	@echo "make clean    delete outputs/ and caches; distclean also deletes .venv"
 
@@ -43,7 +58,11 @@ $(READY): requirements.txt pyproject.toml
 	@rm -f $(READY)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 && $(BIN)/python -c '$(TOO_OLD)' \
 	  || "$(PYTHON)" -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --requirement requirements.txt
+ifneq ($(HASHES),)
+	@there="$$($(BIN)/python -m pip freeze --exclude-editable)"; [ -z "$$there" ] || \
+	  printf 'Already in $(VENV), so not checked (make distclean, and again, to check all):\n%s\n' "$$there"
+endif
+	$(BIN)/python -m pip install $(PINS)
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
@@ -68,16 +87,32 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout notebooks/*.ipynb
 
-# One file for Python 3.10 and newer on every system. NVIDIA's libraries are left to torch, which
-# names their versions itself, so that PyTorch's CPU build can be installed without them.
+# One choice for Python 3.10 and newer on every system, with hashes and without. NVIDIA's libraries
+# are left to torch, which names their versions itself, so that PyTorch's CPU build can be installed
+# without them; their hashes have a file of their own. pip is there already: Windows cannot replace
+# it while it runs.
+NVIDIAS = ^(nvidia-|cuda-|triton==)
 pins: setup
-	$(BIN)/uv pip compile --universal --python-version 3.10 --upgrade --all-extras \
-	  --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command "make pins" --output-file .pins pyproject.toml
-	grep '^#' .pins > requirements.txt
-	echo "# NVIDIA's libraries are absent on purpose: torch names the versions that it needs." >> requirements.txt
-	grep -vE '^(#|nvidia-|cuda-|triton==)' .pins >> requirements.txt
+	cat requirements.txt requirements-hashed-nvidia.txt > .pins
+	$(BIN)/uv pip compile --universal --python-version 3.10 $(UPGRADE) --all-extras \
+	  --generate-hashes --no-emit-package pip \
+	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --output-file .pins pyproject.toml
+	{ echo '# The versions of requirements.txt, with the hashes of their files: make pins'; \
+	  awk '/^[^ ]/ { keep = !/^#|$(NVIDIAS)/ } keep' .pins; } > requirements-hashed.txt
+	{ echo '# What torch needs for NVIDIA'\''s cards, with the hashes of the files: make pins'; \
+	  awk '/^[^ ]/ { keep = /$(NVIDIAS)/ } keep' .pins; } > requirements-hashed-nvidia.txt
+	{ echo '# The tested versions, chosen by: make pins'; \
+	  echo "# NVIDIA's libraries are absent on purpose: torch names the versions that it needs."; \
+	  sed -n 's/^\([^# ].*[^ ]\) *\\$$/\1/p' requirements-hashed.txt; } > requirements.txt
 	rm .pins
+
+# Reports only: what is found there fails nothing; a tool that breaks does.
+audit: setup
+	$(BIN)/python tools/audit.py
+
+sbom: setup
+	$(BIN)/python tools/audit.py --only sbom
 
 repository: setup
 	$(BIN)/python tools/repository.py $(URL)
