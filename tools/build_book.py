@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import base64
 import inspect
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,11 +24,11 @@ import nbformat
 from check_links import broken_html
 from repository import repository
 from run_notebooks import ROOT, is_fresh, run
-from sphinx.cmd.build import main as sphinx
 
 import mnist_helpers
 
 BOOK = ROOT / "docs" / "book"
+FRONT = BOOK / "index.md"
 DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/README.md")
 NOTEBOOKS = "notebooks/[0-9]*.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -60,8 +62,9 @@ def lay_out(folder: Path, executed: Path) -> None:
             nbformat.write(notebook, target)
         else:
             shutil.copy(path, target)
-    for name in ("conf.py", "index.md"):
-        shutil.copy(BOOK / name, folder)
+    front = adapt_text(FRONT.read_text(encoding="utf-8"), FRONT)
+    (folder / FRONT.name).write_text(front, encoding="utf-8")
+    shutil.copy(BOOK / "conf.py", folder)
     (folder / "_static").mkdir()
     shutil.copy(BOOK / "book.css", folder / "_static")
     (folder / "api.md").write_text(api(), encoding="utf-8")
@@ -75,16 +78,19 @@ def adapt_text(text: str, path: Path) -> str:
     """
     text = re.sub(r"\[!\[([^\]]+)\]\([^)]+\)\]", r"[\1]", text)
     pages = sources()
+    place = ROOT if path == FRONT else path.parent
 
     def adapt(match: re.Match) -> str:
         link, _, anchor = match[1].partition("#")
         target = (path.parent / link).resolve()
-        if not link or re.match(r"[a-z]+:", link) or target in pages:
+        if not link or re.match(r"[a-z]+:", link):
             return match[0]
-        name = target.relative_to(ROOT).as_posix()
-        if name == "notebooks/README.md":
-            return f"]({'../' * (len(path.relative_to(ROOT).parts) - 1)}index.md)"
-        return f"]({repository()}/blob/main/{name}{anchor and '#'}{anchor})"
+        if target == ROOT / "notebooks" / "README.md":
+            target = ROOT / "index.md"
+        elif target not in pages:
+            name = target.relative_to(ROOT).as_posix()
+            return f"]({repository()}/blob/main/{name}{anchor and '#'}{anchor})"
+        return f"]({Path(os.path.relpath(target, place)).as_posix()}{anchor and '#'}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", adapt, text)
 
@@ -104,6 +110,8 @@ def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> None:
             if WIDGET in data and "DigitCanvas" in data.get("text/plain", ""):
                 outputs.append(shown("text/markdown", CANVAS))
                 outputs.append(shown("image/png", canvas_picture()))
+            elif WIDGET in data and "%|" in data.get("text/plain", ""):
+                continue  # a progress bar that has long reached its end
             elif WIDGET in data:
                 outputs.append(shown("text/markdown", OTHER_WIDGET))
             elif 'class="output_html"' in data.get("text/html", ""):  # source code, shown by name
@@ -159,12 +167,17 @@ def execute(executed: Path) -> list[str]:
     return errors
 
 
+def sphinx(*arguments: str | Path) -> int:
+    """Call Sphinx in a process of its own, and return its exit status."""
+    return subprocess.run([sys.executable, "-m", "sphinx", *map(str, arguments)]).returncode
+
+
 def build(out: Path, executed: Path) -> list[str]:
     """Build the book into `out`, which is replaced; return what is wrong with it."""
     with tempfile.TemporaryDirectory() as temporary:
         source, html = Path(temporary, "source"), Path(temporary, "build", "html")
         lay_out(source, executed)
-        status = sphinx(["-q", "-W", "--keep-going", str(source), str(html)])
+        status = sphinx("-q", "-W", "--keep-going", source, html)
         if not (html / "objects.inv").exists():  # what it writes last
             return ["Sphinx did not build the book"]
         shutil.rmtree(html / ".doctrees", ignore_errors=True)
@@ -186,8 +199,7 @@ def main() -> int:
     if arguments.linkcheck:
         with tempfile.TemporaryDirectory() as temporary:
             lay_out(Path(temporary, "source"), arguments.executed)
-            folders = [str(Path(temporary, name)) for name in ("source", "checked")]
-            return sphinx(["-q", "-b", "linkcheck", *folders])
+            return sphinx("-b", "linkcheck", Path(temporary, "source"), Path(temporary, "checked"))
     errors = [] if arguments.no_run else execute(arguments.executed)
     if errors:
         print(*errors, "The book was not built: mend the cell and try again.", sep="\n\n")

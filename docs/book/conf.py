@@ -26,6 +26,8 @@ myst_heading_anchors = 4
 nb_execution_mode = "off"  # tools/run_notebooks.py has done it
 nb_ipywidgets_js: dict = {}  # they would come from another server
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code that sets this notebook up"  # nothing else is folded
+nb_code_prompt_hide = "Hide it"
 
 napoleon_google_docstring = False
 autodoc_member_order = "bysource"
