@@ -25,14 +25,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
+import mnist_helpers
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def made_from(path: Path) -> str:
-    """Return a digest of what decides a notebook's outputs: its cells, and the package."""
+    """Return a digest of what decides the outputs: a notebook's cells, and the package."""
     notebook = nbformat.read(path, as_version=4)
     digest = hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode())
-    for source in sorted((ROOT / "mnist_helpers").rglob("*")):
+    for source in sorted(Path(mnist_helpers.__file__).parent.rglob("*")):
         if source.is_file() and source.suffix not in {".pyc", ".md"}:
             digest.update(source.read_bytes())
     return digest.hexdigest()
