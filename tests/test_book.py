@@ -14,7 +14,7 @@ import mnist_helpers
 from mnist_helpers import exercises
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-from build_book import CANVAS, FIGURE, OTHER_WIDGET, WIDGET, adapt_text, build, canvas_picture
+from build_book import CANVAS, FIGURE, OTHER_WIDGET, WIDGET, adapt_text, build, canvas_picture, main
 from check_links import broken_documents, broken_html, documents, read_page, slug
 from run_notebooks import is_fresh, run
 
@@ -143,6 +143,23 @@ def test_only_what_changed_is_executed_again(tmp_path: Path) -> None:
     assert not is_fresh(path, out), "one that failed is executed again"
     (out / path.name).write_text('{"cells": [')
     assert not is_fresh(path, out)
+
+
+def test_a_failing_notebook_is_named_and_no_book_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    cells = [nbformat.v4.new_code_cell(source) for source in ("print('fine')", "1 / 0")]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "01_bad.ipynb")
+    out = tmp_path / "book"
+    monkeypatch.setattr("build_book.ROOT", tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["build_book", "--out", str(out), "--executed", str(tmp_path / "executed")]
+    )
+    assert main() == 1
+    shown = capsys.readouterr().out
+    assert "01_bad.ipynb, cell 1:" in shown and "ZeroDivisionError" in shown
+    assert "The book was not built" in shown and not out.exists()
 
 
 # --------------------------------------------------------------------------------------- links
