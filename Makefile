@@ -25,13 +25,15 @@ PINS = --require-hashes --only-binary :all: --requirement requirements-hashed.tx
 $(READY): again
 endif
 
-.PHONY: help setup again lab test run page lint format pins audit sbom repository clean distclean
+.PHONY: help setup again lab test run book linkcheck page lint format pins audit sbom repository \
+  clean distclean
 
 help:
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
 	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas')"
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
 	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
+	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
 	@echo "make page     build outputs/page/index.html, which reads drawn digits without a server"
 	@echo "make setup    create .venv; lab, test, run do it   (PYTHON=python3.12; HASHES=1 checks each file)"
 	@echo
@@ -74,6 +76,13 @@ test: setup
 
 run: setup
 	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
+
+book: setup
+	$(BIN)/python tools/build_book.py
+
+# Asks other servers whether what the book links to is still there; not part of the tests.
+linkcheck: setup
+	$(BIN)/python tools/build_book.py --linkcheck
 
 page: setup
 	$(BIN)/python tools/build_page.py

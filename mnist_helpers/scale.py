@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def cluster(address: str | None = None) -> Iterator[dict[str, float]]:
         quiet = {"log_to_driver": False, "logging_level": "error"}
         _listen(to_others=address is not None)
         if address:
+            _check_reachable(address)
             ray.init(address, **quiet)
         else:
             ray.init("local", include_dashboard=False, **quiet)
@@ -95,6 +97,20 @@ def cluster(address: str | None = None) -> Iterator[dict[str, float]]:
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nothing listens: Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto"
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"there is no Ray cluster at {address} ({error}): start one there with "
+            "'ray start --head', or leave the address out"
+        ) from error
 
 
 def _listen(to_others: bool) -> None:

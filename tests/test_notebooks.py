@@ -81,15 +81,6 @@ def test_it_begins_like_all_of_them(path: Path) -> None:
     assert first.source == shared, f"its first code cell is not that of {NOTEBOOKS[0].name}"
 
 
-@every_notebook
-def test_links_between_notebooks_lead_somewhere(path: Path) -> None:
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "markdown":
-            for link in re.findall(r"\]\(([^)\s#]+)", cell.source):
-                if not re.match(r"[a-z]+:", link):
-                    assert (path.parent / link).exists(), f"links to {link}"
-
-
 # ------------------------------------------------------------------------------------- make run
 
 

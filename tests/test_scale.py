@@ -288,7 +288,8 @@ def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards(
 
 
 def test_no_cluster_at_an_address(no_cluster: None) -> None:
-    with pytest.raises(ConnectionError), scale.cluster("127.0.0.1:9"):
+    missing = "there is no Ray cluster at 127.0.0.1:9"
+    with pytest.raises(ConnectionError, match=missing), scale.cluster("127.0.0.1:9"):
         pass
 
 

@@ -5,12 +5,16 @@
 
 A copy with its outputs goes to outputs/notebooks/NAME.ipynb, its figures to
 outputs/notebooks/NAME/. Exits with 1 if a cell failed, and shows that cell and its error.
+
+A copy that ran to its end names what it was made from: `is_fresh` tells whether that has changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
+import json
 import shutil
 import sys
 import time
@@ -18,14 +22,36 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
+
+import mnist_helpers
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(path: Path, folder: Path) -> CellExecutionError | None:
-    """Execute one notebook in its own folder, write copy and figures, return its error."""
+def made_from(path: Path) -> str:
+    """Return a digest of what decides the outputs: a notebook's cells, and the package."""
+    notebook = nbformat.read(path, as_version=4)
+    digest = hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode())
+    for source in sorted(Path(mnist_helpers.__file__).parent.rglob("*")):
+        if source.is_file() and source.suffix not in {".pyc", ".md"}:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def is_fresh(path: Path, folder: Path) -> bool:
+    """Whether `folder` has a copy that ran to its end with this notebook and this package."""
+    try:
+        copy = nbformat.read(folder / path.name, as_version=4)
+    except (OSError, ValueError):  # none, or one that was torn
+        return False
+    return copy.metadata.get("made_from") == made_from(path)
+
+
+def run(path: Path, folder: Path) -> str | None:
+    """Execute one notebook in its own folder, write copy and figures, return what went wrong."""
+    source = made_from(path)
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     client = NotebookClient(
@@ -35,14 +61,22 @@ def run(path: Path, folder: Path) -> CellExecutionError | None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     error = None
+    place = 0
+
+    def at(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        nonlocal place
+        place = cell_index
+
+    client.on_cell_start = at
     with tqdm(
         total=len(notebook.cells), desc=path.stem, unit="cell", leave=False, disable=None
     ) as bar:
         client.on_cell_complete = lambda **_: bar.update()
         try:
             client.execute()
-        except CellExecutionError as failed:
-            error = failed
+            notebook.metadata["made_from"] = source
+        except (CellExecutionError, DeadKernelError) as failed:
+            error = f"{path.name}, cell {place}:\n{failed}"
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, folder / path.name)
     write_figures(notebook, folder / path.stem)

@@ -1,0 +1,216 @@
+"""Build the book: the course as static HTML, which needs neither Python nor a network to be read.
+
+    make book            # executes what changed, builds outputs/book/index.html, checks its links
+    make linkcheck       # also asks other servers whether the pages that we link to are there
+
+Notebooks are committed without outputs, so their executed copies are taken, those of `make run`.
+One is executed again if it, or a file of the package, has changed since, and only then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from check_links import broken_html
+from repository import repository
+from run_notebooks import ROOT, is_fresh, run
+
+import mnist_helpers
+
+BOOK = ROOT / "docs" / "book"
+FRONT = BOOK / "index.md"
+DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/README.md")
+NOTEBOOKS = "notebooks/[0-9]*.ipynb"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+CANVAS = (
+    "*In Jupyter a canvas to draw on is here, and the network reads along. It looks like this:*"
+)
+OTHER_WIDGET = "*In Jupyter this is a control to play with.*"
+FIGURE = "Figure drawn by the code above; the text around it says what to see"
+
+
+def sources(root: Path = ROOT) -> list[Path]:
+    """Return the files that become pages, or stand on one."""
+    return [path for pattern in (*DOCUMENTS, NOTEBOOKS) for path in sorted(root.glob(pattern))]
+
+
+def lay_out(folder: Path, executed: Path) -> None:
+    """Write what Sphinx reads into `folder`, in the repository's layout, so that links hold.
+
+    Of each notebook its copy in `executed` is taken if there is one, else the notebook itself.
+    """
+    for path in sources():
+        name = path.relative_to(ROOT)
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".md":
+            target.write_text(adapt_text(path.read_text(encoding="utf-8"), path), encoding="utf-8")
+        elif path.suffix == ".ipynb":
+            copy = executed / path.name
+            notebook = nbformat.read(copy if copy.exists() else path, as_version=4)
+            adapt_notebook(notebook, path)
+            nbformat.write(notebook, target)
+        else:
+            shutil.copy(path, target)
+    front = adapt_text(FRONT.read_text(encoding="utf-8"), FRONT)
+    (folder / FRONT.name).write_text(front, encoding="utf-8")
+    shutil.copy(BOOK / "conf.py", folder)
+    (folder / "_static").mkdir()
+    shutil.copy(BOOK / "book.css", folder / "_static")
+    (folder / "api.md").write_text(api(), encoding="utf-8")
+
+
+def adapt_text(text: str, path: Path) -> str:
+    """Return Markdown with the links that a book needs.
+
+    Colab's badge, a picture on another server, becomes its words. The list of notebooks is the
+    book's first page. What is in the repository and not in the book is linked to there.
+    """
+    text = re.sub(r"\[!\[([^\]]+)\]\([^)]+\)\]", r"[\1]", text)
+    pages = sources()
+    place = ROOT if path == FRONT else path.parent
+
+    def adapt(match: re.Match) -> str:
+        link, _, anchor = match[1].partition("#")
+        target = (path.parent / link).resolve()
+        if not link or re.match(r"[a-z]+:", link):
+            return match[0]
+        if target == ROOT / "notebooks" / "README.md":
+            target = ROOT / "index.md"
+        elif target not in pages:
+            name = target.relative_to(ROOT).as_posix()
+            return f"]({repository()}/blob/main/{name}{anchor and '#'}{anchor})"
+        return f"]({Path(os.path.relpath(target, place)).as_posix()}{anchor and '#'}{anchor})"
+
+    return re.sub(r"\]\(([^)\s]+)\)", adapt, text)
+
+
+def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Make a notebook readable where no kernel runs."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = adapt_text(cell.source, path)
+            continue
+        cell.metadata["mystnb"] = {"image": {"alt": FIGURE}}
+        if "google.colab" in cell.source:  # the first cell of each, which sets it up
+            cell.metadata["tags"] = ["hide-input"]
+        outputs = []
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if WIDGET in data and "DigitCanvas" in data.get("text/plain", ""):
+                outputs.append(shown("text/markdown", CANVAS))
+                outputs.append(shown("image/png", canvas_picture()))
+            elif WIDGET in data and "%|" in data.get("text/plain", ""):
+                continue  # a progress bar that has long reached its end
+            elif WIDGET in data:
+                outputs.append(shown("text/markdown", OTHER_WIDGET))
+            elif 'class="output_html"' in data.get("text/html", ""):  # source code, shown by name
+                outputs.append(shown("text/markdown", f"```python\n{data['text/plain']}\n```"))
+            else:
+                outputs.append(output)
+        cell.outputs = outputs
+
+
+def shown(kind: str, content: str) -> nbformat.NotebookNode:
+    """Return an output of a cell that shows this."""
+    return nbformat.v4.new_output("display_data", {kind: content})
+
+
+def canvas_picture() -> str:
+    """Return the picture of the canvas as notebooks hold pictures."""
+    return base64.b64encode((ROOT / "docs" / "canvas.png").read_bytes()).decode()
+
+
+def api() -> str:
+    """Return a page with every public name of the package, by module."""
+    lines = [
+        "# The package",
+        "",
+        "Every name here can be imported from `mnist_helpers` itself. It was made from the",
+        "docstrings, which `help(name)` shows too.",
+    ]
+    for module, names in mnist_helpers._PUBLIC.items():
+        lines += ["", f"## {module}", "", "```{eval-rst}"]
+        for name in names:
+            found = getattr(mnist_helpers, name)
+            if inspect.isclass(found):
+                lines += [f".. autoclass:: mnist_helpers.{name}", "   :members:", ""]
+            elif callable(found):
+                lines += [f".. autofunction:: mnist_helpers.{name}", ""]
+            else:  # a table of things by name
+                keys = ", ".join(f"``{key}``" for key in found)
+                lines += [f".. py:data:: mnist_helpers.{name}", "", f"   By name: {keys}.", ""]
+        lines.append("```")
+    return "\n".join(lines) + "\n"
+
+
+def execute(executed: Path) -> list[str]:
+    """Execute the notebooks that changed; return what went wrong."""
+    errors = []
+    for path in sorted(ROOT.glob(NOTEBOOKS)):
+        if is_fresh(path, executed):
+            print(f"{path.name}: unchanged since it was executed", flush=True)
+            continue
+        print(f"{path.name}: executing", flush=True)
+        if error := run(path, executed):
+            errors.append(error)
+    return errors
+
+
+def sphinx(*arguments: str | Path) -> int:
+    """Call Sphinx in a process of its own, and return its exit status."""
+    return subprocess.run([sys.executable, "-m", "sphinx", *map(str, arguments)]).returncode
+
+
+def build(out: Path, executed: Path) -> list[str]:
+    """Build the book into `out`, which is replaced; return what is wrong with it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source, html = Path(temporary, "source"), Path(temporary, "build", "html")
+        lay_out(source, executed)
+        status = sphinx("-q", "-W", "--keep-going", source, html)
+        if not (html / "objects.inv").exists():  # what it writes last
+            return ["Sphinx did not build the book"]
+        shutil.rmtree(html / ".doctrees", ignore_errors=True)
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(html, out)
+    return ["Sphinx warned: see above"] * bool(status) + broken_html(out)
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "book")
+    parser.add_argument(
+        "--executed", type=Path, default=ROOT / "outputs" / "notebooks", help="executed copies"
+    )
+    parser.add_argument("--no-run", action="store_true", help="take what is there, and run nothing")
+    parser.add_argument("--linkcheck", action="store_true", help="ask the servers that we link to")
+    arguments = parser.parse_args()
+    if arguments.linkcheck:
+        with tempfile.TemporaryDirectory() as temporary:
+            lay_out(Path(temporary, "source"), arguments.executed)
+            return sphinx("-b", "linkcheck", Path(temporary, "source"), Path(temporary, "checked"))
+    errors = [] if arguments.no_run else execute(arguments.executed)
+    if errors:
+        print(*errors, "The book was not built: mend the cell and try again.", sep="\n\n")
+        return 1
+    errors = build(arguments.out, arguments.executed)
+    if errors:
+        print(*errors, sep="\n")
+        return 1
+    print(f"The book is in {arguments.out / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
