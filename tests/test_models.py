@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mnist_helpers.models import MEAN, STD, build_model, count_parameters, list_models, summarize
+from mnist_helpers.models import (
+    MEAN,
+    STD,
+    build_model,
+    count_parameters,
+    list_models,
+    shrink_variances,
+    summarize,
+)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, pad: int = 0, bias: bool = True) -> tuple:
@@ -243,3 +251,15 @@ def test_grouped_convolutions_cost_less() -> None:
     model.append(nn.Conv2d(8, 8, 3, groups=4))
     macs = summarize(model)["macs"].tolist()
     assert macs[1:4] == [26 * 26 * 8 * 9, 24 * 24 * 8 * 9 * 8, 22 * 22 * 8 * 9 * 2]
+
+
+def test_variances_shrink_towards_their_mean() -> None:
+    model = build_model("tiny")
+    norm = model.norm2
+    norm.running_var.copy_(torch.linspace(0.0, 2.0, len(norm.running_var)))
+    before = norm.running_var.clone()
+    shrink_variances(model, 0.0)
+    assert torch.equal(norm.running_var, before)
+    shrink_variances(model, 0.25)
+    assert torch.allclose(norm.running_var, 0.75 * before + 0.25)
+    assert torch.equal(model.norm1.running_var, torch.ones(16)), "those that are alike stay"
