@@ -196,7 +196,7 @@ def _with_synthetic(splits: Splits, pen: int, non: int) -> Splits:
 def finish(
     out: Path, splits: Splits, temperature_from: Path | None = None, shrink: float = 0
 ) -> None:
-    """Shrink variances if asked to, calibrate the trained network, measure it on the test split, and write everything down."""
+    """Calibrate the trained network, measure it on the test split, and write everything down."""
     import pandas as pd
 
     from . import models
