@@ -69,6 +69,7 @@ _PUBLIC = {
         "plot_probabilities",
         "plot_risk_coverage",
         "plot_saliency",
+        "plot_scaling",
         "plot_steps",
         "plot_timings",
         "plot_training_race",

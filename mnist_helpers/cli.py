@@ -640,6 +640,19 @@ def benchmark_serve(
         serving.benchmark(requests, clients, repeats, checkpoint, data)
 
 
+@benchmark.command("scale")
+def benchmark_scale(
+    pictures: Annotated[int, typer.Option(help="Drawings in the folder.", min=400)] = 4000,
+    repeats: Repeats = 3,
+    data: Data = None,
+) -> None:
+    """A folder and a training on a Ray cluster: two workers against one."""
+    with plain_errors():
+        from .benchmarks import scale
+
+        scale.benchmark(pictures, repeats=repeats, data=data)
+
+
 @benchmark.command("import")
 def benchmark_import(repeats: Repeats = 5) -> None:
     """How long a new Python takes to import the package."""

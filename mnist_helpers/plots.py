@@ -512,6 +512,26 @@ def plot_timings(
     return ax
 
 
+def plot_scaling(table: pd.DataFrame) -> np.ndarray:
+    """Draw the table of ``benchmark scale``: pictures a second, and an epoch, by workers."""
+    _, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    names = table["workers"].astype(str)
+    first = table.iloc[0]
+    ideal = table["workers"] / first["workers"]
+    panels = (
+        ("pictures_per_second", "pictures a second from a folder", "{:,.0f}", ideal),
+        ("epoch", "seconds an epoch", "{:.1f}", 1 / ideal),
+    )
+    for ax, (column, label, form, ideal) in zip(axes, panels, strict=True):
+        bars = ax.bar(names, table[column], 0.6, color=BLUE, alpha=0.7)
+        ax.bar_label(bars, fmt=form, padding=3)
+        ax.plot(names, first[column] * ideal, "_", color="black", markersize=60, label="ideal")
+        ax.set(xlabel="workers", ylabel=label)
+        ax.margins(y=0.2)
+    axes[0].legend(frameon=False, loc="upper left", markerscale=0.3)
+    return axes
+
+
 def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray:
     """Draw the tables of ``benchmark predict``: one picture by way and size, a folder by way."""
     _, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(3, 2), layout="constrained")

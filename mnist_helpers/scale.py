@@ -55,7 +55,7 @@ def _need_ray() -> None:
 
 
 @contextmanager
-def cluster(address: str | None = None) -> Iterator[dict[str, float]]:
+def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[dict[str, float]]:
     """Join a Ray cluster for as long as the block lasts.
 
     Parameters
@@ -65,6 +65,8 @@ def cluster(address: str | None = None) -> Iterator[dict[str, float]]:
         belongs to. Without it, a cluster that this process has joined already is used and left
         running; else one is started on this machine, without dashboard and usage reports and
         out of other machines' reach, and stopped again.
+    cpus : int, optional
+        Of a cluster that is started here. Default: all that this machine has.
 
     Yields
     ------
@@ -91,7 +93,7 @@ def cluster(address: str | None = None) -> Iterator[dict[str, float]]:
             _check_reachable(address)
             ray.init(address, **quiet)
         else:
-            ray.init("local", include_dashboard=False, **quiet)
+            ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
     try:
         yield ray.cluster_resources()
     finally:

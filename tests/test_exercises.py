@@ -125,6 +125,15 @@ WRONG = [
     ("08-2", lambda times: np.percentile(times, 0.95), "takes per cent"),
     ("08-3", lambda rate, seconds: rate / seconds, "Think of one second"),
     ("08-3", lambda rate, seconds: rate + seconds, "it is 50"),
+    ("09-1", lambda g, counts: g.mean(0), "the plain mean"),
+    ("09-1", lambda g, counts: g, "of shape (2,)"),
+    ("09-1", lambda g, counts: counts @ g, "number of all pictures"),
+    ("09-2", lambda workers, serial: workers, "the rest"),
+    ("09-2", lambda workers, serial: serial + (1 - serial) / workers, "how many times faster"),
+    ("09-2", lambda workers, serial: workers * (1 - serial), "not speeds"),
+    ("09-3", lambda n, rate, seconds: n // (rate * seconds), "round up"),
+    ("09-3", lambda n, rate, seconds: n // (rate * seconds) + 1, "just enough"),
+    ("09-3", lambda n, rate, seconds: n / rate, "for one second"),
 ]
 
 

@@ -1,0 +1,109 @@
+"""The jobs on a Ray cluster with one worker, and with two."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import scale
+from ..data import Digits, load_mnist
+from ..paths import outputs_folder
+from ..recipes import recipe_for
+from ..strokes import HANDS, draw_strokes, pen_strokes
+from .common import publish
+
+WORKERS = (1, 2)
+SIDE = 280
+
+
+def benchmark(
+    pictures: int = 4000, train_pictures: int = 12_000, repeats: int = 3, data: Path | None = None
+) -> pd.DataFrame:
+    """Time a folder and a training on clusters of one and of two CPUs, taking turns.
+
+    The folder has drawings of 280×280; a quarter of it is read as well, and the difference of the
+    two gives pictures a second without the start. The training is `fast`, whose first epoch, in
+    which the workers warm up, is not counted. A worker has one CPU and one thread.
+
+    Parameters
+    ----------
+    pictures, train_pictures : int
+        In the folder, and to train on.
+    repeats : int
+        Of both, with one and with two workers in turn.
+    data : path, optional
+        Folder with MNIST.
+
+    Returns
+    -------
+    DataFrame
+        One row for each number of workers: ``workers``, ``start`` (seconds to the folder's first
+        picture), ``pictures_per_second``, ``epoch`` (seconds), medians; ``folder_efficiency``
+        and ``epoch_efficiency``, 1 if two workers were twice as fast as one.
+    """
+    digits = load_mnist(root=data).train[:train_pictures]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        whole, part = Path(folder, "whole"), Path(folder, "part")
+        draw_folder(whole, pictures)
+        draw_folder(part, pictures // 4)
+        for repeat in range(repeats):
+            for workers in WORKERS:
+                with scale.cluster(cpus=workers):
+                    row = {"repeat": repeat, "workers": workers}
+                    row |= read(whole, part, pictures, Path(folder, "out"))
+                    rows.append(row | {"epoch": epoch(digits, workers, Path(folder, "train"))})
+                    print(rows[-1])
+    table = summarise(pd.DataFrame(rows))
+    words = table.copy()
+    words["pictures_per_second"] = table["pictures_per_second"].map("{:,.0f}".format)
+    for column in ("start", "epoch"):
+        words[column] = table[column].map("{:.1f} s".format)
+    for column in ("folder_efficiency", "epoch_efficiency"):
+        words[column] = table[column].map("{:.0%}".format)
+    publish("scale", table, words, {"pictures": pictures, "runs": rows})
+    from ..plots import plot_scaling, save_figure
+
+    save_figure(plot_scaling(table), outputs_folder("benchmarks") / "scale.png")
+    return table
+
+
+def draw_folder(folder: Path, number: int) -> None:
+    """Fill a folder with drawings."""
+    folder.mkdir()
+    for index in range(number):
+        strokes = pen_strokes(index % 10, HANDS[index % len(HANDS)], SIDE, variation=index)
+        draw_strokes(strokes, SIDE).save(folder / f"{index:06d}.png")
+
+
+def read(whole: Path, part: Path, pictures: int, out: Path) -> dict[str, float]:
+    """Return the seconds until the first picture, and pictures a second from then on."""
+    seconds = []
+    for folder in (part, whole):
+        started = time.perf_counter()
+        scale.predict_folder(folder, out, batch_size=64)
+        seconds.append(time.perf_counter() - started)
+    rate = (pictures - pictures // 4) / (seconds[1] - seconds[0])
+    return {"start": seconds[1] - pictures / rate, "pictures_per_second": rate}
+
+
+def epoch(digits: Digits, workers: int, out: Path) -> float:
+    """Return the median seconds of an epoch, without the first."""
+    recipe = replace(recipe_for("fast"), epochs=4)
+    history = scale.train_distributed("fast", digits, None, recipe, num_workers=workers, out=out)
+    return float(np.median([row["seconds"] for row in history[1:]]))
+
+
+def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the medians over repeats, and what share of the second worker was of use."""
+    table = runs.drop(columns="repeat").groupby("workers").median().reset_index()
+    share = table["workers"] / table["workers"].iloc[0]
+    rate, took = table["pictures_per_second"], table["epoch"]
+    table["folder_efficiency"] = rate / rate.iloc[0] / share
+    table["epoch_efficiency"] = took.iloc[0] / took / share
+    return table
