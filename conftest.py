@@ -9,12 +9,14 @@ import ipaddress
 import os
 import signal
 import socket
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent
 SHARED_MNIST = ROOT.parent / "shared" / "data" / "mnist"
+EXTRAS = {"08_serving.ipynb": ("serve", "fastapi"), "09_scaling_out.ipynb": ("scale", "ray")}
 CLOSED_PORT = "http://127.0.0.1:9"
 
 
@@ -59,8 +61,23 @@ def _is_loopback(host: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the notebooks last and in order: a broken function shows in its own test first."""
+    """Put the notebooks last and in order: a broken function shows in its own test first.
+
+    Those that need an extra that is not installed are skipped.
+    """
     items.sort(key=lambda item: (item.path.suffix == ".ipynb", _order(item)))
+    for item in items:
+        extra, module = EXTRAS.get(item.path.name, ("", "pytest"))
+        if not _is_installed(module):
+            item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is not installed"))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def _order(item: pytest.Item) -> str:

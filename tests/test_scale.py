@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -343,3 +345,15 @@ def test_gradients_of_parts_average_to_the_gradient_of_the_whole() -> None:
     for name, gradient in whole.items():
         mean = (halves[0][name] + halves[1][name]) / 2
         assert torch.allclose(mean, gradient, atol=1e-5), name
+
+
+def test_without_the_extra_the_rest_is_tested_and_the_skips_say_why(
+    root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ray.py").write_text("raise ModuleNotFoundError('as if it were not installed')")
+    command = [sys.executable, "-m", "pytest", "-rs", "-q", "-p", "no:cacheprovider", "--nbmake"]
+    command += ["tests/test_scale.py", "notebooks/09_scaling_out.ipynb"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert "2 skipped" in done.stdout, done.stdout
+    assert done.stdout.count("the extra `scale` is not installed") == 2
