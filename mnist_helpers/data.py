@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import io
 import os
 import struct
 import time
@@ -22,7 +23,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .paths import project_root, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNLABELLED = -1
 NO_DIGIT = -2
@@ -39,6 +43,8 @@ IDX_STEMS = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 SOURCES = ("auto", "idx", "download", "csv", "sample")
+MOST_ZIPPED = 1032  # bytes that gzip can put into one
+ROWS_AT_ONCE, LONGEST_ROW = 10_000, 100_000  # of a table; rows, and bytes
 SLOWEST = 20_000  # bytes a second below which a mirror is given up
 
 
@@ -369,29 +375,40 @@ def read_idx(path: str | Path) -> Tensor:
     "File formats for the MNIST database".
     """
     path = Path(path)
+    size = path.stat().st_size
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        with _opened(path) as file:
+            start = file.read(4)
+            if len(start) < 4 or start[:3] != b"\x00\x00\x08":
+                raise ValueError(
+                    f"{path} is not an idx file of bytes: expected it to begin with 00 00 08, "
+                    f"found {start.hex(' ') or 'nothing'}. Fetch it again."
+                )
+            sizes = file.read(4 * start[3])
+            if len(sizes) < 4 * start[3]:
+                raise ValueError(f"{path} ends within its header: fetch it again")
+            shape = struct.unpack(f">{start[3]}I", sizes)
+            count, header = int(np.prod(shape, dtype=object)), 4 + len(sizes)
+            zipped = isinstance(file, gzip.GzipFile)
+            possible = count + header <= size * (MOST_ZIPPED if zipped else 1)
+            values = file.read(count + 1) if possible else b""  # never more than is wanted
     except _BROKEN_GZIP as error:
         raise ValueError(f"{path} is a damaged gzip file ({error}): fetch it again") from error
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+    if len(values) != count:
+        has = f"{header + len(values):,}" if zipped else f"{size:,}"
+        more = " or more" if zipped and len(values) > count else ""
         raise ValueError(
-            f"{path} is not an idx file of bytes: expected it to begin with 00 00 08, "
-            f"found {content[:4].hex(' ') or 'nothing'}. Fetch it again."
+            f"{path} should have {count + header:,} bytes by its header (shape {list(shape)}), "
+            f"but has {has}{more}: fetch it again"
         )
-    dimensions = content[3]
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise ValueError(f"{path} ends within its header: fetch it again")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    expected = header + int(np.prod(shape, dtype=object))
-    if len(content) != expected:
-        raise ValueError(
-            f"{path} should have {expected:,} bytes by its header (shape {list(shape)}), "
-            f"but has {len(content):,}: fetch it again"
-        )
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
+    return torch.from_numpy(np.frombuffer(values, np.uint8).reshape(shape).copy())
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file to read; a gzipped one, which its first two bytes tell, as what is in it."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if zipped else path.open("rb")
 
 
 def _read_idx_folder(folder: Path) -> tuple[Digits, Digits]:
@@ -535,20 +552,43 @@ def load_csv(path: str | Path) -> Digits:
 
     path = Path(path)
     try:
-        first = pd.read_csv(path, header=None, nrows=1, encoding="utf-8-sig", dtype=str)
-        header = int(pd.to_numeric(first.iloc[0], errors="coerce").isna().all())
-        table = pd.read_csv(
-            path, header=None, skiprows=header, encoding="utf-8-sig", low_memory=False
-        )
+        columns, header = _first_row(path)
+        if columns not in (784, 785):
+            raise ValueError(
+                f"{path} should have 784 columns (pixels) or 785 (label and pixels), "
+                f"but has {columns}"
+            )
+        options = {"header": None, "skiprows": header, "encoding": "utf-8-sig"}
+        with pd.read_csv(path, chunksize=ROWS_AT_ONCE, **options) as parts:
+            values = np.concatenate([_whole_numbers(part, path, header) for part in parts])
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} has no rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError, *_BROKEN_GZIP) as error:
         raise ValueError(f"{path} is not a CSV table of digits: {error}") from error
-    if table.shape[1] not in (784, 785):
-        raise ValueError(
-            f"{path} should have 784 columns (pixels) or 785 (label and pixels), "
-            f"but has {table.shape[1]}"
-        )
+    pixels = torch.from_numpy(values[:, -784:].copy()).reshape(-1, 1, 28, 28)
+    if columns == 785:
+        labels = torch.from_numpy(values[:, 0].astype(np.int64))
+    else:
+        labels = torch.full((len(pixels),), UNLABELLED)
+    return Digits(pixels, labels, f"CSV file {path.name}")
+
+
+def _first_row(path: Path) -> tuple[int, int]:
+    """Return how many columns a table has, and 1 if it begins with a header, else 0."""
+    import pandas as pd
+
+    with _opened(path) as file:
+        line = file.readline(LONGEST_ROW)
+    if len(line) == LONGEST_ROW:
+        raise ValueError(f"{path} is not a CSV table of digits: its first line has no end")
+    first = pd.read_csv(io.BytesIO(line), header=None, encoding="utf-8-sig", dtype=str)
+    return first.shape[1], int(pd.to_numeric(first.iloc[0], errors="coerce").isna().all())
+
+
+def _whole_numbers(table: pd.DataFrame, path: Path, header: int) -> np.ndarray:
+    """Return a part of a table as uint8, or say where it has something else."""
+    import pandas as pd
+
     values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     wrong = ~((values >= 0) & (values <= 255) & (values == np.floor(values)))
     labelled = table.shape[1] == 785
@@ -558,14 +598,10 @@ def load_csv(path: str | Path) -> Digits:
         row, column = np.argwhere(wrong)[0]
         what = "label 0 to 9" if labelled and column == 0 else "whole number 0 to 255"
         raise ValueError(
-            f"{path}, row {row + 1 + header}, column {column + 1}: "
+            f"{path}, row {table.index[row] + 1 + header}, column {column + 1}: "
             f"expected a {what}, found {table.iat[row, column]}"
         )
-    pixels = torch.from_numpy(values[:, int(labelled) :].astype(np.uint8))
-    labels = torch.from_numpy(values[:, 0].astype(np.int64)) if labelled else None
-    if labels is None:
-        labels = torch.full((len(pixels),), UNLABELLED)
-    return Digits(pixels.reshape(-1, 1, 28, 28), labels, f"CSV file {path.name}")
+    return values.astype(np.uint8)
 
 
 def _read_csv_folder(folder: Path, seed: int) -> tuple[Digits, Digits]:

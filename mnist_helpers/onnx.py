@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .paths import replacing
 
 OPSET = 18  # known to ONNX Runtime since 1.14, and to onnxruntime-web
+LARGEST = 2**31  # bytes: protobuf, of which ONNX files are made, ends there
 NEEDED = "ONNX needs the extra `serve`: pip install 'mnist-helpers[serve]'"
 
 
@@ -87,6 +88,8 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
+        if Path(path).stat().st_size > LARGEST:
+            raise ValueError(f"{path} is not an ONNX network: it has more than {LARGEST:,} bytes")
         try:
             import onnxruntime
         except ImportError as error:
