@@ -552,15 +552,15 @@ def load_csv(path: str | Path) -> Digits:
 
     path = Path(path)
     try:
-        columns, header = _first_row(path)
+        columns, skipped = _first_row(path)
         if columns not in (784, 785):
             raise ValueError(
                 f"{path} should have 784 columns (pixels) or 785 (label and pixels), "
                 f"but has {columns}"
             )
-        options = {"header": None, "skiprows": header, "encoding": "utf-8-sig"}
+        options = {"header": None, "skiprows": skipped, "encoding": "utf-8-sig"}
         with pd.read_csv(path, chunksize=ROWS_AT_ONCE, **options) as parts:
-            values = np.concatenate([_whole_numbers(part, path, header) for part in parts])
+            values = np.concatenate([_whole_numbers(part, path, columns, skipped) for part in parts])
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} has no rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError, *_BROKEN_GZIP) as error:
@@ -574,21 +574,26 @@ def load_csv(path: str | Path) -> Digits:
 
 
 def _first_row(path: Path) -> tuple[int, int]:
-    """Return how many columns a table has, and 1 if it begins with a header, else 0."""
+    """Return how many columns a table has, and how many lines stand before its first digit."""
     import pandas as pd
 
     with _opened(path) as file:
-        line = file.readline(LONGEST_ROW)
+        blank = 0
+        while (line := file.readline(LONGEST_ROW)) and not line.strip():
+            blank += 1
     if len(line) == LONGEST_ROW:
-        raise ValueError(f"{path} is not a CSV table of digits: its first line has no end")
+        raise ValueError(f"{path} is not a CSV table of digits: a line of it has no end")
     first = pd.read_csv(io.BytesIO(line), header=None, encoding="utf-8-sig", dtype=str)
-    return first.shape[1], int(pd.to_numeric(first.iloc[0], errors="coerce").isna().all())
+    header = int(pd.to_numeric(first.iloc[0], errors="coerce").isna().all())
+    return first.shape[1], blank + header
 
 
-def _whole_numbers(table: pd.DataFrame, path: Path, header: int) -> np.ndarray:
+def _whole_numbers(table: pd.DataFrame, path: Path, columns: int, skipped: int) -> np.ndarray:
     """Return a part of a table as uint8, or say where it has something else."""
     import pandas as pd
 
+    if table.shape[1] != columns:
+        raise ValueError(f"{path} should have {columns} columns, but has rows of {table.shape[1]}")
     values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     wrong = ~((values >= 0) & (values <= 255) & (values == np.floor(values)))
     labelled = table.shape[1] == 785
@@ -598,7 +603,7 @@ def _whole_numbers(table: pd.DataFrame, path: Path, header: int) -> np.ndarray:
         row, column = np.argwhere(wrong)[0]
         what = "label 0 to 9" if labelled and column == 0 else "whole number 0 to 255"
         raise ValueError(
-            f"{path}, row {table.index[row] + 1 + header}, column {column + 1}: "
+            f"{path}, row {table.index[row] + 1 + skipped}, column {column + 1}: "
             f"expected a {what}, found {table.iat[row, column]}"
         )
     return values.astype(np.uint8)

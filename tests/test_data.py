@@ -682,7 +682,7 @@ def test_the_real_files_pass_torchvisions_checksums(mnist_root, tmp_path, monkey
             "5,000,000,000",
         ),
         ("train-images-idx3-ubyte.gz", b"\x1f\x8b", "damaged gzip"),
-        ("digits.csv", b"", "its first line has no end"),
+        ("digits.csv", b"", "a line of it has no end"),
         ("digits.png", b"\x89PNG\r\n\x1a\n", "not a picture"),
         ("network.pt", b"PK\x03\x04", "not a whole PyTorch file"),
         ("network.safetensors", b"\x10\0\0\0\0\0\0\0", "not a whole safetensors file"),
