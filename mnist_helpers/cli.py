@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from .checkpoints import Checkpoint
     from .data import Digits, Splits
     from .evaluation import Evaluation
     from .recipes import Recipe
@@ -95,7 +96,7 @@ def train(
     ] = None,
     address: Address = None,
 ) -> None:
-    """Train a network; write checkpoints, history, metrics and figures.
+    """Train a network; write checkpoints, history, metrics, figures and a model card.
 
     What is not given comes from the architecture's own recipe.
     """
@@ -141,7 +142,8 @@ def train(
             run_training(model, splits.train, splits.val, recipe, **options)
         except KeyboardInterrupt:
             typer.secho(
-                f"\nStopped. All finished epochs are in {out}; the same command with "
+                f"\nStopped. All finished epochs are in {out if distributed else out / 'last.pt'}; "
+                "the same command with "
                 "--resume goes on from there.",
                 fg="yellow",
                 err=True,
@@ -223,10 +225,11 @@ def finish(
     with replacing(out / "history.csv") as part:
         pd.DataFrame(done.history).to_csv(part, index=False)
     write_metrics(out / "metrics.json", test, done.name, done.recipe, done.temperature)
+    write_card(out / "README.md", done, test)
     calibrated = replace(test, logits=test.logits / done.temperature)
     draw_figures(out, done.history, splits.test, calibrated)
     typer.echo(_verdict(test))
-    typer.echo(f"Network, history, metrics and figures are in {out}")
+    typer.echo(f"Network, history, metrics, figures and model card are in {out}")
 
 
 def write_metrics(
@@ -249,6 +252,31 @@ def write_metrics(
     }
     with replacing(path) as part:
         part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def write_card(path: Path, done: Checkpoint, test: Evaluation) -> None:
+    """Write a model card: what the network is, what it learnt from, what it was measured on."""
+    from .data import is_sample
+    from .models import count_parameters
+    from .paths import replacing
+
+    low, high = test.interval
+    rows = {
+        "what": "reads one handwritten digit in a picture of 28×28 (`MNISTPredictor` prepares any)",
+        "network": f"`{done.name}`, {count_parameters(done.model):,} parameters",
+        "trained on": done.source,
+        "test accuracy": f"{test.accuracy:.2%} of {len(test.labels):,} pictures from {test.source} "
+        f"(95 % interval {low:.2%} to {high:.2%})",
+        "recipe": _in_words(done.recipe),
+        "temperature": f"{done.temperature:.3f}, by which logits are divided for confidences",
+        "versions": ", ".join(f"{name} {version}" for name, version in done.versions.items()),
+    }
+    if is_sample(test.source):
+        rows["beware"] = "**this is not MNIST's test set**: compare the accuracy with no other"
+    lines = [f"# Model card: `{done.name}`", "", "| | |", "| --- | --- |"]
+    lines += [f"| {name} | {text} |" for name, text in rows.items()]
+    with replacing(path) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def draw_figures(out: Path, history: list[dict], digits: Digits, test: Evaluation) -> None:

@@ -154,7 +154,7 @@ class Splits(NamedTuple):
     @property
     def is_sample(self) -> bool:
         """Whether this is the small offline sample and not MNIST."""
-        return self.source.startswith("offline sample")
+        return is_sample(self.source)
 
 
 class Batches:
@@ -560,7 +560,9 @@ def load_csv(path: str | Path) -> Digits:
             )
         options = {"header": None, "skiprows": skipped, "encoding": "utf-8-sig"}
         with pd.read_csv(path, chunksize=ROWS_AT_ONCE, **options) as parts:
-            values = np.concatenate([_whole_numbers(part, path, columns, skipped) for part in parts])
+            values = np.concatenate(
+                [_whole_numbers(part, path, columns, skipped) for part in parts]
+            )
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} has no rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError, *_BROKEN_GZIP) as error:
@@ -623,6 +625,11 @@ def _read_csv_folder(folder: Path, seed: int) -> tuple[Digits, Digits]:
 
 
 # ------------------------------------------------------------------------------- offline sample
+
+
+def is_sample(source: str) -> bool:
+    """Whether digits with this source are the small offline sample and not MNIST."""
+    return source.startswith("offline sample")
 
 
 def _sample_splits(val_size: int, seed: int) -> Splits:

@@ -32,6 +32,7 @@ WRITTEN = {
     "best.pt",
     "model.safetensors",
     "history.csv",
+    "README.md",
     "metrics.json",
     "training_curves.png",
     "confusion_matrix.png",
@@ -93,6 +94,9 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
     assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "fast"
     assert metrics["recipe"]["epochs"] == 6 and metrics["test_pictures"] == 500
     assert metrics["temperature"] == pytest.approx(done.temperature) != 1
+    card = (through / "README.md").read_text()
+    assert f"{result.accuracy:.2%} of 500 pictures" in card and "epochs 6" in card
+    assert "104,938 parameters" in card and "beware" not in card
     table = pd.read_csv(through / "history.csv")
     assert table["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["val_accuracy"].tolist() == [row["val_accuracy"] for row in done.history]
@@ -274,3 +278,9 @@ def test_a_network_is_exported(tmp_path: Path) -> None:
     assert shown.exit_code == 0 and "the network fast" in shown.output
     assert call("evaluate", "--checkpoint", tmp_path / "none.onnx").exit_code == 1
     assert load_checkpoint(path).temperature == MNISTPredictor().checkpoint.temperature
+
+
+def test_the_card_of_a_training_on_the_sample_says_so(tmp_path: Path) -> None:
+    call("train", "--source", "sample", "--model", "tiny", "--epochs", 1, "--out", tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "offline sample" in card and "this is not MNIST's test set" in card
