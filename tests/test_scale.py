@@ -266,7 +266,28 @@ def test_what_cannot_be_read_at_all_is_said(two_nodes: None, tmp_path: Path) -> 
         scale.predict_folder(tmp_path / "empty", tmp_path / "out", tmp_path / "nothing.pt")
 
 
-# --------------------------------------------------------------------- a cluster of one's own, CLI
+def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    small = ["--model", "tiny", "--epochs", "1", "--source", "sample"]
+    where = str(tmp_path / "train")
+    result = run(app, ["train", *small, "--distributed", "2", "--out", where])
+    assert result.exit_code == 0, result.output
+    assert "2 workers with a CPU each" in result.output and "Test accuracy" in result.output
+    assert (tmp_path / "train" / "model.safetensors").is_file()
+
+    result = run(app, ["tune", *small, "--trials", "2", "--out", str(tmp_path / "tune")])
+    assert result.exit_code == 0, result.output
+    assert "python -m mnist_helpers train --model tiny --epochs 1 --lr" in result.output
+    assert len(pd.read_csv(tmp_path / "tune" / "trials.csv")) == 2
+
+    folder = pictures(tmp_path / "pictures", 10)
+    out = str(tmp_path / "out")
+    result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
+    assert result.exit_code == 0, result.output
+    assert "10 of 12 pictures read" in result.output
+
+
+# --------------------------------------------------------------------- ---- a cluster of one's own
 
 
 @pytest.fixture
@@ -299,27 +320,6 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     result = CliRunner().invoke(app, ["batch", "anywhere", "--ray"])
     assert result.exit_code == 1 and "pip install 'mnist-helpers[scale]'" in result.output
-
-
-def test_the_commands_do_all_three(no_cluster: None, tmp_path: Path) -> None:
-    run = CliRunner().invoke
-    small = ["--model", "tiny", "--epochs", "1", "--source", "sample"]
-    where = str(tmp_path / "train")
-    result = run(app, ["train", *small, "--distributed", "2", "--out", where])
-    assert result.exit_code == 0, result.output
-    assert "2 workers with a CPU each" in result.output and "Test accuracy" in result.output
-    assert (tmp_path / "train" / "model.safetensors").is_file()
-
-    result = run(app, ["tune", *small, "--trials", "2", "--out", str(tmp_path / "tune")])
-    assert result.exit_code == 0, result.output
-    assert "python -m mnist_helpers train --model tiny --epochs 1 --lr" in result.output
-    assert len(pd.read_csv(tmp_path / "tune" / "trials.csv")) == 2
-
-    folder = pictures(tmp_path / "pictures", 10)
-    out = str(tmp_path / "out")
-    result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
-    assert result.exit_code == 0, result.output
-    assert "10 of 12 pictures read" in result.output
 
 
 @pytest.mark.parametrize(
