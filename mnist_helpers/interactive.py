@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 from torch import Tensor
 
@@ -93,12 +94,16 @@ class LiveFigure(PicturedBox):
         """Bring the figure up to date with the controls, and say in words what it shows."""
         raise NotImplementedError
 
+    def _part(self) -> Bbox | None:
+        """Return the part of the figure to show, in inches; None for all of it."""
+        return None
+
     def _update(self) -> None:
         """Draw the figure anew, and send it."""
         self._sentence = self._draw()
         self._status.value = f"<div role='status' aria-live='polite'>{escape(self._sentence)}</div>"
         file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=DPI)
+        self.figure.savefig(file, format="png", dpi=DPI, bbox_inches=self._part())
         self._image.value = file.getvalue()
 
     def _on_change(self, _change: Any) -> None:
@@ -159,6 +164,8 @@ class KernelEditor(LiveFigure):
         With more than one there is a slider to choose.
     kernel : str
         The one to begin with, of `KERNELS`.
+    number : int
+        The picture to begin with.
 
     Examples
     --------
@@ -168,12 +175,14 @@ class KernelEditor(LiveFigure):
     (28, 28)
     """
 
-    def __init__(self, images: np.ndarray | Tensor, kernel: str = "lower edges") -> None:
+    def __init__(
+        self, images: np.ndarray | Tensor, kernel: str = "lower edges", number: int = 0
+    ) -> None:
         self._pictures = _grey_pictures(images)
         self._preset = _roomy(
             widgets.Dropdown(options=[*KERNELS, OWN], value=kernel, description="Kernel")
         )
-        self._which = _slider(0, 0, len(self._pictures) - 1, 1, "Picture")
+        self._which = _slider(number, 0, len(self._pictures) - 1, 1, "Picture")
         weights = np.ravel(KERNELS[kernel])
         self._weights = [
             widgets.FloatText(
@@ -438,7 +447,7 @@ class ErrorGallery(LiveFigure):
         )
         rows = -(-most // columns)
         self._cell = np.array([44, 34])  # pixels down and across for a digit, with its caption
-        figure = Figure(figsize=(1.15 * columns, 1.5 * rows), dpi=DPI)
+        figure = Figure(figsize=(1.02 * columns, 1.36 * rows), dpi=DPI)
         self._ax = figure.add_axes((0, 0, 1, 1))
         self._ax.axis("off")
         height, width = self._cell * (rows, columns)
@@ -470,6 +479,13 @@ class ErrorGallery(LiveFigure):
             if control.value != ANY:
                 keep &= (self.errors[column] == control.value).to_numpy()
         return self.errors[keep]
+
+    def _part(self) -> Bbox:
+        """Leave rows away that nothing stands in."""
+        width, height = self.figure.get_size_inches()
+        rows = -(-self._most // self._columns)
+        used = min(rows, max(1, -(-len(self.shown) // self._columns)))
+        return Bbox([[0, height * (1 - used / rows)], [width, height]])
 
     def _draw(self) -> str:
         shown = self.shown
@@ -517,11 +533,11 @@ class ThresholdSlider(LiveFigure):
         self._slider = _slider(
             threshold, 0.0, 1.0, 0.001, "Threshold", readout_format=".3f", continuous_update=True
         )
-        figure = _figure(9.4, 3.2)
-        left, self._right = figure.subplots(1, 2)
-        plot_risk_coverage(self._confidence, self._correct, left)
-        left.set_xlim(left.get_xlim()[0] - 0.002, 1.002)
-        (self._dot,) = left.plot([], [], "o", color=ORANGE, ms=9, mec="black", zorder=5)
+        figure = _figure(8.2, 3.1)
+        self._left, self._right = figure.subplots(1, 2)
+        plot_risk_coverage(self._confidence, self._correct, self._left)
+        self._low = self._left.get_xlim()[0]
+        (self._dot,) = self._left.plot([], [], "o", color=ORANGE, ms=9, mec="black", zorder=5)
         names = ("readings that\nwould be right", "errors")
         machine = {"height": 0.6, "color": BLUE, "label": "decided by the machine"}
         person = {"height": 0.6, "color": ORANGE, "hatch": "//", "label": "handed to a person"}
@@ -532,7 +548,9 @@ class ThresholdSlider(LiveFigure):
         ]
         self._right.set(xlim=(0, 1), ylim=(-0.45, 1.6), xlabel="share")
         self._right.xaxis.set_major_formatter("{x:.0%}")
-        self._right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+        self._right.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=9
+        )
         super().__init__(figure, [self._slider])
 
     @property
@@ -569,6 +587,7 @@ class ThresholdSlider(LiveFigure):
             self._handed[place].set_width((1 - share) * bool(total))
             self._texts[place].set_text(f"{read:,} decided, {total - read:,} handed over")
         self._dot.set_data([self.coverage], [self.risk])
+        self._left.set_xlim(min(self._low, self.coverage - 0.03), 1.005)
         left = int((~self._correct & decided).sum())
         return (
             f"Threshold {self.threshold:.3f}: the machine decides {self.coverage:.2%} "
@@ -645,8 +664,8 @@ class MovedDigit(LiveFigure):
             text.set_text(f"{share:.0%}" if share >= 0.005 else "")
             text.set_y(share + 0.02)
         return (
-            f"{self._right.value} pixels to the right, {self._down.value} down, turned by "
-            f"{self._turn.value}°: read as {best}, with a confidence of {self.probs[best]:.0%}."
+            f"Moved by {self._right.value} pixels to the right and {self._down.value} down, "
+            f"turned by {self._turn.value}°: read as {best}, with a confidence of {self.probs[best]:.0%}."
         )
 
 

@@ -270,7 +270,9 @@ def test_the_filter_shows_only_the_pair_that_was_asked_for(
     assert captions[0].endswith(f"{first['confidence']:.1%}")
     image = digits.test.images[int(first["index"]), 0].numpy() / 255
     np.testing.assert_allclose(gallery._sheet.get_array()[15:43, 3:31], image, atol=1e-6)
+    assert pixels(gallery.picture_of_state()).shape == (136, 816, 3), "one row of two"
     gallery.choose()
+    assert pixels(gallery.picture_of_state()).shape == (272, 816, 3)
     assert gallery._label.value == ANY and "the first 16 shown" in gallery.words()
     counts = dict((value, text) for text, value in gallery._label.options)
     assert f"({(errors['label'] == 3).sum()} errors)" in counts[3]
@@ -299,6 +301,8 @@ def test_coverage_and_risk_by_hand() -> None:
         assert (slider.coverage, slider.risk) == (pytest.approx(coverage), pytest.approx(risk))
         assert f"decides {coverage:.2%}" in slider.words()
         assert slider._dot.get_data() == ([slider.coverage], [slider.risk])
+        low, high = slider._left.get_xlim()
+        assert low < coverage <= high, "the dot is out of sight"
     slider.threshold = 0.55
     assert slider._read[0].get_width() == pytest.approx(2 / 3)
     assert slider._handed[0].get_x() == pytest.approx(2 / 3)
@@ -335,7 +339,7 @@ def test_moves_and_turns_are_those_that_were_asked_for(
     widget.move(right=3, turn=90)
     turned = np.roll(np.rot90(original, -1), 3, axis=1).astype(int)
     assert np.abs(widget.image - turned).max() <= 1, "first turned, then moved"
-    assert "3 pixels to the right, 0 down, turned by 90°" in widget.words()
+    assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.words()
 
 
 def test_preparation_undoes_a_move(digits: Splits, predictor: MNISTPredictor) -> None:
