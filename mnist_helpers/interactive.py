@@ -451,7 +451,9 @@ class ErrorGallery(LiveFigure):
         self._ax = figure.add_axes((0, 0, 1, 1))
         self._ax.axis("off")
         height, width = self._cell * (rows, columns)
-        self._sheet = self._ax.imshow(np.ones((height, width)), cmap="gray", vmin=0, vmax=1)
+        self._sheet = self._ax.imshow(
+            np.ones((height, width)), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+        )
         self._captions = [
             self._ax.text(
                 self._cell[1] * (place % columns + 0.5),
@@ -537,7 +539,9 @@ class ThresholdSlider(LiveFigure):
         self._left, self._right = figure.subplots(1, 2)
         plot_risk_coverage(self._confidence, self._correct, self._left)
         self._low = self._left.get_xlim()[0]
-        (self._dot,) = self._left.plot([], [], "o", color=ORANGE, ms=9, mec="black", zorder=5)
+        (self._dot,) = self._left.plot(
+            [], [], "o", color=ORANGE, ms=9, mec="black", zorder=5, clip_on=False
+        )
         names = ("readings that\nwould be right", "errors")
         machine = {"height": 0.6, "color": BLUE, "label": "decided by the machine"}
         person = {"height": 0.6, "color": ORANGE, "hatch": "//", "label": "handed to a person"}
@@ -665,7 +669,8 @@ class MovedDigit(LiveFigure):
             text.set_y(share + 0.02)
         return (
             f"Moved by {self._right.value} pixels to the right and {self._down.value} down, "
-            f"turned by {self._turn.value}°: read as {best}, with a confidence of {self.probs[best]:.0%}."
+            f"turned by {self._turn.value}°: read as {best}, "
+            f"with a confidence of {self.probs[best]:.0%}."
         )
 
 
