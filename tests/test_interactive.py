@@ -19,7 +19,7 @@ import torch
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from mnist_helpers.canvas import DigitCanvas, PicturedBox
+from mnist_helpers.canvas import DigitCanvas
 from mnist_helpers.data import Splits
 from mnist_helpers.evaluation import Evaluation, misclassified
 from mnist_helpers.interactive import (
@@ -159,13 +159,6 @@ def test_every_control_has_a_name(widget) -> None:
 
     visit(shown)
     assert found and all(found) and len(set(found)) == len(found), found
-
-
-def test_a_closed_widget_shows_nothing_and_does_not_fail(digits: Splits) -> None:
-    editor = KernelEditor(digits.test.images[0])
-    assert isinstance(editor, PicturedBox)
-    editor.close()
-    assert editor._repr_mimebundle_ is None
 
 
 # ----------------------------------------------------------------------------------------- kernels
