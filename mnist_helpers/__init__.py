@@ -36,6 +36,7 @@ _PUBLIC = {
     "onnx": ("export_onnx",),
     "evaluation": (
         "accuracy_interval",
+        "adversarial",
         "calibration",
         "evaluate",
         "fit_temperature",
@@ -76,6 +77,14 @@ _PUBLIC = {
         "save_figure",
     ),
     "canvas": ("DigitCanvas",),
+    "interactive": (
+        "ErrorGallery",
+        "FeatureMaps",
+        "KernelEditor",
+        "LearningRates",
+        "MovedDigit",
+        "ThresholdSlider",
+    ),
     "hub": ("HubPredictor",),
     "serve": ("create_app", "serving"),
     "scale": ("predict_folder", "train_distributed", "tune"),

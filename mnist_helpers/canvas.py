@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import time
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import ipycanvas
 import ipywidgets as widgets
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from .paths import outputs_folder, replacing
 from .prediction import MNISTPredictor, Prediction
@@ -46,7 +47,35 @@ def errors_shown(method: Callable) -> Callable:
     return shown
 
 
-class DigitCanvas(widgets.VBox):
+class PicturedBox(widgets.VBox):
+    """Widgets that leave a picture of themselves where no kernel answers them.
+
+    Beside the view of the widgets it offers its state as PNG, with a text, and each front end takes
+    the richest that it can show: Jupyter the widgets, a page without a kernel or a PDF the picture.
+    """
+
+    _ipython_display_ = None  # ipywidgets 7 would show its widgets there, and nothing else
+
+    def picture_of_state(self) -> bytes:
+        """Return what it shows now as a PNG."""
+        raise NotImplementedError
+
+    def words(self) -> str:
+        """Say what it shows now in a sentence."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **_options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what IPython sends to a front end, and what it says about it."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        data = {
+            "text/plain": self.words(),
+            "image/png": base64.b64encode(self.picture_of_state()).decode(),
+            "application/vnd.jupyter.widget-view+json": view,
+        }
+        return data, {"image/png": {"alt": self.words()}}
+
+
+class DigitCanvas(PicturedBox):
     """Draw a digit with mouse, pen or finger; the network reads along.
 
     The drawing is kept as strokes, and turned into a picture in Python, so that it needs no pixels
@@ -180,6 +209,21 @@ class DigitCanvas(widgets.VBox):
             part.write_text(json.dumps(content), encoding="utf-8")
         return path
 
+    def picture_of_state(self) -> bytes:
+        """Return the drawing, and beside it what the network sees, as a PNG."""
+        sheet = Image.new("L", (self.size + SEEN + 16, max(self.size, SEEN)), 255)
+        sheet.paste(self.picture, (0, 0))
+        sheet.paste(_enlarged(self.image), (self.size + 16, 0))
+        ImageDraw.Draw(sheet).rectangle((0, 0, self.size - 1, self.size - 1), outline=136)
+        return png(sheet)
+
+    def words(self) -> str:
+        """Say what is drawn, and what it was read as."""
+        if self.prediction is None:
+            return "DigitCanvas: an empty sheet to draw a digit on"
+        digit, confidence, _ = self.prediction
+        return f"DigitCanvas: a drawing, read as {digit} with a confidence of {confidence:.0%}"
+
     # ---------------------------------------------------------------------------- what one sees
 
     def _build(self, brush: int) -> None:
@@ -263,7 +307,7 @@ class DigitCanvas(widgets.VBox):
                 f"{prediction.confidence:.0%}{doubt}"
             )
         self._answer.value = f"<div role='status' aria-live='polite'>{text}</div>"
-        self._seen.value = _enlarged(self.image)
+        self._seen.value = png(_enlarged(self.image))
         count = len(self._strokes)
         self._count.value = f"<small>{count} stroke{'' if count == 1 else 's'}</small>"
 
@@ -354,10 +398,14 @@ def _bars_as_html(probs: np.ndarray, best: int | None) -> str:
     return f"<table aria-label='probability of each digit'>{''.join(rows)}</table>"
 
 
-def _enlarged(image: np.ndarray | None) -> bytes:
-    """Return the 28×28 picture, or a black one, as a PNG with visible pixels."""
+def _enlarged(image: np.ndarray | None) -> Image.Image:
+    """Return the 28×28 picture, or a black one, with visible pixels."""
     pixels = np.zeros((28, 28), np.uint8) if image is None else image
+    return Image.fromarray(pixels).resize((SEEN, SEEN), Image.Resampling.NEAREST)
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return a picture as the bytes of a PNG file."""
     file = io.BytesIO()
-    picture = Image.fromarray(pixels).resize((SEEN, SEEN), Image.Resampling.NEAREST)
     picture.save(file, format="PNG")
     return file.getvalue()

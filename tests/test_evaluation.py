@@ -1,4 +1,4 @@
-"""Metrics against hand values, scikit-learn and SciPy; calibration; saliency."""
+"""Metrics against hand values, scikit-learn and SciPy; calibration; saliency; attacks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mnist_helpers.data import Digits, Splits
 from mnist_helpers.evaluation import (
     Evaluation,
     accuracy_interval,
+    adversarial,
     calibration,
     evaluate,
     fit_temperature,
@@ -267,3 +268,43 @@ def test_saliency_takes_arrays_and_explains_the_prediction(
         assert np.allclose(saliency(network, kind), expected, atol=1e-5)
     assert not np.allclose(saliency(network, image, (predicted + 1) % 10), expected, atol=1e-3)
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+# ----------------------------------------------------------------------------- adversarial examples
+
+
+def test_fast_gradient_signs_of_a_linear_network_by_hand(digits: Splits) -> None:
+    linear = nn.Linear(784, 10)
+    model, test = nn.Sequential(nn.Flatten(), linear), digits.test[:3]
+    changed = adversarial(model, test, 20)
+    probs = model(test.images.float() / 255).softmax(1)
+    gradient = (probs - nn.functional.one_hot(test.labels, 10)) @ linear.weight
+    expected = test.images.int() + 20 * gradient.sign().int().reshape(-1, 1, 28, 28)
+    assert torch.equal(changed.images.int(), expected.clamp(0, 255))
+    assert torch.equal(changed.labels, test.labels) and "20 grey levels" in changed.source
+
+
+def test_adversarial_pictures_are_near_and_are_read_worse(
+    network: nn.Module, digits: Splits
+) -> None:
+    before, accuracies = network.training, []
+    for epsilon in (0, 16, 64):
+        changed = adversarial(network, digits.test, epsilon, batch_size=128)
+        distance = (changed.images.int() - digits.test.images.int()).abs()
+        assert int(distance.max()) == epsilon
+        accuracies.append(evaluate(network, changed).accuracy)
+    assert accuracies[0] == evaluate(network, digits.test).accuracy
+    assert accuracies[0] - 0.1 > accuracies[1] > accuracies[2] + 0.1
+    whole = adversarial(network, digits.test, 64)
+    assert torch.equal(whole.images, changed.images), "the batch size matters"
+    assert network.training == before
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_what_cannot_be_led_astray_is_refused(network: nn.Module, digits: Splits) -> None:
+    for epsilon in (-1, 256, 0.1):
+        with pytest.raises(ValueError, match="whole number of grey levels"):
+            adversarial(network, digits.test[:1], epsilon)
+    unlabelled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
+    with pytest.raises(ValueError, match=r"test\.csv has pictures without labels"):
+        adversarial(network, unlabelled, 8)

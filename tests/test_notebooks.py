@@ -113,6 +113,21 @@ def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "good" / "01-0.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_copy_shows_a_widgets_picture_and_not_the_widget(tmp_path: Path) -> None:
+    path = write_notebook(
+        tmp_path / "controls.ipynb",
+        "import numpy as np\nfrom mnist_helpers import KernelEditor\n"
+        "KernelEditor(np.zeros((28, 28), np.uint8))",
+        "import ipywidgets\nipywidgets.IntSlider()",
+    )
+    assert run_notebooks(path, out=tmp_path / "out").returncode == 0
+    cells = nbformat.read(tmp_path / "out" / "controls.ipynb", as_version=4).cells
+    pictured, bare = (cell.outputs[0].data for cell in cells)
+    assert set(pictured) == {"image/png", "text/plain"}
+    assert "application/vnd.jupyter.widget-view+json" in bare
+    assert (tmp_path / "out" / "controls" / "00-0.png").exists()
+
+
 def test_make_run_shows_the_failing_cell_and_goes_on(tmp_path: Path) -> None:
     bad = write_notebook(tmp_path / "bad.ipynb", "print('before')", "digit = 1 / 0", "print('no')")
     good = write_notebook(tmp_path / "good.ipynb", "print('fine')")

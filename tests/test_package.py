@@ -30,6 +30,7 @@ FLOORS = [
     "prediction",
     "batch",
     "canvas",
+    "interactive",
     "exercises",
     "hub",
     "microbatch",

@@ -28,6 +28,7 @@ from tqdm import tqdm
 import mnist_helpers
 
 ROOT = Path(__file__).resolve().parents[1]
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def made_from(path: Path) -> str:
@@ -77,10 +78,19 @@ def run(path: Path, folder: Path) -> str | None:
             notebook.metadata["made_from"] = source
         except (CellExecutionError, DeadKernelError) as failed:
             error = f"{path.name}, cell {place}:\n{failed}"
+    show_pictures(notebook)
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, folder / path.name)
     write_figures(notebook, folder / path.stem)
     return error
+
+
+def show_pictures(notebook: nbformat.NotebookNode) -> None:
+    """Keep only the picture of a widget that brought one: in a copy nobody answers it."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output["data"].pop(WIDGET, None)
 
 
 def write_figures(notebook: nbformat.NotebookNode, folder: Path) -> int:

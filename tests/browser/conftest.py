@@ -37,13 +37,18 @@ CHROMIUM_FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the notebooks into a folder of the test."""
+    return Path(shutil.copytree(ROOT / "notebooks", tmp_path_factory.mktemp("lab") / "notebooks"))
+
+
+@pytest.fixture(scope="module")
+def lab(notebooks: Path) -> Iterator[str]:
     """Start JupyterLab on a copy of the notebooks; give the address to open them under.
 
     Settings and workspaces lie in a folder of the test, so that the user's own stay as they are.
     """
-    home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    home = notebooks.parent
     for name, values in SETTINGS.items():
         path = home / "settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +64,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    command += [f"--notebook-dir={home / 'notebooks'}"]
+    command += [f"--notebook-dir={notebooks}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     address = f"http://127.0.0.1:{port}"

@@ -1,0 +1,355 @@
+"""The figures with controls, without a browser: a control is set, and what is shown follows."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+import warnings
+from collections.abc import Iterator
+from html import unescape
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from nbconvert import HTMLExporter
+from PIL import Image
+
+from mnist_helpers.canvas import DigitCanvas
+from mnist_helpers.data import Splits
+from mnist_helpers.evaluation import Evaluation, misclassified
+from mnist_helpers.interactive import (
+    ANY,
+    KERNELS,
+    OWN,
+    ErrorGallery,
+    FeatureMaps,
+    KernelEditor,
+    LearningRates,
+    MovedDigit,
+    ThresholdSlider,
+)
+from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.strokes import pen_strokes
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+KINDS = ["kernel", "maps", "rates", "gallery", "threshold", "moved", "canvas"]
+
+
+@pytest.fixture(scope="module")
+def predictor() -> MNISTPredictor:
+    return MNISTPredictor(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def errors(digits: Splits) -> pd.DataFrame:
+    """Errors of a network that guesses: some of each pair."""
+    labels = digits.test.labels.numpy()
+    logits = np.random.default_rng(0).normal(size=(len(labels), 10)).astype(np.float32)
+    logits[np.arange(len(labels)), labels] += 1
+    return misclassified(Evaluation(labels, logits))
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open() -> Iterator[None]:
+    before = plt.get_fignums()
+    yield
+    assert plt.get_fignums() == before, "a figure was left open"
+
+
+def build(kind: str, digits: Splits, predictor: MNISTPredictor, errors: pd.DataFrame):
+    """Build one of the widgets, and return it with something to do to it."""
+    confidence = np.linspace(0, 1, 200)
+    if kind == "kernel":
+        editor = KernelEditor(digits.test.images[:3])
+        return editor, lambda: setattr(editor._weights[4], "value", 3.0)
+    if kind == "maps":
+        maps = FeatureMaps(predictor)
+        return maps, lambda: maps.draw(pen_strokes(3))
+    if kind == "rates":
+        rates = LearningRates({0.1: [2.3, 1.0, 0.5], 0.01: [2.3, 2.2, 2.1], 9.0: [2.3, 1e9, 1e12]})
+        return rates, lambda: setattr(rates._slider, "index", 0)
+    if kind == "gallery":
+        gallery = ErrorGallery(digits.test.images, errors)
+        return gallery, lambda: setattr(gallery._label, "value", 7)
+    if kind == "threshold":
+        slider = ThresholdSlider(confidence, confidence > 0.4)
+        return slider, lambda: setattr(slider._slider, "value", 0.5)
+    if kind == "moved":
+        moved = MovedDigit(digits.test.images[0], predictor)
+        return moved, lambda: setattr(moved._turn, "value", 45)
+    canvas = DigitCanvas(predictor)
+    return canvas, lambda: canvas.draw(pen_strokes(3))
+
+
+@pytest.fixture(params=KINDS)
+def widget(request, digits, predictor, errors):
+    return build(request.param, digits, predictor, errors)
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+
+
+# ------------------------------------------------------------------------------ what all must do
+
+
+def test_a_control_changes_picture_and_words(widget) -> None:
+    shown, change = widget
+    picture, words = shown.picture_of_state(), shown.words()
+    change()
+    assert np.abs(pixels(shown.picture_of_state()) - pixels(picture)).max() > 50
+    assert shown.words() != words
+
+
+def test_front_ends_may_choose_between_the_widget_and_a_picture(widget) -> None:
+    shown, change = widget
+    change()
+    data, metadata = shown._repr_mimebundle_()
+    assert data[VIEW]["model_id"] == shown.model_id
+    assert base64.b64decode(data["image/png"]) == shown.picture_of_state()
+    assert pixels(base64.b64decode(data["image/png"])).std() > 10, "the picture is blank"
+    assert data["text/plain"] == metadata["image/png"]["alt"] == shown.words()
+    assert "children=" not in data["text/plain"]
+
+
+def test_ipython_displays_the_bundle_and_a_static_page_shows_the_picture(widget) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, change = widget
+    change()
+    formatter = DisplayFormatter()
+    assert not formatter.ipython_display_formatter(shown), "it would print by itself"
+    data, metadata = formatter.format(shown)
+    output = nbformat.v4.new_output("display_data", data, metadata=metadata)
+    cell = nbformat.v4.new_code_cell("widget", outputs=[output])
+    for template in ("lab", "classic"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            exporter = HTMLExporter(template_name=template)
+            html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+        assert data["image/png"] in html.replace("\n", "")
+        assert shown.model_id not in html
+    assert f'alt="{shown.words()}"' in unescape(html), "the classic template has the words, too"
+
+
+def test_an_update_is_quick(widget) -> None:
+    shown, change = widget
+    change()
+    start = time.perf_counter()
+    for _ in range(3):
+        shown._show() if isinstance(shown, DigitCanvas) else shown._update()
+    assert (time.perf_counter() - start) / 3 < 0.5, "0.1 s where nothing else runs"
+
+
+def test_every_control_has_a_name(widget) -> None:
+    shown, _ = widget
+    found = []
+
+    def visit(part) -> None:
+        shows_only = isinstance(part, (widgets.HTML, widgets.Image))
+        if hasattr(part, "description") and not shows_only:
+            found.append(part.description)
+        for child in getattr(part, "children", ()):
+            visit(child)
+
+    visit(shown)
+    assert found and all(found) and len(set(found)) == len(found), found
+
+
+# ----------------------------------------------------------------------------------------- kernels
+
+
+def test_the_identity_leaves_the_digit_as_it_was(digits: Splits) -> None:
+    editor = KernelEditor(digits.test.images[:2])
+    editor._preset.value = "identity"
+    np.testing.assert_array_equal(editor.result, digits.test.images[0, 0].numpy() / np.float32(255))
+    panels = np.split(pixels(editor.picture_of_state())[40:-20, :, 0], [280, 560], axis=1)
+    dark = [(panel < 40).mean() for panel in (panels[0], panels[2])]
+    assert dark[0] == pytest.approx(dark[1], abs=0.02) and dark[0] > 0.5
+
+
+def test_every_kernel_by_hand(digits: Splits) -> None:
+    picture = digits.test.images[0, 0].numpy() / 255
+    padded = np.pad(picture, 1)
+    editor = KernelEditor(picture.astype(np.float32))
+    for name, kernel in KERNELS.items():
+        editor._preset.value = name
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+        expected = (windows * np.array(kernel)).sum((2, 3))
+        np.testing.assert_allclose(editor.result, expected, atol=1e-5)
+        np.testing.assert_allclose(editor.kernel, kernel)
+        assert editor._preset.value == name and f"“{name}”" in editor.words()
+
+
+def test_kernels_keep_the_brightness_or_are_blind_to_it() -> None:
+    sums = {name: np.sum(kernel) for name, kernel in KERNELS.items()}
+    edges = {"lower edges": 0, "left edges": 0, "outline": 0}
+    assert sums == edges | {"identity": 1, "blur": 1, "sharpen": 1}
+
+
+def test_an_edited_kernel_is_ones_own(digits: Splits) -> None:
+    editor = KernelEditor(digits.test.images[:2], "identity")
+    editor._weights[4].value = 2.0
+    np.testing.assert_allclose(editor.result, 2 * editor.picture, rtol=1e-6)
+    assert editor._preset.value == OWN and "to 2.00" in editor.words()
+    editor._weights[4].value = 1.0
+    assert editor._preset.value == "identity"
+    editor.kernel = np.eye(3)
+    assert [field.value for field in editor._weights] == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    for wrong in (np.eye(2), [[np.nan] * 3] * 3, "edge"):
+        with pytest.raises(ValueError):
+            editor.kernel = wrong
+    editor._which.value = 1
+    np.testing.assert_allclose(editor.picture, digits.test.images[1, 0].numpy() / 255, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------ feature maps
+
+
+def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
+    canvas = FeatureMaps(predictor)
+    assert all(not maps.any() for maps in canvas.maps.values()), "nothing is drawn yet"
+    canvas.draw(pen_strokes(7))
+    assert canvas.prediction.digit == 7 and "Feature maps of a 7" in canvas.words()
+    image = torch.from_numpy(canvas.image)[None, None]
+    with torch.inference_mode():
+        first = predictor.model[:5](image)[0]
+    np.testing.assert_allclose(canvas.maps["relu1"], first, atol=1e-5)
+    assert {name: maps.shape for name, maps in canvas.maps.items()} == {
+        "relu1": (32, 14, 14),
+        "relu2": (64, 7, 7),
+    }
+    drawn = bytes(canvas._mosaics["relu1"].value)
+    assert pixels(drawn).shape == (4 * 44, 8 * 44, 3)
+    canvas.clear()
+    assert not canvas.maps["relu2"].any() and "empty" in canvas.words()
+    assert bytes(canvas._mosaics["relu1"].value) != drawn
+
+
+# --------------------------------------------------------------------------------- learning rates
+
+
+def test_the_chosen_run_is_in_colour() -> None:
+    runs = {1.0: [2.3, 9.0, np.inf], 0.1: [2.3, 1.0, 0.4], 0.01: [2.3, 2.2, 2.1]}
+    slider = LearningRates(runs)
+    assert [label for label, _ in slider._slider.options] == ["0.01", "0.1", "1"]
+    for rate, losses in runs.items():
+        slider.rate = rate
+        thick = [r for r, line in slider._lines.items() if line.get_linewidth() > 2]
+        assert thick == [rate] and f"Learning rate {rate:g}:" in slider.words()
+        np.testing.assert_array_equal(slider._each.get_ydata(), losses)
+    assert slider._ax.get_ylim() == (0, pytest.approx(1.6 * 2.3))
+    slider.rate = 0.1
+    assert "loss 2.30 at the first step, 1.23 in the mean of the last 3 of 3" in slider.words()
+    for wrong in ({}, {0.1: []}):
+        with pytest.raises(ValueError, match="no runs"):
+            LearningRates(wrong)
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def test_the_filter_shows_only_the_pair_that_was_asked_for(
+    digits: Splits, errors: pd.DataFrame
+) -> None:
+    gallery = ErrorGallery(digits.test.images, errors, most=16)
+    assert len(gallery.shown) == len(errors) > 100
+    label, predicted = (int(v) for v in errors.loc[40, ["label", "predicted"]])
+    gallery._label.value, gallery._predicted.value = label, predicted
+    expected = errors[(errors["label"] == label) & (errors["predicted"] == predicted)]
+    pd.testing.assert_frame_equal(gallery.shown, expected)
+    captions = [caption.get_text() for caption in gallery._captions]
+    assert sum(map(bool, captions)) == min(16, len(expected)) > 0
+    assert all(text.startswith(f"{label} read as {predicted}\n") for text in captions if text)
+    first = expected.iloc[0]
+    assert captions[0].endswith(f"{first['confidence']:.1%}")
+    image = digits.test.images[int(first["index"]), 0].numpy() / 255
+    np.testing.assert_allclose(gallery._sheet.get_array()[15:43, 3:31], image, atol=1e-6)
+    assert pixels(gallery.picture_of_state()).shape == (136, 816, 3), "one row of two"
+    gallery.choose()
+    assert pixels(gallery.picture_of_state()).shape == (272, 816, 3)
+    assert gallery._label.value == ANY and "the first 16 shown" in gallery.words()
+    counts = dict((value, text) for text, value in gallery._label.options)
+    assert f"({(errors['label'] == 3).sum()} errors)" in counts[3]
+
+
+def test_a_pair_without_errors_is_said_to_have_none(digits: Splits, errors: pd.DataFrame) -> None:
+    gallery = ErrorGallery(digits.test.images, errors)
+    gallery.choose(4, 4)
+    assert gallery.shown.empty and gallery.words() == f"0 of {len(errors)} errors, " + (
+        "true digit 4, read as 4."
+    )
+    assert (gallery._sheet.get_array() == 1).all()
+    none = ErrorGallery(digits.test.images, errors[:0])
+    assert none.words().startswith("0 of 0 errors")
+
+
+# --------------------------------------------------------------------------------------- threshold
+
+
+def test_coverage_and_risk_by_hand() -> None:
+    confidence = np.array([0.3, 0.5, 0.6, 0.8, 0.95])
+    correct = np.array([False, True, False, True, True])
+    slider = ThresholdSlider(confidence, correct)
+    for threshold, coverage, risk in ((0, 1, 0.4), (0.55, 0.6, 1 / 3), (0.7, 0.4, 0), (1, 0, 0)):
+        slider.threshold = threshold
+        assert (slider.coverage, slider.risk) == (pytest.approx(coverage), pytest.approx(risk))
+        assert f"decides {coverage:.2%}" in slider.words()
+        assert slider._dot.get_data() == ([slider.coverage], [slider.risk])
+        low, high = slider._left.get_xlim()
+        assert low < coverage <= high, "the dot is out of sight"
+    slider.threshold = 0.55
+    assert slider._read[0].get_width() == pytest.approx(2 / 3)
+    assert slider._handed[0].get_x() == pytest.approx(2 / 3)
+    assert slider._texts[1].get_text() == "1 decided, 1 handed over"
+
+
+def test_a_network_without_errors_has_a_threshold_too() -> None:
+    slider = ThresholdSlider(np.array([0.9, 0.99]), np.array([True, True]))
+    assert slider.risk == 0 and slider._texts[1].get_text() == "0 decided, 0 handed over"
+
+
+# ------------------------------------------------------------------------------------------- moving
+
+
+def test_an_unmoved_digit_is_as_it_was(digits: Splits, predictor: MNISTPredictor) -> None:
+    widget = MovedDigit(digits.test.images[0], predictor)
+    original = digits.test.images[0, 0].numpy()
+    np.testing.assert_array_equal(widget.image, original)
+    np.testing.assert_allclose(widget.probs, predictor.probabilities(original[None])[0], atol=1e-6)
+    assert [bar.get_height() for bar in widget._bars] == pytest.approx(widget.probs.tolist())
+
+
+def test_moves_and_turns_are_those_that_were_asked_for(
+    digits: Splits, predictor: MNISTPredictor
+) -> None:
+    widget = MovedDigit(digits.test.images[0], predictor)
+    original = digits.test.images[0, 0].numpy()
+    widget._right.value = 3
+    widget._down.value = -2
+    expected = np.roll(original, (-2, 3), axis=(0, 1))  # nothing reaches the edge
+    np.testing.assert_array_equal(widget.image, expected)
+    widget.move(turn=90)
+    assert np.abs(widget.image.astype(int) - np.rot90(original, -1)).max() <= 1, "clockwise"
+    widget.move(right=3, turn=90)
+    turned = np.roll(np.rot90(original, -1), 3, axis=1).astype(int)
+    assert np.abs(widget.image - turned).max() <= 1, "first turned, then moved"
+    assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.words()
+
+
+def test_preparation_undoes_a_move(digits: Splits, predictor: MNISTPredictor) -> None:
+    widget = MovedDigit(digits.test.images[0], predictor)
+    unmoved = widget.image.astype(int)
+    widget.move(right=4, down=3)
+    far = np.abs(widget.image - unmoved).mean()
+    widget._prepare.value = True
+    assert np.abs(widget.image - unmoved).mean() < far / 3
+    assert widget.probs.argmax() == digits.test.labels[0]
+    black = MovedDigit(np.zeros((28, 28), np.uint8), predictor)
+    black._prepare.value = True  # nothing to prepare: shown as it is
+    assert not black.image.any()
