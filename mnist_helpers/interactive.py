@@ -647,7 +647,7 @@ class MovedDigit(LiveFigure):
                 self._prepare.value = prepare
 
     @property
-    def image(self) -> np.ndarray:
+    def seen(self) -> np.ndarray:
         """What the network sees, uint8 ``[28, 28]``."""
         moved = _moved(self._original, self._right.value, self._down.value, self._turn.value)
         if self._prepare.value:
@@ -658,7 +658,7 @@ class MovedDigit(LiveFigure):
         return moved
 
     def _draw(self) -> str:
-        image = self.image
+        image = self.seen
         self.probs = self.predictor.probabilities(image[None])[0]
         best = int(self.probs.argmax())
         self._shown.set_data(image)

@@ -320,7 +320,7 @@ def test_a_network_without_errors_has_a_threshold_too() -> None:
 def test_an_unmoved_digit_is_as_it_was(digits: Splits, predictor: MNISTPredictor) -> None:
     widget = MovedDigit(digits.test.images[0], predictor)
     original = digits.test.images[0, 0].numpy()
-    np.testing.assert_array_equal(widget.image, original)
+    np.testing.assert_array_equal(widget.seen, original)
     np.testing.assert_allclose(widget.probs, predictor.probabilities(original[None])[0], atol=1e-6)
     assert [bar.get_height() for bar in widget._bars] == pytest.approx(widget.probs.tolist())
 
@@ -333,23 +333,23 @@ def test_moves_and_turns_are_those_that_were_asked_for(
     widget._right.value = 3
     widget._down.value = -2
     expected = np.roll(original, (-2, 3), axis=(0, 1))  # nothing reaches the edge
-    np.testing.assert_array_equal(widget.image, expected)
+    np.testing.assert_array_equal(widget.seen, expected)
     widget.move(turn=90)
-    assert np.abs(widget.image.astype(int) - np.rot90(original, -1)).max() <= 1, "clockwise"
+    assert np.abs(widget.seen.astype(int) - np.rot90(original, -1)).max() <= 1, "clockwise"
     widget.move(right=3, turn=90)
     turned = np.roll(np.rot90(original, -1), 3, axis=1).astype(int)
-    assert np.abs(widget.image - turned).max() <= 1, "first turned, then moved"
+    assert np.abs(widget.seen - turned).max() <= 1, "first turned, then moved"
     assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.words()
 
 
 def test_preparation_undoes_a_move(digits: Splits, predictor: MNISTPredictor) -> None:
     widget = MovedDigit(digits.test.images[0], predictor)
-    unmoved = widget.image.astype(int)
+    unmoved = widget.seen.astype(int)
     widget.move(right=4, down=3)
-    far = np.abs(widget.image - unmoved).mean()
+    far = np.abs(widget.seen - unmoved).mean()
     widget._prepare.value = True
-    assert np.abs(widget.image - unmoved).mean() < far / 3
+    assert np.abs(widget.seen - unmoved).mean() < far / 3
     assert widget.probs.argmax() == digits.test.labels[0]
     black = MovedDigit(np.zeros((28, 28), np.uint8), predictor)
     black._prepare.value = True  # nothing to prepare: shown as it is
-    assert not black.image.any()
+    assert not black.seen.any()
