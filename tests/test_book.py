@@ -14,7 +14,17 @@ import mnist_helpers
 from mnist_helpers import exercises
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-from build_book import CANVAS, FIGURE, OTHER_WIDGET, WIDGET, adapt_text, build, canvas_picture, main
+from build_book import (
+    CANVAS,
+    FIGURE,
+    FIGURE_WITH_CONTROLS,
+    OTHER_WIDGET,
+    WIDGET,
+    adapt_text,
+    build,
+    canvas_picture,
+    main,
+)
 from check_links import broken_documents, broken_html, documents, read_page, slug
 from run_notebooks import is_fresh, run
 
@@ -47,6 +57,10 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nbformat.v4.new_output("execute_result", {**code, "text/plain": "def read_idx(path): ..."}),
         nbformat.v4.new_output("execute_result", {"text/html": "<table><td>97.1%</td></table>"}),
     ]
+    controls = nbformat.v4.new_output("execute_result", {"image/png": canvas_picture()})
+    controls.metadata = {"image/png": {"alt": "Threshold 0.900"}}
+    last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
+    last.outputs = [controls]
     nbformat.write(notebook, executed / NOTEBOOKS[0].name)
     out = tmp_path_factory.mktemp("book") / "html"
     assert build(out, executed) == []
@@ -73,6 +87,7 @@ def test_outputs_can_be_read_without_jupyter(book: Path) -> None:
     for kept in ("55,000 pictures", "97.1%", CANVAS.strip("*"), OTHER_WIDGET.strip("*")):
         assert kept in page
     assert f'alt="{FIGURE}"' in page
+    assert FIGURE_WITH_CONTROLS.strip("*") in page and 'alt="Threshold 0.900"' in page
     assert re.search(r'<span class="k">def</span>.*read_idx', page), (
         "code is in the theme's colours"
     )

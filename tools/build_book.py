@@ -36,6 +36,7 @@ CANVAS = (
     "*In Jupyter a canvas to draw on is here, and the network reads along. It looks like this:*"
 )
 OTHER_WIDGET = "*In Jupyter this is a control to play with.*"
+FIGURE_WITH_CONTROLS = "*In Jupyter this figure has controls to play with. It begins like this:*"
 FIGURE = "Figure drawn by the code above; the text around it says what to see"
 
 
@@ -107,9 +108,14 @@ def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> None:
         outputs = []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if WIDGET in data and "DigitCanvas" in data.get("text/plain", ""):
+            words = output.get("metadata", {}).get("image/png", {}).get("alt")
+            if data.get("text/plain", "").startswith("DigitCanvas"):
                 outputs.append(shown("text/markdown", CANVAS))
                 outputs.append(shown("image/png", canvas_picture()))
+            elif words:  # a figure with controls
+                cell.metadata["mystnb"] = {"image": {"alt": words}}
+                outputs.append(shown("text/markdown", FIGURE_WITH_CONTROLS))
+                outputs.append(shown("image/png", data["image/png"]))
             elif WIDGET in data and "%|" in data.get("text/plain", ""):
                 continue  # a progress bar that has long reached its end
             elif WIDGET in data:
