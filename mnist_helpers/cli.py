@@ -670,7 +670,7 @@ def benchmark_serve(
 
 @benchmark.command("scale")
 def benchmark_scale(
-    pictures: Annotated[int, typer.Option(help="Drawings in the folder.", min=400)] = 4000,
+    pictures: Annotated[int, typer.Option(help="Drawings in the folder.", min=100)] = 6000,
     repeats: Repeats = 3,
     data: Data = None,
 ) -> None:

@@ -534,6 +534,9 @@ def predict_folder(
         _check_room(resources, readers, use_gpu)
         names, rows = _empty(out / "names"), _empty(out / "rows")
         listed = _list_pictures(str(uri), names)
+        context = ray.data.DataContext.get_current()
+        # By default Ray keeps CPUs back for each step; here _prepare needs nearly all of them.
+        context.op_resource_reservation_enabled = False
         table = (
             ray.data.read_parquet(str(names))
             .repartition(target_num_rows_per_block=batch_size)  # one task each
