@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     try:
-        return tool.build(tmp_path_factory.mktemp("page"))
+        with pytest.MonkeyPatch.context() as outside:
+            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+                outside.delenv(name)  # the tests' own, which let nothing out; npm fetches a package
+            return tool.build(tmp_path_factory.mktemp("page"))
     except RuntimeError as error:
         if UNREACHABLE.search(str(error)):
             pytest.skip(f"npm's registry cannot be reached from here: {error}")
