@@ -1,15 +1,19 @@
-"""What both pages are tried with: screens, and a hand that draws."""
+"""What pages and notebooks are tried with: screens, a hand that draws, a notebook that has run."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, expect
 
 from mnist_helpers.strokes import pen_strokes
 
 PATIENCE = 120_000  # milliseconds
+KERNEL_PATIENCE = 180_000  # slow machines take their time to start a kernel
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
 SCREENS = {
     "light": {"viewport": {"width": 1280, "height": 1050}},
@@ -29,3 +33,22 @@ def draw(page: Page, digit: int, hand: str = "continental") -> None:
         for point in points[1:]:
             page.mouse.move(*point)
         page.mouse.up()
+
+
+@contextmanager
+def run_in_lab(lab: str, browser: Browser, name: str) -> Iterator[Page]:
+    """Open a notebook in JupyterLab, run all of its cells, and wait until the last one is done."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, has_touch=True, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(KERNEL_PATIENCE)
+    page.goto(lab.format(name))
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=KERNEL_PATIENCE)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).click()
+    prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")
+    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=KERNEL_PATIENCE)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    yield page
+    context.close()

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from screens import KERNEL_PATIENCE as PATIENCE
+from screens import SCREENSHOTS, run_in_lab
 
 from mnist_helpers.strokes import pen_strokes
-
-PATIENCE = 180_000  # milliseconds; slow machines take their time to start a kernel
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
 
 
 @pytest.fixture(scope="module")
 def page(lab: str, browser: Browser) -> Iterator[Page]:
     """Open notebook 04, run all of its cells, and wait until the last one is done."""
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, has_touch=True, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(lab.format("04_prediction.ipynb"))
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=PATIENCE)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).click()
-    prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")
-    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    yield page
-    context.close()
+    with run_in_lab(lab, browser, "04_prediction.ipynb") as page:
+        yield page
 
 
 @pytest.fixture

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from screens import KERNEL_PATIENCE as PATIENCE
+from screens import SCREENSHOTS, run_in_lab
 
-PATIENCE = 180_000  # milliseconds; slow machines take their time to start a kernel
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
 CELLS = {
     "set-up": """
 import numpy as np
@@ -48,20 +47,8 @@ def page(notebooks: Path, lab: str, browser: Browser) -> Iterator[Page]:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, notebooks / "interactive.ipynb")
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, reduced_motion="reduce", has_touch=True
-    )
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(lab.format("interactive.ipynb"))
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=PATIENCE)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).click()
-    prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")
-    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    yield page
-    context.close()
+    with run_in_lab(lab, browser, "interactive.ipynb") as page:
+        yield page
 
 
 def shown(page: Page, name: str) -> Locator:
