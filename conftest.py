@@ -67,9 +67,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: (item.path.suffix == ".ipynb", _order(item)))
     for item in items:
-        extra, module = EXTRAS.get(item.path.name, ("", "pytest"))
-        if not _is_installed(module):
-            item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is not installed"))
+        if item.path.name in EXTRAS:
+            extra, module = EXTRAS[item.path.name]
+            if not _is_installed(module):
+                item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is not installed"))
 
 
 def _is_installed(module: str) -> bool:

@@ -23,7 +23,7 @@ from pathlib import Path
 import nbformat
 from check_links import broken_html
 from repository import repository
-from run_notebooks import ROOT, is_fresh, run
+from run_notebooks import ROOT, WIDGET, is_fresh, run
 
 import mnist_helpers
 
@@ -31,7 +31,6 @@ BOOK = ROOT / "docs" / "book"
 FRONT = BOOK / "index.md"
 DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/README.md")
 NOTEBOOKS = "notebooks/[0-9]*.ipynb"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 CANVAS = (
     "*In Jupyter a canvas to draw on is here, and the network reads along. It looks like this:*"
 )
