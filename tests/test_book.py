@@ -138,7 +138,9 @@ def test_search_works_from_a_folder(book: Path, browser_path: str) -> None:
 def test_links_are_adapted_to_the_book() -> None:
     path = ROOT / "notebooks" / "01_dataset.ipynb"
     badge = "[![Open in Colab](https://example.org/badge.svg)](https://example.org/01.ipynb)"
-    assert adapt_text(badge, path) == "[Open in Colab](https://example.org/01.ipynb)"
+    words = "[Open in Colab](https://example.org/01.ipynb)"
+    assert adapt_text(badge, path) == words
+    assert adapt_text(f"{badge}\n{badge}", path) == f"{words} ·\n{words}"
     assert adapt_text("[list](README.md)", path) == "[list](../index.md)"
     kept = "[next](02_architecture.ipynb) [up](#get-it) [out](https://example.org)"
     assert adapt_text(kept, path) == kept

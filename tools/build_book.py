@@ -78,9 +78,10 @@ def lay_out(folder: Path, executed: Path) -> None:
 def adapt_text(text: str, path: Path) -> str:
     """Return Markdown with the links that a book needs.
 
-    Colab's badge, a picture on another server, becomes its words. The list of notebooks is the
+    Badges, pictures on other servers, become their words. The list of notebooks is the
     book's first page. What is in the repository and not in the book is linked to there.
     """
+    text = re.sub(r"\)\n\[!\[", r") ·\n[![", text)  # badges in a row
     text = re.sub(r"\[!\[([^\]]+)\]\([^)]+\)\]", r"[\1]", text)
     pages = sources()
     place = ROOT if path == FRONT else path.parent
