@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
 from scipy import ndimage
 
 Picture = str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor
@@ -254,7 +254,8 @@ def _reduced(image: Image.Image) -> Image.Image:
     if max(image.size) > WORKING_SIDE:
         image = image.copy()
         image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
-    return ImageOps.exif_transpose(image)
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def _opaque(image: Image.Image) -> np.ndarray:
@@ -298,14 +299,15 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     """
     if pixels.ndim == 2:
         return pixels
-    step = 1 + max(pixels.shape) // 128  # some thousand pixels have the picture's colours
-    spread = np.cov(pixels[::step, ::step].reshape(-1, 3), rowvar=False)
+    image = Image.fromarray(pixels)
+    colours = np.asarray(image.reduce(1 + max(image.size) // 128)).reshape(-1, 3)
+    spread = np.cov(colours, rowvar=False)
     direction = np.linalg.eigh(spread)[1][:, -1]
     if abs(direction.sum()) < 1e-6 or np.allclose(spread, 0):
         direction = np.ones(3)
     direction *= np.sign(direction.sum()) / np.abs(direction).sum()
     darkest = 255 * np.minimum(direction, 0).sum()
-    return np.asarray(Image.fromarray(pixels).convert("L", (*direction, -darkest)))
+    return np.asarray(image.convert("L", (*direction, -darkest)))
 
 
 def ink_on_black(grey: np.ndarray) -> np.ndarray:
@@ -326,7 +328,7 @@ def ink_on_black(grey: np.ndarray) -> np.ndarray:
     paper = grey[~light]
     uneven = paper.std(dtype=np.float32) > UNEVEN
     level = uneven_paper(grey) if uneven else np.float32(np.median(paper))
-    return np.maximum(grey - level, 0).round().astype(np.uint8)
+    return np.clip(np.round(grey - level), 0, 255).astype(np.uint8)
 
 
 def between_dark_and_light(grey: np.ndarray) -> float:

@@ -95,8 +95,8 @@ function inkOnBlack(grey) {
   const sheet = picture(width, height, values);
   const level = deviation > UNEVEN ? unevenPaper(sheet).data : null;
   const usual = level ? 0 : percentile(paper, 0.5);
-  const above = values.map((value, at) => Math.max(value - (level ? level[at] : usual), 0));
-  return picture(width, height, above.map((value) => round(value)));
+  const above = values.map((value, at) => round(value - (level ? level[at] : usual)));
+  return picture(width, height, above.map((value) => Math.min(255, Math.max(0, value))));
 }
 
 // Estimate the paper's brightness at each pixel.
