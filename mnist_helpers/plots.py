@@ -381,7 +381,7 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     lowest = float(table[["precision", "recall"]].to_numpy().min())
     ax.set(xticks=list(table.index), xlabel="digit", ylim=(max(0, lowest - 0.01), 1.0))
     ax.yaxis.set_major_formatter("{x:.1%}")
-    ax.legend(ncols=2, loc="lower right", framealpha=0.95)
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return ax
 
 
