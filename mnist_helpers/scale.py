@@ -440,6 +440,7 @@ def _tuner(
             num_samples=trials,
             search_alg=OptunaSearch(seed=seed),
             scheduler=ASHAScheduler("epoch", max_t=recipe.epochs, reduction_factor=3),
+            reuse_actors=True,  # a process takes the next trial, and need not start anew
         ),
         run_config=tune.RunConfig(
             name="ray",
