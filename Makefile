@@ -30,7 +30,7 @@ endif
 
 help:
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
-	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas')"
+	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas', --random-order)"
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
 	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
 	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
