@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from .paths import replacing
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .evaluation import Calibration
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
+ROUND = (1, 2, 5, 10)  # steps of ticks that one decimal place can write: none of 0.25 %
 Images = "np.ndarray | torch.Tensor"
 
 
@@ -278,6 +279,7 @@ def _draw_history(axes: np.ndarray, history: Sequence[dict] | Mapping) -> np.nda
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
+    axes[1].yaxis.set_major_locator(MaxNLocator(steps=ROUND))
     axes[1].yaxis.set_major_formatter("{x:.1%}")
     return axes
 
@@ -380,6 +382,7 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.bar(table.index + shift, table[column], 0.38, label=column, color=colour)
     lowest = float(table[["precision", "recall"]].to_numpy().min())
     ax.set(xticks=list(table.index), xlabel="digit", ylim=(max(0, lowest - 0.01), 1.0))
+    ax.yaxis.set_major_locator(MaxNLocator(steps=ROUND))
     ax.yaxis.set_major_formatter("{x:.1%}")
     ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return ax
