@@ -52,8 +52,8 @@ def python(tmp_path: Path) -> Path:
     """The Python of an environment like Colab's."""
     venv.create(tmp_path / "colab", symlinks=os.name != "nt")
     python = tmp_path / "colab" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    names = {"base": str(tmp_path / "colab"), "platbase": str(tmp_path / "colab")}
-    site = Path(sysconfig.get_path("purelib", "venv", names))
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(subprocess.check_output([python, "-c", where], text=True).strip())
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     for name, version in COLABS.items():
         info = site / f"{name}-{version}.dist-info"
