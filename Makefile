@@ -25,12 +25,12 @@ PINS = --require-hashes --only-binary :all: --requirement requirements-hashed.tx
 $(READY): again
 endif
 
-.PHONY: help setup again lab test run book linkcheck page lint format pins audit sbom repository \
+.PHONY: help setup again lab test run book linkcheck page picture lint format pins audit sbom repository \
   clean distclean
 
 help:
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
-	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas')"
+	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas', --random-order)"
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
 	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
 	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
@@ -41,6 +41,7 @@ help:
 	@echo "make format   format them, and strip the notebooks' outputs"
 	@echo "make pins     choose the versions in requirements*.txt anew   (UPGRADE= keeps what fits)"
 	@echo "make audit    report on vulnerabilities and licences, into outputs/audit/; make sbom: the SBOM alone"
+	@echo "make picture  record docs/canvas.gif, the canvas at work, in a browser"
 	@echo "make repository URL=https://github.com/you/yours   move to another address"
 	@echo "make clean    delete outputs/ and caches; distclean also deletes .venv"
 
@@ -86,6 +87,12 @@ linkcheck: setup
 
 page: setup
 	$(BIN)/python tools/build_page.py
+
+# CI=1: without a browser it fails, and nothing of an earlier run is taken.
+picture: setup
+	CI=1 $(BIN)/python -m pytest tests/browser/test_canvas_in_jupyterlab.py -k recorded
+	cp outputs/screenshots/canvas_at_work.gif docs/canvas.gif
+	cp outputs/screenshots/canvas_at_work.png docs/canvas.png
 
 lint: setup
 	$(BIN)/ruff check .

@@ -15,6 +15,10 @@ Check = Callable[[Any], str | None]
 _CHECKS: dict[str, Check] = {}
 
 
+class _Hint(Exception):
+    """What is wrong with an answer, found out before its check compares anything."""
+
+
 def exercise(name: str) -> Callable[[Check], Check]:
     """Register a check under the notebook's and the exercise's number, such as ``"03-1"``."""
 
@@ -50,9 +54,26 @@ def hint_for(name: str, answer: Any) -> str | None:
     if name not in _CHECKS:
         raise ValueError(f"no exercise {name!r}: there are {', '.join(list_exercises())}")
     try:
-        return _CHECKS[name](answer)
-    except Exception as error:  # the reader's own code may raise anything
-        return f"Your answer raised {type(error).__name__}: {error}"
+        return _CHECKS[name](_watched(answer) if callable(answer) else answer)
+    except _Hint as hint:
+        return str(hint)
+    except Exception as error:  # what came back may be anything
+        return f"Your answer is not of the kind that was asked for: {error}"
+
+
+def _watched(answer: Callable) -> Callable:
+    """Wrap the reader's function, to tell its errors from those of a check."""
+
+    def watched(*arguments: Any) -> Any:
+        try:
+            result = answer(*arguments)
+        except Exception as error:  # the reader's own code may raise anything
+            raise _Hint(f"Your answer raised {type(error).__name__}: {error}") from error
+        if result is None:
+            raise _Hint("Your function returns nothing: is there a `return`?")
+        return result
+
+    return watched
 
 
 def _expect_function(answer: Any) -> str | None:
@@ -60,6 +81,18 @@ def _expect_function(answer: Any) -> str | None:
     if callable(answer):
         return None
     return f"A function was asked for, this is {answer!r}. Pass it without calling it."
+
+
+def _number(value: Any) -> float:
+    """Return one number as a float, or raise a hint."""
+    if not isinstance(value, str):
+        try:
+            return float(value.detach() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError):
+            pass
+    shape = getattr(value, "shape", None)
+    what = repr(value) if shape is None else f"an array of shape {tuple(shape)}"
+    raise _Hint(f"One number was asked for, this is {what}.")
 
 
 # ------------------------------------------------------------------------------------- 01 · dataset
@@ -71,8 +104,12 @@ def _file_size(answer: int) -> str | None:
         return None
     if answer == 47_040_000:
         return "The pixels are right; the header is missing."
-    if answer == 47_040_008:
+    if answer in (47_040_004, 47_040_008):
         return "The header also has a size for each of the three dimensions: 4 + 3 × 4 bytes."
+    if answer == 47_040_012:
+        return "Before the three sizes the header has four bytes more."
+    if isinstance(answer, str):
+        return "A number was asked for: leave the quotation marks out."
     return "One byte for each of 60,000 × 28 × 28 pixels, and the header."
 
 
@@ -87,7 +124,9 @@ def _idx_header(answer: Callable) -> str | None:
         if not isinstance(got, tuple):
             return f"A tuple was asked for, not {type(got).__name__}."
         if got == tuple(int.from_bytes(size.to_bytes(4, "big"), "little") for size in shape):
-            return "The largest byte comes first: '>' in struct's format."
+            return "The most significant byte comes first: '>' in struct's format."
+        if got and got[0] == int.from_bytes(content[:4], "big"):
+            return "The sizes begin after the first four bytes, of which the last says how many."
         if got != shape:
             return f"For a file of shape {shape} yours gives {got}."
     return None
@@ -98,7 +137,7 @@ def _nearest_mean(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
     rng = np.random.default_rng(0)
-    centres = rng.uniform(0, 1, (10, 784))
+    centres = rng.uniform(0, 1, (10, 784)) * np.linspace(0.5, 1.5, 10)[:, None]
     labels = np.arange(200) % 10
     images = centres[labels] + rng.normal(0, 0.1, (200, 784))
     images[-10:] = centres[(labels[-10:] + 1) % 10]  # each digit has one that lies elsewhere
@@ -120,20 +159,21 @@ def _nearest_mean(answer: Callable) -> str | None:
 def _output_side(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    trials = ((28, 3, 1, 1), (28, 5, 0, 1), (28, 3, 0, 2), (7, 2, 0, 2))
+    trials = ((28, 5, 0, 1), (28, 3, 1, 1), (28, 3, 0, 2), (7, 2, 0, 2), (28, 2, 0, 2))
+    trials += ((28, 3, 1, 2), (28, 5, 1, 3))
     for side, kernel, padding, stride in trials:
         right = (side + 2 * padding - kernel) // stride + 1
         got = answer(side, kernel, padding, stride)
         if got == right:
             continue
         case = f"side {side}, kernel {kernel}, padding {padding}, stride {stride}"
-        if got == right - 1:
-            return f"One too few for {case}: the first place counts too."
-        if isinstance(got, float) and not got.is_integer():
-            return f"For {case} yours gives {got}: the last place must fit in whole, so round down."
         if padding and got == (side + padding - kernel) // stride + 1:
             return "Padding is added on both sides."
-        return f"For {case} it is {right}, yours gives {got}."
+        if got == right - 1:
+            return f"One too few for {case}: 1 is added after the division, for the first place."
+        if got == right + 1 or (isinstance(got, float) and not got.is_integer()):
+            return f"For {case} yours gives {got}: the last place must fit in whole, so round down."
+        return f"For {case} it is {right}, yours gives {got!r}."
     return None
 
 
@@ -155,6 +195,7 @@ def _max_pool(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
     image = np.random.default_rng(0).normal(size=(6, 8))
+    image[:2, :2] -= 10  # a block of negative numbers only
     blocks = image.reshape(3, 2, 4, 2)
     got = np.asarray(answer(image))
     if got.shape != (3, 4):
@@ -192,7 +233,7 @@ def _cross_entropy(answer: Callable) -> str | None:
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(20, 10, generator=generator)
     labels = torch.randint(10, (20,), generator=generator)
-    value, right = float(answer(logits, labels)), float(F.cross_entropy(logits, labels))
+    value, right = _number(answer(logits, labels)), float(F.cross_entropy(logits, labels))
     if np.isclose(value, right, rtol=1e-3):
         return None
     if np.isclose(value, -right, rtol=1e-3):
@@ -206,30 +247,51 @@ def _cross_entropy(answer: Callable) -> str | None:
         return "The logarithm is missing."
     if np.isclose(value, -float(logits[torch.arange(20), labels].mean()), rtol=1e-3):
         return "Logits are not probabilities yet: softmax comes first."
+    if np.isclose(value, right / np.log(10), rtol=1e-3):
+        return "That is the logarithm to base 10; the natural one, torch.log, was asked for."
     return f"For a trial batch the loss is {right:.4f}, yours gives {value:.4f}."
 
 
 @exercise("03-3")
 def _training_step(answer: Callable) -> str | None:
     import torch
+    import torch.nn.functional as F
 
     if hint := _expect_function(answer):
         return hint
+    rate = 0.37
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
     images, labels = torch.rand(8, 1, 28, 28), torch.randint(10, (8,))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    before = model[1].weight.detach().clone()
-    first = answer(model, optimizer, images, labels)
-    if torch.equal(before, model[1].weight):
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    weights = [[parameter.detach().clone() for parameter in model.parameters()]]
+    losses, gradients = [], []
+    for _ in range(2):  # what two steps should do
+        moving = [weight.clone().requires_grad_() for weight in weights[-1]]
+        loss = F.cross_entropy(F.linear(images.flatten(1), *moving), labels)
+        losses.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, moving))
+        weights.append([w.detach() - rate * g for w, g in zip(moving, gradients[-1], strict=True)])
+
+    def is_at(expected: list) -> bool:
+        now = zip(model.parameters(), expected, strict=True)
+        return all(torch.allclose(one, other, atol=1e-4) for one, other in now)
+
+    with torch.no_grad():
+        softened = F.cross_entropy(model(images).softmax(1), labels).item()
+    value = _number(answer(model, optimizer, images, labels))
+    if is_at(weights[0]):
         return "The weights have not changed: is there a backward(), and a step() after it?"
-    if first is None:
-        return "Return the loss."
-    model[1].weight.data.copy_(before)
-    model[1].bias.data.zero_()
-    model[1].weight.grad.fill_(1e3)  # what a former step might have left
+    if np.isclose(value, softened, atol=1e-4):
+        return "F.cross_entropy takes the logits as they are: no softmax before it."
+    if np.isclose(value, losses[1], atol=1e-4):
+        return "Return the loss before the step, the one whose backward() you called."
+    if not is_at(weights[1]):
+        return "That is not what one step of this optimizer does: one backward(), one step()."
+    if not np.isclose(value, losses[0], atol=1e-4):
+        return f"Return the loss, {losses[0]:.3f} in a trial; yours returns {value:.3f}."
     answer(model, optimizer, images, labels)
-    if float((model[1].weight.detach() - before).abs().max()) > 10:
+    if not is_at(weights[2]):
         return "Gradients of the former step are added to the new ones: where is zero_grad()?"
     return None
 
@@ -249,6 +311,9 @@ def _warm_up(answer: Callable) -> str | None:
         return f"The rate should end at 0, yours ends at {rates[-1]:g}."
     if not np.allclose(np.diff(rates, 2)[[*range(8), *range(12, 99)]], 0, atol=1e-9):
         return "Both parts should be straight lines."
+    for step, right in ((2, 0.8), (10, 2 / 3)):  # of 25 steps, with the peak, 1, at 2.5
+        if not np.isclose(got := answer(step, 25, 1.0), right):
+            return f"Step {step} of 25 should have {right:.3f} of the peak, yours has {got:.3f}."
     return None
 
 
@@ -262,7 +327,12 @@ def _invert(answer: Callable) -> str | None:
     image = np.array([[0, 1, 100], [200, 254, 255]], dtype=np.uint8)
     result = np.asarray(answer(image))
     if np.array_equal(result, 255 - image):
-        return None if result.dtype == np.uint8 else f"Keep the dtype uint8, not {result.dtype}."
+        if result.dtype != np.uint8:
+            return f"Keep the dtype uint8, not {result.dtype}."
+        pale = np.array([[30, 100], [200, 240]], dtype=np.uint8)
+        if not np.array_equal(answer(pale), 255 - pale):
+            return "Take each value from 255, also in a picture that has neither black nor white."
+        return None
     if np.array_equal(result, 0 - image):
         return "Negative numbers do not fit into uint8: −1 becomes 255, and −255 becomes 1."
     if np.array_equal(result, ~(image > 127)):
@@ -280,7 +350,9 @@ def _centre_of_mass(answer: Callable) -> str | None:
     mass = image.sum(dtype=float)
     rows, columns = np.indices(image.shape)
     row, column = float((rows * image).sum() / mass), float((columns * image).sum() / mass)
-    got = tuple(float(value) for value in answer(image))
+    got = tuple(_number(value) for value in answer(image))
+    if len(got) != 2:
+        return f"Two numbers were asked for, (row, column), not {len(got)}."
     if np.allclose(got, (row, column), atol=0.01):
         return None
     if np.allclose(got, (column, row), atol=0.01):
@@ -290,6 +362,13 @@ def _centre_of_mass(answer: Callable) -> str | None:
     on = image > 0
     if np.allclose(got, (rows[on].mean(), columns[on].mean()), atol=0.01):
         return "Each pixel counts the same there; weigh it with its ink."
+    paper = 255 - image
+    if np.allclose(got, [(place * paper).sum() / paper.sum() for place in (rows, columns)]):
+        return "Ink is what is light: large values weigh more."
+    if got[0] < 4 or got[1] < 10:
+        return (
+            "That is outside of the ink. Sums of uint8 numbers overflow: take astype(float) first."
+        )
     return f"For a trial picture it is ({row:.2f}, {column:.2f}), yours gives {got}."
 
 
@@ -299,7 +378,7 @@ def _threshold(answer: Callable) -> str | None:
         return hint
     confidence = np.array([0.35, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99])
     correct = np.array([0, 1, 0, 0, 1, 1, 1, 1, 1, 1], dtype=bool)
-    got = float(answer(confidence, correct, 0.1))
+    got = _number(answer(confidence, correct, 0.1))
     kept = correct[confidence >= got]
     if not len(kept):
         return "Your threshold lets nothing through."
@@ -307,6 +386,14 @@ def _threshold(answer: Callable) -> str | None:
         return f"Of those at or above {got:g}, {1 - kept.mean():.0%} are wrong; 10 % are allowed."
     if got > 0.7:
         return f"{got:g} keeps too few: 0.7 would be enough in the trial."
+    correct = np.array([0, 0, 1, 0, 1, 0, 1, 1, 0, 1], dtype=bool)  # the second surest is wrong
+    got = _number(answer(confidence[::-1], correct[::-1], 0.25))
+    if got > 0.9:
+        return (
+            "In another trial 0.9 is enough: of four one is wrong, though at 0.97 it is one of two."
+        )
+    if got < 0.9:
+        return f"Another trial: of those at or above {got:g} more than a quarter are wrong."
     return None
 
 
@@ -319,13 +406,15 @@ def _recall(answer: Callable) -> str | None:
         return hint
     confusion = np.diag(np.full(10, 90))
     confusion[4, 9], confusion[7, 9], confusion[9, 4] = 10, 20, 5
-    got, right = float(answer(confusion, 9)), 90 / 95
+    got, right = _number(answer(confusion, 9)), 90 / 95
     if np.isclose(got, right):
         return None
     if np.isclose(got, 90 / 120):
         return "That is the precision: you divided by the column, all that were read as 9."
     if np.isclose(got, 90 / confusion.sum()):
         return "Divide by the pictures of this digit only, not by all."
+    if np.isclose(got, 100 * right):
+        return "That is per cent; a share between 0 and 1 was asked for."
     return f"For a trial matrix it is {right:.4f}, yours gives {got:.4f}."
 
 
@@ -335,6 +424,8 @@ def _needed_right(answer: int) -> str | None:
 
     if answer == 9930:
         return "Then 99.3 % is the estimate, and the interval reaches below it on one side."
+    if isinstance(answer, (float, np.floating)) and float(answer).is_integer():
+        answer = int(answer)
     if not isinstance(answer, (int, np.integer)) or not 0 <= answer <= 10_000:
         return "A whole number of pictures, from 0 to 10,000, was asked for."
     if accuracy_interval(int(answer), 10_000)[0] <= 0.993:
@@ -348,16 +439,25 @@ def _needed_right(answer: int) -> str | None:
 def _calibration_error(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    confidence = np.array([0.95] * 10 + [0.65] * 10)
-    correct = np.array([True] * 8 + [False] * 2 + [True] * 7 + [False] * 3)
-    got = float(answer(confidence, correct))
-    if np.isclose(got, 0.1):
+    confidence = np.array([0.91] * 12 + [1.0] * 3 + [0.62] * 5)
+    correct = np.array([True] * 14 + [False] + [True] + [False] * 4)
+    last, middle = 14 / 15 - (12 * 0.91 + 3) / 15, 0.62 - 0.2  # the gaps of the two bins
+    right = (15 * last + 5 * middle) / 20
+    got = _number(answer(confidence, correct))
+    if np.isclose(got, right):
         return None
-    if np.isclose(got, 0.05):
+    if np.isnan(got):
+        return "A bin without pictures has no mean: leave it out."
+    if np.isclose(got, (5 * middle - 15 * last) / 20):
         return "Take each bin's gap without its sign; else over- and under-confidence cancel out."
-    if np.isclose(got, 0.2):
+    if np.isclose(got, (last + middle) / 2) or np.isclose(got, last + middle):
         return "Weigh each bin's gap with its share of the pictures."
-    return f"For a trial set it is 0.1000, yours gives {got:.4f}."
+    without = (12 * 0.09 + 5 * middle) / 20
+    if any(np.isclose(got, one) for one in (without, without + 0.05, without * 20 / 17)):
+        return "A confidence of 1 belongs to the last bin."
+    if np.isclose(got, (15 * abs(0.95 - 14 / 15) + 5 * (0.65 - 0.2)) / 20):
+        return "Take the mean confidence of a bin's pictures, not the middle of the bin."
+    return f"For a trial set it is {right:.4f}, yours gives {got:.4f}."
 
 
 # ------------------------------------------------------------------------ 06 · your own handwriting
@@ -370,8 +470,11 @@ def _lower_end(answer: float) -> str | None:
     low, high = accuracy_interval(48, 50)
     if isinstance(answer, tuple):
         return "That is the whole interval: its first number is the lower end."
+    answer = _number(answer)
     if np.isclose(answer, low, atol=5e-4):
         return None
+    if np.isclose(answer, low, atol=6e-3) or np.isclose(answer, 100 * low, atol=0.6):
+        return "Right, but as a share between 0 and 1, please, and not rounded."
     if np.isclose(answer, high, atol=5e-4):
         return "That is the upper end."
     if np.isclose(answer, 0.96):
@@ -383,15 +486,25 @@ def _lower_end(answer: float) -> str | None:
 def _replay_mix(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    new, old = np.arange(10), np.arange(100, 200)
-    got = np.asarray(answer(new, old, 0.25))
-    if not np.isin(new, got).all():
-        return "All of the new pictures belong into the mix."
-    if len(got) == 40 and set(got) == {*range(10), *range(100, 130)}:
-        return None
-    if len(got) == 50:
-        return "You took 10 / 0.25 old ones: that should be the size of the whole mix."
-    return f"For 10 new ones and a share of 0.25 the mix has 40 pictures, yours has {len(got)}."
+    new, old = (np.arange(*ends).repeat(4).reshape(-1, 2, 2) for ends in ((10,), (100, 200)))
+    for share, wanted in ((0.25, 30), (0.3, 23), (0.35, 19)):
+        got = np.asarray(answer(new, old, share))
+        if got.ndim != 3 or got.shape[1:] != (2, 2):
+            return f"Pictures of 2×2 stay what they are: yours gives an array of shape {got.shape}."
+        names = got[:, 0, 0]
+        if not np.isin(range(10), names).all():
+            return "All of the new pictures belong into the mix."
+        if share == 0.25 and len(got) == 50:
+            return "You took 10 / 0.25 old ones: that should be the size of the whole mix."
+        whole = 10 + wanted
+        if share != 0.25 and abs(len(got) - whole) == 1:
+            exact = 10 * (1 - share) / share
+            return f"For a share of {share} {exact:.2f} old ones are needed: round to {wanted}."
+        if len(got) != whole:
+            return f"For 10 new ones, share {share}, the mix has {whole} pictures, not {len(got)}."
+        if set(names) != {*range(10), *range(100, 100 + wanted)}:
+            return "The old ones should be the first of `old`, each once."
+    return None
 
 
 @exercise("06-3")
@@ -403,13 +516,15 @@ def _forgotten(answer: Callable) -> str | None:
     before[:2] = 9  # two wrong before, of which one is mended
     after[1] = 9
     after[2:4] = 0  # and two forgotten
-    got = float(answer(labels, before, after))
+    got = _number(answer(labels, before, after))
     if np.isclose(got, 2 / 8):
         return None
     if np.isclose(got, 2 / 10):
         return "Divide by the pictures that were read right before, not by all."
     if np.isclose(got, 1 / 10):
         return "That is the difference of the accuracies: what was newly learnt hides in it."
+    if np.isclose(got, 25):
+        return "That is per cent; a share between 0 and 1 was asked for."
     return f"In a trial 2 of 8 are forgotten, yours gives {got:.3f}."
 
 
@@ -417,18 +532,18 @@ def _forgotten(answer: Callable) -> str | None:
 def _peak_rate(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    lr, loss = np.array([1e-4, 1e-3, 1e-2, 1e-1, 3.0]), np.array([2.3, 2.0, 0.9, 0.4, 1.7])
-    got = float(answer(lr, loss))
-    if np.isclose(got, 1e-2):
+    lr, loss = np.array([2e-4, 1e-3, 8e-3, 5e-2, 3.0]), np.array([2.3, 2.0, 0.9, 0.4, 1.7])
+    got = _number(answer(lr, loss))
+    if np.isclose(got, 5e-3):
         return None
-    if np.isclose(got, 1e-1):
+    if np.isclose(got, 5e-2):
         return "That is the rate with the lowest loss: take a tenth of it."
     if np.isclose(got, 0.04) or np.isclose(got, 0.4):
         return "That is a loss: the rate that belongs to it is wanted."
     if np.isclose(got, 0.1 * lr[-1]) or np.isclose(got, 0.1 * lr[0]):
         return "Look for the lowest loss, not for the highest or the lowest rate."
     return (
-        f"In a trial the lowest loss lies at a rate of 0.1: a tenth is 0.01, yours gives {got:g}."
+        f"In a trial the lowest loss is at a rate of 0.05: a tenth is 0.005, yours gives {got:g}."
     )
 
 
@@ -438,7 +553,7 @@ def _mcnemar_by_hand(answer: Callable) -> str | None:
 
     if hint := _expect_function(answer):
         return hint
-    got, expected = float(answer(2, 8)), binomtest(2, 10).pvalue
+    got, expected = _number(answer(2, 8)), binomtest(2, 10).pvalue
     if np.isclose(got, expected / 2):
         return "That is one side only: a lead of the other network would have been as remarkable."
     if not np.isclose(got, expected):
@@ -454,9 +569,10 @@ def _mcnemar_by_hand(answer: Callable) -> str | None:
 def _needed_seeds(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    got = float(answer(0.0005, 0.0002))
+    got = _number(answer(0.0005, 0.0002))
     if np.isclose(got, 25):
-        return None
+        other = _number(answer(0.001, 0.0007))
+        return None if np.isclose(other, 8) else f"Std 0.001, half 0.0007: 8 seeds, not {other:g}."
     if np.isclose(got, 24.01):
         return "There are no parts of a training: round up to a whole number."
     if np.isclose(got, 24):
@@ -489,8 +605,8 @@ def _request_by_hand(answer: Callable) -> str | None:
 def _one_in_twenty(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    times = np.arange(1.0, 102.0) ** 2
-    got = float(answer(times))
+    times = np.random.default_rng(0).permutation(np.arange(1.0, 102.0) ** 2)
+    got = _number(answer(times))
     if np.isclose(got, 96.0**2):
         return None
     if np.isclose(got, times.mean()):
@@ -506,9 +622,10 @@ def _one_in_twenty(answer: Callable) -> str | None:
 def _inside_at_once(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    got = float(answer(400, 0.125))
+    got = _number(answer(400, 0.125))
     if np.isclose(got, 50):
-        return None
+        half = np.isclose(_number(answer(30, 0.05)), 1.5)
+        return None if half else "On average 1.5 may be inside: do not round."
     if np.isclose(got, 3200) or np.isclose(got, 0.125 / 400):
         return "Think of one second: 400 come, and each stays for an eighth of it."
     return f"With 400 a second that stay 0.125 seconds it is 50, yours gives {got:g}."
@@ -535,9 +652,14 @@ def _parts_of_different_size(answer: Callable) -> str | None:
 def _amdahl(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    got = float(answer(10, 0.1))
+    got = _number(answer(10, 0.1))
     if np.isclose(got, 1 / 0.19):
-        return None
+        other = _number(answer(4, 0.5))
+        if np.isclose(other, 1.6):
+            return None
+        return f"With 4 workers, if half cannot be shared, it is 1.6, yours gives {other:g}."
+    if np.isclose(got, 1 / 0.19, atol=0.3):
+        return "Right, but not rounded, please."
     if np.isclose(got, 10):
         return "Only a part of the job can be shared: what happens to the rest?"
     if np.isclose(got, 0.19):
@@ -551,9 +673,12 @@ def _amdahl(answer: Callable) -> str | None:
 def _how_many_cores(answer: Callable) -> str | None:
     if hint := _expect_function(answer):
         return hint
-    got, exact = answer(1_000_000, 200, 3600), answer(720_000, 200, 3600)
+    got, exact = _number(answer(1_000_000, 200, 3600)), _number(answer(720_000, 200, 3600))
     if got == 2 and exact == 1:
-        return None
+        minute = _number(answer(1_000_000, 200, 60))
+        return None if minute == 84 else f"Within 60 seconds it takes 84 cores, not {minute:g}."
+    if not got.is_integer():
+        return "A whole number of cores was asked for: round up."
     if got == 1:
         return "A core reads 720,000 in an hour, so one is too few: round up."
     if got == 2:

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from .paths import replacing
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .evaluation import Calibration
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
+ROUND = (1, 2, 5, 10)  # steps of ticks that one decimal place can write: none of 0.25 %
 Images = "np.ndarray | torch.Tensor"
 
 
@@ -197,7 +199,7 @@ def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = Non
         ax.bar(places, shares, width, label=f"{name} ({len(values):,})", color=colour)
     ax.set(xticks=range(10), xlabel="digit", ylabel="share of pictures")
     ax.yaxis.set_major_formatter("{x:.0%}")
-    ax.legend(ncols=len(labels), loc="lower center", framealpha=0.9)
+    ax.legend(ncols=len(labels), loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return ax
 
 
@@ -277,6 +279,7 @@ def _draw_history(axes: np.ndarray, history: Sequence[dict] | Mapping) -> np.nda
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
+    axes[1].yaxis.set_major_locator(MaxNLocator(steps=ROUND))
     axes[1].yaxis.set_major_formatter("{x:.1%}")
     return axes
 
@@ -379,8 +382,9 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.bar(table.index + shift, table[column], 0.38, label=column, color=colour)
     lowest = float(table[["precision", "recall"]].to_numpy().min())
     ax.set(xticks=list(table.index), xlabel="digit", ylim=(max(0, lowest - 0.01), 1.0))
+    ax.yaxis.set_major_locator(MaxNLocator(steps=ROUND))
     ax.yaxis.set_major_formatter("{x:.1%}")
-    ax.legend(ncols=2, loc="lower right", framealpha=0.95)
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return ax
 
 
@@ -672,11 +676,15 @@ def plot_architectures(
         here = (row[x], row[y])
         near = sum(np.allclose(here, other, rtol=1e-6) for other in drawn)
         ratios = table[x] / row[x], table[y] / row[y]
-        above = all((ratio.gt(1.0001) & ratio.lt(1.25)).any() for ratio in ratios)
+        above = all((ratio.gt(1.0001) & ratio.lt(1.35)).any() for ratio in ratios)
         drawn.append(here)
         place = (6, -12) if above else (6, 4 + 11 * near)
         ax.annotate(name, here, xytext=place, textcoords="offset points", fontsize=9)
     ax.set(xlabel=x, ylabel=y, xscale="log", yscale="log")
+    for axis in (ax.xaxis, ax.yaxis):  # 1 M, 2 M, 5 M: labels that do not touch
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(EngFormatter())
+        axis.set_minor_formatter(NullFormatter())
     ax.margins(0.15)
     ax.grid(alpha=0.3, which="both")
     return ax

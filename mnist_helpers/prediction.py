@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from .checkpoints import load_checkpoint
+from .models import Classifier, folded
 from .preprocess import Box, Picture, split_digits, to_mnist
 from .training import choose_device
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
 SHIPPED_NAME = "fast (ships with the package)"
 CONFIDENT = 0.9
+AT_ONCE = 256  # pictures: what layers hand on to each other had better fit into a CPU's cache
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,16 @@ class MNISTPredictor:
         self.device, _ = choose_device(device)
         self.model = self.checkpoint.model.to(self.device, memory_format=torch.channels_last)
 
+    @property
+    def model(self) -> nn.Module:
+        """The network. To change its weights, set it anew: predictions use a folded copy."""
+        return self._model
+
+    @model.setter
+    def model(self, model: nn.Module) -> None:
+        self._model = model
+        self._folded = folded(model) if isinstance(model, Classifier) else model
+
     def __repr__(self) -> str:
         return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
 
@@ -166,7 +179,7 @@ class MNISTPredictor:
         with torch.inference_mode():
             return torch.cat(
                 [
-                    (self.model(part.to(self.device)).float() / temperature).softmax(1).cpu()
-                    for part in images.split(1000)
+                    (self._folded(part.to(self.device)).float() / temperature).softmax(1).cpu()
+                    for part in images.split(AT_ONCE)
                 ]
             ).numpy()

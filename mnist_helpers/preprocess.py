@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
 from scipy import ndimage
 
 Picture = str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor
@@ -150,8 +150,8 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
     found = []
     for _, members in groups:
         mask = np.isin(parts, members)
-        rows, columns = np.nonzero(mask)
-        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        rows, columns = box_around(mask)
+        box = (columns.start, rows.start, columns.stop, rows.stop)
         image = centre(fit_into_box(even_strokes(cut_out(ink, mask))))
         found.append((tuple(round(scale * side) for side in box), image))
     return found
@@ -192,7 +192,7 @@ def _decode(picture: Picture) -> tuple[np.ndarray, float]:
                     f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
                 )
             size = image.size
-            image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))  # a smaller one, from JPEG
+            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
             return _upright(image, size)
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
@@ -254,20 +254,23 @@ def _reduced(image: Image.Image) -> Image.Image:
     if max(image.size) > WORKING_SIDE:
         image = image.copy()
         image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
-    return ImageOps.exif_transpose(image)
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def _opaque(image: Image.Image) -> np.ndarray:
     """Lay a transparent picture on white or black, whichever its ink stands out from."""
     if image.mode not in ("RGBA", "LA"):
         return np.array(image)
-    pixels = np.array(image.convert("RGBA"), dtype=np.float32)
-    colour, alpha = pixels[..., :3], pixels[..., 3:] / 255
-    if alpha.min() > 0.99:
-        return pixels[..., :3].astype(np.uint8)
-    brightness = (colour * alpha).sum() / max(3 * alpha.sum(), 1e-6)
-    paper = 255.0 if brightness < 128 else 0.0
-    return np.round(colour * alpha + paper * (1 - alpha)).astype(np.uint8)
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] > 252:
+        return np.array(image.convert("RGB"))
+    image = image.convert("RGBA")
+    *colour, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colours times alpha
+    paper = "white" if sum(colour) < 3 * opacity / 2 else "black"
+    sheet = Image.new("RGB", image.size, paper)
+    sheet.paste(image, mask=alpha)
+    return np.array(sheet)
 
 
 def is_mnist(pixels: np.ndarray) -> bool:
@@ -278,10 +281,10 @@ def is_mnist(pixels: np.ndarray) -> bool:
     """
     if pixels.shape != (FRAME, FRAME) or pixels.max() < 254:
         return False
-    rows, columns = np.nonzero(pixels)
-    side = max(np.ptp(rows), np.ptp(columns)) + 1
-    middle = np.array(ndimage.center_of_mass(pixels))
-    return bool(side in (19, 20) and (np.abs(middle - 14) <= 0.55).all())
+    rows, columns = box_around(pixels)
+    if max(rows.stop - rows.start, columns.stop - columns.start) not in (19, 20):
+        return False
+    return all(abs(middle - FRAME / 2) <= 0.55 for middle in centre_of_mass(pixels))
 
 
 # ----------------------------------------------------------------------------- from colour to ink
@@ -296,50 +299,55 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     """
     if pixels.ndim == 2:
         return pixels
-    colours = pixels.reshape(-1, 3).astype(np.float32)
-    spread = np.cov(colours - colours.mean(0), rowvar=False)
+    image = Image.fromarray(pixels)
+    colours = np.asarray(image.reduce(1 + max(image.size) // 128)).reshape(-1, 3)
+    spread = np.cov(colours, rowvar=False)
     direction = np.linalg.eigh(spread)[1][:, -1]
     if abs(direction.sum()) < 1e-6 or np.allclose(spread, 0):
         direction = np.ones(3)
-    direction = direction * np.sign(direction.sum()) / np.abs(direction).sum()
-    grey = pixels.astype(np.float32) @ direction
-    return np.clip(grey - min(grey.min(), 0), 0, 255).astype(np.uint8)
+    direction *= np.sign(direction.sum()) / np.abs(direction).sum()
+    darkest = 255 * np.minimum(direction, 0).sum()
+    return np.asarray(image.convert("L", (*direction, -darkest)))
 
 
 def ink_on_black(grey: np.ndarray) -> np.ndarray:
-    """Tell ink from paper: float32 ``[H, W]``, 0 where there is paper, up to 255 for ink.
+    """Tell ink from paper: uint8 ``[H, W]``, 0 where there is paper, up to 255 for ink.
 
     The paper is what most of the border and most of the picture show. Where its brightness differs
     from place to place, with shadows and lamps, it is estimated everywhere and taken away.
     """
-    from skimage.filters import threshold_otsu
-
-    values = grey.astype(np.float32)
-    if values.max() - values.min() < LEAST_CONTRAST:
+    if np.ptp(grey) < LEAST_CONTRAST:
         raise EmptyPictureError(
             "the picture is empty: all of it has nearly the same brightness. Is there a digit "
             "in it, and is the ink dark enough?"
         )
-    light = values > threshold_otsu(values)
+    light = grey > between_dark_and_light(grey)
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     if border.mean() + light.mean() > 1:  # the paper is the lighter part
-        values, light = 255 - values, ~light
-    paper = values[~light]
-    if paper.std() > UNEVEN:
-        return np.maximum(values - uneven_paper(values), 0)
-    return np.maximum(values - np.median(paper), 0)
+        grey, light = 255 - grey, ~light
+    paper = grey[~light]
+    uneven = paper.std(dtype=np.float32) > UNEVEN
+    level = uneven_paper(grey) if uneven else np.float32(np.median(paper))
+    return np.clip(np.round(grey - level), 0, 255).astype(np.uint8)
 
 
-def uneven_paper(values: np.ndarray) -> np.ndarray:
+def between_dark_and_light(grey: np.ndarray) -> float:
+    """Return the brightness halfway between dark and light pixels, by Otsu's method."""
+    from skimage.filters import threshold_otsu
+
+    return threshold_otsu(hist=np.bincount(grey.ravel(), minlength=256)) + 0.5
+
+
+def uneven_paper(grey: np.ndarray) -> np.ndarray:
     """Estimate the paper's brightness at each pixel, for light ink on dark: float32 ``[H, W]``.
 
     A grey opening at a coarse scale: the darkest value near each pixel, and the lightest of those
     near it, so that everything narrower than the window, and with it the ink, is levelled.
     """
-    height, width = values.shape
+    height, width = grey.shape
     scale = max(1.0, max(height, width) / 64)
     small = (max(3, round(width / scale)), max(3, round(height / scale)))
-    coarse = np.asarray(Image.fromarray(values).resize(small, Image.Resampling.BOX))
+    coarse = np.asarray(Image.fromarray(grey).resize(small, Image.Resampling.BOX), np.float32)
     coarse = ndimage.median_filter(coarse, 3)
     window = max(3, round(0.4 * max(coarse.shape)))
     level = ndimage.grey_opening(coarse, (window, window), mode="nearest")
@@ -354,26 +362,24 @@ def digit_mask(ink: np.ndarray) -> np.ndarray:
     """Mark the digit's pixels: bool ``[H, W]``, without specks, dirt and ruled lines.
 
     Ink is what lies above Otsu's threshold, and fainter ink that touches it. Of the connected
-    parts, those stay that are large enough to belong to a digit.
+    parts, those stay that have enough ink to belong to a digit.
     """
-    from skimage.filters import apply_hysteresis_threshold, threshold_otsu
-
-    high = threshold_otsu(ink)
-    if ink.max() < LEAST_CONTRAST or high <= 0:
+    if np.ptp(ink) < LEAST_CONTRAST:
         raise EmptyPictureError("the picture is empty: no ink stands out from the paper")
-    mask = apply_hysteresis_threshold(ink, 0.6 * high, high)
-    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    high = between_dark_and_light(ink)
+    faint = ink > 0.6 * high
+    parts, count = ndimage.label(faint, np.ones((3, 3)))
     if count == 1:
-        return mask
-    sizes = np.bincount(parts.ravel())[1:]
+        return faint
+    sizes = np.bincount(parts[ink > high], minlength=count + 1)[1:]
     places = ndimage.find_objects(parts)
     kept = {
         number
         for number, (size, place) in enumerate(zip(sizes, places, strict=True), 1)
-        if size >= 0.06 * sizes.max() and not _lies_along_an_edge(place, mask.shape)
+        if size >= 0.06 * sizes.max() and not _lies_along_an_edge(place, ink.shape)
     }
-    lines = {number for number in kept if _crosses(places[number - 1], mask.shape)}
-    if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * mask.shape[1]:
+    lines = {number for number in kept if _crosses(places[number - 1], ink.shape)}
+    if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * ink.shape[1]:
         kept -= lines
     return np.isin(parts, list(kept) or [int(sizes.argmax()) + 1])
 
@@ -406,18 +412,26 @@ def _width(places: Iterable[Place]) -> int:
     return max(s.stop for s in spans) - min(s.start for s in spans) if spans else 0
 
 
+def box_around(mask: np.ndarray) -> Place:
+    """Return the smallest box that holds all that is marked."""
+    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Cut the digit out with nothing around it, and bring it to a working size of 80 pixels.
 
     Returns float32 in [0, 1] with 0.5 at the threshold between ink and paper.
     """
-    near = ndimage.binary_dilation(mask, np.ones((3, 3)))
-    rows, columns = np.nonzero(mask)
-    pad = 1
-    top, left = max(rows.min() - pad, 0), max(columns.min() - pad, 0)
-    part = (slice(top, rows.max() + 1 + pad), slice(left, columns.max() + 1 + pad))
+    rows, columns = box_around(mask)
+    part = (
+        slice(max(rows.start - 1, 0), rows.stop + 1),
+        slice(max(columns.start - 1, 0), columns.stop + 1),
+    )
+    ink, mask = ink[part], mask[part]
     full = np.percentile(ink[mask], 75)
-    crop = np.clip(np.where(near, ink, 0)[part] / full, 0, 1).astype(np.float32)
+    near = ndimage.maximum_filter(mask, 3)  # with the strokes' grey edges
+    crop = np.where(near, np.minimum(ink / np.float32(full), 1), 0)
     side = BOX * DETAIL
     scale = side / max(crop.shape)
     size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
@@ -435,21 +449,22 @@ def even_strokes(crop: np.ndarray) -> np.ndarray:
     strokes' middle lines, and added or taken away on both sides.
     """
     mask = np.pad(crop >= 0.5, 2 * DETAIL)
-    width = stroke_width(mask)
+    inside = ndimage.distance_transform_edt(mask)
+    width = stroke_width(mask, inside)
     missing = (PEN * DETAIL - width) / 2
     if missing > 0:
         return ndimage.distance_transform_edt(~mask) <= missing
     spare = min(-missing - 0.4 * DETAIL, width / 4)
-    if spare > 0:
-        return ndimage.distance_transform_edt(mask) > spare
-    return mask
+    return inside > max(spare, 0)
 
 
-def stroke_width(mask: np.ndarray) -> float:
-    """Return the mean width of the strokes in pixels, along their middle lines."""
+def stroke_width(mask: np.ndarray, inside: np.ndarray) -> float:
+    """Return the mean width of the strokes in pixels, along their middle lines.
+
+    `inside` has each pixel's distance to the nearest one that is not the digit's.
+    """
     from skimage.morphology import skeletonize
 
-    inside = ndimage.distance_transform_edt(mask)
     middle = skeletonize(mask)
     return float(2 * inside[middle].mean()) if middle.any() else 0.0
 
@@ -460,8 +475,7 @@ def fit_into_box(strokes: np.ndarray) -> np.ndarray:
     The shorter side hardly ever comes to whole pixels; it is padded up to the next one, since
     rounding it would make a thin 1 half as wide again.
     """
-    rows, columns = np.nonzero(strokes)
-    crop = strokes[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    crop = strokes[box_around(strokes)]
     pixel = max(crop.shape) / BOX
     cells = [int(np.ceil(round(side / pixel, 6))) for side in crop.shape]
     missing = [
@@ -475,10 +489,16 @@ def fit_into_box(strokes: np.ndarray) -> np.ndarray:
 def centre(fitted: np.ndarray) -> np.ndarray:
     """Place the digit in 28×28 so that its centre of mass is in the middle: uint8 ``[28, 28]``."""
     frame = np.zeros((FRAME, FRAME), np.uint8)
-    middle = ndimage.center_of_mass(fitted)
     corner = [
         int(np.clip(round(FRAME / 2 - at), 0, FRAME - side))
-        for at, side in zip(middle, fitted.shape, strict=True)
+        for at, side in zip(centre_of_mass(fitted), fitted.shape, strict=True)
     ]
     frame[corner[0] : corner[0] + fitted.shape[0], corner[1] : corner[1] + fitted.shape[1]] = fitted
     return frame
+
+
+def centre_of_mass(pixels: np.ndarray) -> tuple[float, float]:
+    """Return the row and the column in which the ink has its centre of mass."""
+    rows, columns = pixels.sum(1), pixels.sum(0)
+    total = rows.sum()
+    return rows @ np.arange(len(rows)) / total, columns @ np.arange(len(columns)) / total

@@ -188,7 +188,7 @@ def train_distributed(
     recipe = recipe or recipe_for(model)
     out = Path(out).absolute() if out else outputs_folder("distributed", model)
     with alone_in(out), cluster(address) as resources:
-        _check_room(resources, num_workers, use_gpu)
+        _check_room(resources, num_workers=(num_workers, "GPU" if use_gpu else "CPU"))
         if not resume:
             _forget(out)
         trainer = TorchTrainer(
@@ -285,16 +285,16 @@ def gradients(model: str, images: Tensor, labels: Tensor, seed: int = 0) -> dict
     return {name: weight.grad for name, weight in network.named_parameters()}
 
 
-def _check_room(resources: dict[str, float], workers: int, use_gpu: bool) -> None:
-    """Refuse to wait for ever for what the cluster does not have."""
-    kind = "GPU" if use_gpu else "CPU"
-    there = int(resources.get(kind, 0))
-    if not 1 <= workers <= there:
-        raise ValueError(
-            f"num_workers is {workers}, and the cluster has {there} {kind}s: ask for 1 to {there}"
-            if there
-            else f"the cluster has no {kind}"
-        )
+def _check_room(resources: dict[str, float], **asked: tuple[float, str]) -> None:
+    """Refuse to wait for ever for what the cluster does not have: ``num_workers=(3, "CPU")``."""
+    for name, (number, kind) in asked.items():
+        there = resources.get(kind, 0)
+        if not 0 < number <= there:
+            raise ValueError(
+                f"{name} is {number:g}, and the cluster has {there:g} {kind}s: ask for no more"
+                if there
+                else f"{name} is {number:g}, and the cluster has no {kind}"
+            )
 
 
 def _forget(out: Path) -> None:
@@ -391,7 +391,9 @@ def tune(
         )
     out = Path(out).absolute() if out else outputs_folder("tune", model)
     with alone_in(out), cluster(address) as resources:
-        _check_room(resources, max(1, int(cpus)), False)
+        _check_room(resources, cpus=(cpus, "CPU"))
+        if gpus:
+            _check_room(resources, gpus=(gpus, "GPU"))
         trainable = _trainable(model, train, val, recipe, cpus, gpus)
         state = out / "ray"
         if resume:
@@ -438,6 +440,7 @@ def _tuner(
             num_samples=trials,
             search_alg=OptunaSearch(seed=seed),
             scheduler=ASHAScheduler("epoch", max_t=recipe.epochs, reduction_factor=3),
+            reuse_actors=True,  # a process takes the next trial, and need not start anew
         ),
         run_config=tune.RunConfig(
             name="ray",
@@ -531,31 +534,38 @@ def predict_folder(
         checkpoint = Path(checkpoint).absolute()
         load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
     with alone_in(out), cluster(address) as resources:
-        _check_room(resources, readers, use_gpu)
+        _check_room(resources, readers=(readers, "GPU" if use_gpu else "CPU"))
         names, rows = _empty(out / "names"), _empty(out / "rows")
         listed = _list_pictures(str(uri), names)
-        context = ray.data.DataContext.get_current()
-        # By default Ray keeps CPUs back for each step; here _prepare needs nearly all of them.
-        context.op_resource_reservation_enabled = False
-        table = (
-            ray.data.read_parquet(str(names))
-            .repartition(target_num_rows_per_block=batch_size)  # one task each
-            .map_batches(_prepare, fn_args=(str(uri),), batch_size=batch_size)
-            .map_batches(
-                _Reader,
-                fn_constructor_args=(checkpoint,),
-                batch_size=batch_size,
-                compute=ray.data.ActorPoolStrategy(size=readers),
-                num_cpus=0,  # all of them are left to _prepare, which takes far longer
-                num_gpus=int(use_gpu),
+        with ray.data.DataContext.current(_context_of_one_slow_step()):
+            table = (
+                ray.data.read_parquet(str(names))
+                .repartition(target_num_rows_per_block=batch_size)  # one task each
+                .map_batches(_prepare, fn_args=(str(uri),), batch_size=batch_size)
+                .map_batches(
+                    _Reader,
+                    fn_constructor_args=(checkpoint,),
+                    batch_size=batch_size,
+                    compute=ray.data.ActorPoolStrategy(size=readers),
+                    num_cpus=0,  # all of them are left to _prepare, which takes far longer
+                    num_gpus=int(use_gpu),
+                )
             )
-        )
-        getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
+            getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
     summary = _count(rows, format)
     if summary["pictures"] != listed:
         raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} pictures")
     shutil.rmtree(names)
     return {"rows": rows} | summary
+
+
+def _context_of_one_slow_step() -> Any:
+    """Return Ray's settings, with no CPUs kept back for other steps: `_prepare` needs them all."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current().copy()
+    context.op_resource_reservation_enabled = False
+    return context
 
 
 def _empty(folder: Path) -> Path:

@@ -82,6 +82,12 @@ def test_no_page_loads_anything_from_elsewhere_and_links_hold(book: Path) -> Non
     assert not re.search(r"mathjax|require\.js|unpkg|jsdelivr|cdnjs", " ".join(loads), re.I)
 
 
+def test_the_canvas_at_work_is_shown_moving_and_still(book: Path) -> None:
+    for name in ("README.html", "index.html"):
+        loads = read_page(book / name).loads
+        assert {"docs/canvas.gif", "docs/canvas.png"} <= set(loads), name  # broken_html: they exist
+
+
 def test_outputs_can_be_read_without_jupyter(book: Path) -> None:
     page = text(book, f"notebooks/{NOTEBOOKS[0].stem}.html")
     for kept in ("55,000 pictures", "97.1%", CANVAS.strip("*"), OTHER_WIDGET.strip("*")):
@@ -132,7 +138,9 @@ def test_search_works_from_a_folder(book: Path, browser_path: str) -> None:
 def test_links_are_adapted_to_the_book() -> None:
     path = ROOT / "notebooks" / "01_dataset.ipynb"
     badge = "[![Open in Colab](https://example.org/badge.svg)](https://example.org/01.ipynb)"
-    assert adapt_text(badge, path) == "[Open in Colab](https://example.org/01.ipynb)"
+    words = "[Open in Colab](https://example.org/01.ipynb)"
+    assert adapt_text(badge, path) == words
+    assert adapt_text(f"{badge}\n{badge}", path) == f"{words} ·\n{words}"
     assert adapt_text("[list](README.md)", path) == "[list](../index.md)"
     kept = "[next](02_architecture.ipynb) [up](#get-it) [out](https://example.org)"
     assert adapt_text(kept, path) == kept

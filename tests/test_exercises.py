@@ -56,23 +56,98 @@ def no_zero_grad(model, optimizer, images, labels):
     return loss
 
 
+def zero_grad_at_the_end(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss
+
+
+def two_steps(model, optimizer, images, labels):
+    loss = zero_grad_at_the_end(model, optimizer, images, labels)
+    zero_grad_at_the_end(model, optimizer, images, labels)
+    return loss
+
+
+def loss_after_the_step(model, optimizer, images, labels):
+    zero_grad_at_the_end(model, optimizer, images, labels)
+    return F.cross_entropy(model(images), labels)
+
+
+def softmax_before_the_loss(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images).softmax(1), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def an_optimizer_of_its_own(model, optimizer, images, labels):
+    own = torch.optim.SGD(model.parameters(), lr=0.1)
+    return zero_grad_at_the_end(model, own, images, labels)
+
+
+def from_the_surest_down(confidence, correct, risk):
+    found = confidence.max()
+    for candidate in np.sort(confidence)[::-1]:
+        if 1 - correct[confidence >= candidate].mean() > risk:
+            break
+        found = candidate
+    return found
+
+
+def gaps(confidence, correct, weigh):
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    insides = [bins == number for number in np.unique(bins)]
+    weights = [inside.mean() if weigh else 1 / len(insides) for inside in insides]
+    differences = [abs(confidence[inside].mean() - correct[inside].mean()) for inside in insides]
+    return np.dot(weights, differences)
+
+
+def bins_that_end_before_1(confidence, correct):
+    error = 0.0
+    for low in np.arange(0, 10) / 10:
+        inside = (confidence >= low) & (confidence < low + 0.1)
+        if inside.any():
+            error += abs(confidence[inside].mean() - correct[inside].mean()) * inside.mean()
+    return error
+
+
+def mixed(new, old, share, rounded=round):
+    return np.concatenate([new, old[: rounded(len(new) * (1 - share) / share)]])
+
+
 WRONG = [
     ("01-1", 47_040_000, "header is missing"),
     ("01-1", 47_040_008, "each of the three"),
+    ("01-1", 47_040_004, "each of the three"),
+    ("01-1", 47_040_012, "four bytes more"),
+    ("01-1", "47040016", "quotation"),
     ("01-1", 784, "One byte"),
-    ("01-2", lambda c: struct.unpack(f"<{c[3]}I", c[4 : 4 + 4 * c[3]]), "largest byte"),
+    ("01-2", lambda c: struct.unpack(f"<{c[3]}I", c[4 : 4 + 4 * c[3]]), "most significant byte"),
     ("01-2", lambda c: list(struct.unpack(f">{c[3]}I", c[4 : 4 + 4 * c[3]])), "tuple"),
     ("01-2", lambda c: struct.unpack(">3I", c[4:16]), "yours gives"),
     ("01-3", lambda x, y, z: y[((z[:, None] - x[None]) ** 2).sum(2).argmin(1)], "single picture"),
+    ("01-2", lambda c: struct.unpack(f">{c[3]}I", c[: 4 * c[3]]), "after the first four"),
     ("01-3", lambda x, y, z: 3, "shape"),
+    (
+        "01-3",
+        lambda x, y, z: (z @ np.stack([x[y == d].mean(0) for d in range(10)]).T).argmax(1),
+        "wr",
+    ),
     ("02-1", lambda s, k, p, t: (s + 2 * p - k) // t, "One too few"),
     ("02-1", lambda s, k, p, t: (s + 2 * p - k) / t + 1, "round down"),
     ("02-1", lambda s, k, p, t: s, "yours gives"),
+    ("02-1", lambda s, k, p, t: (s + p - k) // t + 1, "both sides"),
+    ("02-1", lambda s, k, p, t: (s + 2 * p - k + 1) // t, "after the division"),
+    ("02-1", lambda s, k, p, t: round((s + 2 * p - k) / t) + 1, "round down"),
     ("02-2", 18_432, "biases"),
     ("02-2", 640, "input channels"),
     ("02-3", lambda image: image[::2, ::2], "first value"),
     ("02-3", lambda image: image.reshape(3, 2, 4, 2).mean((1, 3)), "mean"),
     ("02-3", lambda image: image, "3×4"),
+    ("02-3", lambda image: np.maximum(0, image.reshape(3, 2, 4, 2).max((1, 3))), "overlap"),
     ("03-1", 214, "left over"),
     ("03-1", 214.8, "whole"),
     ("03-1", 55_000, "Divide"),
@@ -81,33 +156,72 @@ WRONG = [
     ("03-2", lambda z, y: -F.cross_entropy(z, y), "sign"),
     ("03-2", lambda z, y: 1 - z.softmax(1)[torch.arange(len(y)), y].mean(), "logarithm"),
     ("03-2", lambda z, y: -z[torch.arange(len(y)), y].mean(), "softmax"),
-    ("03-2", lambda z, y: 1 / 0, "ZeroDivisionError"),
+    ("03-2", lambda z, y: F.cross_entropy(z, y, reduction="none"), "array of shape (20,)"),
+    ("03-2", lambda z, y: F.cross_entropy(z, y) / math.log(10), "base 10"),
+    ("03-2", lambda z, y: None, "`return`"),
+    ("03-2", lambda z, y: "2.3", "One number"),
+    ("03-2", lambda z, y: 1 / 0, "raised ZeroDivisionError"),
     ("03-3", lambda m, o, x, y: F.cross_entropy(m(x), y), "not changed"),
     ("03-3", no_zero_grad, "zero_grad"),
+    ("03-3", two_steps, "one step()"),
+    ("03-3", loss_after_the_step, "before the step"),
+    ("03-3", softmax_before_the_loss, "no softmax"),
+    ("03-3", an_optimizer_of_its_own, "this optimizer"),
+    ("03-3", lambda *a: zero_grad_at_the_end(*a) * 0, "Return the loss"),
+    ("03-3", lambda *a: [zero_grad_at_the_end(*a), a[0](a[2])][1], "One number"),
     ("03-4", lambda step, steps, peak: peak, "tenth"),
     ("03-4", lambda step, steps, peak: peak * min(1, 10 * step / steps), "end"),
     ("03-4", lambda step, steps, peak: 2 * peak, "peak"),
+    (
+        "03-4",
+        lambda n, steps, p: p * min(n / (steps // 10), (steps - n) / (steps - steps // 10)),
+        "Step 2 of 25",
+    ),
     ("04-1", lambda image: -image, "Negative"),
     ("04-1", lambda image: image < 128, "greys"),
     ("04-1", lambda image: 255.0 - image, "dtype"),
+    ("04-1", lambda image: image.max() - image, "neither black nor white"),
     ("04-2", lambda image: tuple(np.argwhere(image > 0).mean(0)), "weigh"),
     ("04-2", lambda image: (12, 14.5), "box"),
+    ("04-2", lambda image: (0.05, 0.07), "overflow"),
+    ("04-2", lambda image: 12.0, "not of the kind"),
+    ("04-2", lambda image: (12, 14.5, 1), "Two numbers"),
     ("04-3", lambda c, right, risk: 0.5, "wrong"),
     ("04-3", lambda c, right, risk: 0.95, "too few"),
     ("04-3", lambda c, right, risk: 2.0, "nothing"),
+    ("04-3", from_the_surest_down, "In another trial"),
+    (
+        "04-3",
+        lambda c, right, risk: next(x for x in c if 1 - right[c >= x].mean() <= risk),
+        "In another trial",
+    ),
+    ("04-3", lambda c, right, risk: 0.7, "more than a quarter"),
     ("05-1", lambda m, d: m[d, d] / m[:, d].sum(), "precision"),
     ("05-1", lambda m, d: m[d, d] / m.sum(), "this digit only"),
+    ("05-1", lambda m, d: 100 * m[d, d] / m[d].sum(), "per cent"),
     ("05-2", 9930, "below"),
     ("05-2", 9940, "still"),
     ("05-2", 9999, "fewer"),
     ("05-3", lambda c, right: abs(c.mean() - right.mean()), "without its sign"),
+    ("05-3", lambda c, right: gaps(c, right, weigh=False), "Weigh"),
+    ("05-3", lambda c, right: float("nan"), "leave it out"),
+    ("05-3", bins_that_end_before_1, "last bin"),
     ("06-1", 0.96, "measured"),
     ("06-1", (0.9, 1.0), "whole interval"),
+    ("06-1", 86.5, "not rounded"),
+    ("06-1", 0.87, "not rounded"),
+    ("06-1", "86.5 %", "One number"),
     ("06-2", lambda new, old, s: np.concatenate([new, old[:40]]), "whole mix"),
     ("06-2", lambda new, old, s: old, "All of the new"),
+    ("06-2", lambda *a: mixed(*a, rounded=math.ceil), "round to 23"),
+    ("06-2", lambda *a: mixed(*a, rounded=math.floor), "round to 19"),
+    ("06-2", lambda new, old, s: mixed(new, old[::-1], s), "first of"),
+    ("06-2", lambda new, old, s: np.append(new, old[:30]), "what they are"),
+    ("06-2", lambda new, old, s: new, "40 pictures"),
     ("06-3", lambda y, a, b: (a == y).mean() - (b == y).mean(), "difference"),
     ("06-3", lambda y, a, b: ((a == y) & (b != y)).mean(), "not by all"),
     ("07-1", lambda lr, loss: lr[loss.argmin()], "a tenth of it"),
+    ("07-1", lambda lr, loss: lr[loss.argmin() - 1], "a tenth is 0.005"),
     ("07-1", lambda lr, loss: loss.min() / 10, "a loss"),
     ("07-1", lambda lr, loss: lr.max() / 10, "not for the highest"),
     ("07-2", lambda a, b: binom.cdf(min(a, b), a + b, 0.5), "one side only"),
@@ -117,23 +231,30 @@ WRONG = [
     ("07-3", lambda std, half: (1.96 * std / half) ** 2, "round up"),
     ("07-3", lambda std, half: int((1.96 * std / half) ** 2), "just too few"),
     ("07-3", lambda std, half: math.ceil(1.96 * std / half), "square the ratio"),
+    ("07-3", lambda std, half: math.ceil((2 * std / half) ** 2), "8 seeds"),
     ("08-1", lambda content: base64.b64encode(content).decode(), "a dictionary"),
     ("08-1", lambda content: {"image": base64.b64encode(content)}, "decode() the base64"),
     ("08-1", lambda content: {"image": content.hex()}, "hexadecimal"),
     ("08-2", lambda times: times.mean(), "That is the mean"),
     ("08-2", lambda times: np.percentile(times, 5), "the fast ones"),
     ("08-2", lambda times: np.percentile(times, 0.95), "takes per cent"),
+    ("08-2", lambda times: times[int(0.95 * len(times))], "it is 9216"),
     ("08-3", lambda rate, seconds: rate / seconds, "Think of one second"),
     ("08-3", lambda rate, seconds: rate + seconds, "it is 50"),
+    ("08-3", lambda rate, seconds: round(rate * seconds), "do not round"),
     ("09-1", lambda g, counts: g.mean(0), "the plain mean"),
     ("09-1", lambda g, counts: g, "of shape (2,)"),
     ("09-1", lambda g, counts: counts @ g, "number of all pictures"),
     ("09-2", lambda workers, serial: workers, "the rest"),
     ("09-2", lambda workers, serial: serial + (1 - serial) / workers, "how many times faster"),
     ("09-2", lambda workers, serial: workers * (1 - serial), "not speeds"),
+    ("09-2", lambda workers, serial: 100 / (10 + 90 / workers), "if half cannot be shared"),
+    ("09-2", lambda workers, serial: round(1 / (serial + (1 - serial) / workers), 1), "rounded"),
     ("09-3", lambda n, rate, seconds: n // (rate * seconds), "round up"),
     ("09-3", lambda n, rate, seconds: n // (rate * seconds) + 1, "just enough"),
     ("09-3", lambda n, rate, seconds: n / rate, "for one second"),
+    ("09-3", lambda n, rate, seconds: n / (rate * seconds), "A whole number"),
+    ("09-3", lambda n, rate, seconds: math.ceil(n / (rate * 3600)), "60 seconds"),
 ]
 
 
@@ -142,6 +263,14 @@ def test_wrong_answers_get_their_hint(name: str, answer: object, word: str) -> N
     hint = exercises.hint_for(name, answer)
     assert hint is not None
     assert word in hint
+
+
+def test_gradients_may_be_cleared_after_the_step_as_well() -> None:
+    assert exercises.hint_for("03-3", zero_grad_at_the_end) is None
+
+
+def test_a_whole_number_may_be_a_float() -> None:
+    assert exercises.hint_for("05-2", 9947.0) is None
 
 
 def test_check_speaks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from mnist_helpers.models import (
     STD,
     build_model,
     count_parameters,
+    folded,
     list_models,
     shrink_variances,
     summarize,
@@ -263,3 +264,25 @@ def test_variances_shrink_towards_their_mean() -> None:
     shrink_variances(model, 0.25)
     assert torch.allclose(norm.running_var, 0.75 * before + 0.25)
     assert torch.equal(model.norm1.running_var, torch.ones(16)), "those that are alike stay"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folded_networks_read_the_same(name: str) -> None:
+    model = build_model(name)
+    model(pictures())  # BatchNorm sees something
+    for layer in model:
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight, 0.5, 2), nn.init.normal_(layer.bias)
+    smaller = folded(model.eval())
+    kinds = {type(layer) for layer in smaller}
+    assert not kinds & {nn.BatchNorm2d, nn.Dropout} and len(smaller) <= len(model)
+    assert torch.allclose(smaller(pictures()), model(pictures()), atol=1e-4)
+
+
+def test_channels_that_pooling_would_mix_up_are_not_folded() -> None:
+    model = build_model("tiny")
+    model(pictures())
+    nn.init.constant_(model.eval().norm2.weight, -1)
+    smaller = folded(model)
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in smaller) == 1
+    assert torch.allclose(smaller(pictures()), model(pictures()), atol=1e-4)

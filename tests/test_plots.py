@@ -286,6 +286,17 @@ def test_per_class_bars_are_precision_and_recall():
     assert precision == list(table["precision"]) and recall == list(table["recall"])
 
 
+def test_ticks_of_accuracies_say_where_they_stand():
+    values = pd.DataFrame(
+        {"precision": np.linspace(0.989, 0.999, 10), "recall": np.full(10, 0.995)}
+    )
+    rows = [{"epoch": n, "train_loss": 1, "train_accuracy": 0.98 + n / 1000} for n in range(1, 12)]
+    for ax in (plots.plot_per_class(values), plots.plot_history(rows)[1]):
+        ax.figure.canvas.draw()
+        for place, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+            assert float(label.get_text().rstrip("%")) / 100 == pytest.approx(place, abs=1e-9)
+
+
 def test_calibration_draws_only_bins_that_hold_pictures():
     probs = np.full((4, 10), 0.2 / 9)
     probs[:, 3] = 0.8

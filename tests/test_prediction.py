@@ -156,3 +156,16 @@ def test_probabilities_are_calibrated(tmp_path: Path, digits: Splits) -> None:
     assert repr(predictor) == "MNISTPredictor(cnn2, on cpu)"
     with pytest.raises(FileNotFoundError, match="missing"):
         MNISTPredictor(tmp_path / "missing.pt")
+
+
+def test_a_network_that_is_set_anew_is_the_one_that_reads(digits: Splits) -> None:
+    predictor = MNISTPredictor(device="cpu")
+    images = digits.test.images[:5]
+    before = predictor.probabilities(images)
+    model = build_model("tiny").eval()
+    predictor.model = model
+    assert predictor.model is model
+    temperature = np.float32(predictor.checkpoint.temperature)
+    expected = softmax(evaluate(model, digits.test).logits[:5] / temperature)
+    assert np.allclose(predictor.probabilities(images), expected, atol=1e-5)
+    assert not np.allclose(before, expected, atol=1e-2)

@@ -12,6 +12,7 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from repository import move, repository, slug
@@ -167,6 +168,24 @@ def test_moving_the_repository_rewrites_every_place(tmp_path: Path) -> None:
 
 
 # --------------------------------------------------------------------------- documents and style
+
+
+def test_badges_are_true() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    badges = dict(re.findall(r"img\.shields\.io/badge/(\w+)-(.+?)-blue\)", text))
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert badges == {"python": f"{oldest}%2B", "licence": PROJECT["license"]}
+    assert f"Python {oldest} or newer]" in text and f"Licence: {PROJECT['license']}]" in text
+    assert PROJECT["license"] in (ROOT / "LICENSE").read_text(encoding="utf-8").split("\n")[0]
+
+
+def test_the_readme_opens_with_the_canvas_at_work() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, picture = text.split("<picture>")[:2]
+    assert before.count("\n") < 10 and 'src="docs/canvas.gif"' in picture
+    with Image.open(ROOT / "docs/canvas.gif") as gif, Image.open(ROOT / "docs/canvas.png") as png:
+        assert 12 <= gif.n_frames <= 20 and gif.info["loop"] == 0 and gif.size == png.size
+    assert (ROOT / "docs/canvas.gif").stat().st_size < 600_000
 
 
 @pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=" ".join)

@@ -152,10 +152,14 @@ def test_a_diverging_training_is_not_tried_again(
 def test_more_workers_than_there_are_are_refused_at_once(
     two_nodes: None, digits: Splits, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="the cluster has 2 CPUs: ask for 1 to 2"):
+    with pytest.raises(ValueError, match="num_workers is 3, and the cluster has 2 CPUs"):
         scale.train_distributed("tiny", digits.train, num_workers=3, out=tmp_path)
     with pytest.raises(ValueError, match="the cluster has no GPU"):
         scale.train_distributed("tiny", digits.train, use_gpu=True, out=tmp_path)
+    with pytest.raises(ValueError, match=r"cpus is 2\.5, and the cluster has 2 CPUs"):
+        scale.tune({"lr": 1e-2}, digits.train, digits.val, cpus=2.5, out=tmp_path)
+    with pytest.raises(ValueError, match=r"gpus is 0\.5, and the cluster has no GPU"):
+        scale.tune({"lr": 1e-2}, digits.train, digits.val, gpus=0.5, out=tmp_path)
 
 
 # ------------------------------------------------------------------------------------------ search

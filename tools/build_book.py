@@ -30,6 +30,7 @@ import mnist_helpers
 BOOK = ROOT / "docs" / "book"
 FRONT = BOOK / "index.md"
 DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/README.md")
+LOADED_BY_HTML = "docs/canvas.*"  # Sphinx copies only what Markdown shows
 NOTEBOOKS = "notebooks/[0-9]*.ipynb"
 CANVAS = (
     "*In Jupyter a canvas to draw on is here, and the network reads along. It looks like this:*"
@@ -62,6 +63,10 @@ def lay_out(folder: Path, executed: Path) -> None:
             nbformat.write(notebook, target)
         else:
             shutil.copy(path, target)
+    for path in ROOT.glob(LOADED_BY_HTML):
+        target = folder / "_extra" / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     front = adapt_text(FRONT.read_text(encoding="utf-8"), FRONT)
     (folder / FRONT.name).write_text(front, encoding="utf-8")
     shutil.copy(BOOK / "conf.py", folder)
@@ -73,9 +78,10 @@ def lay_out(folder: Path, executed: Path) -> None:
 def adapt_text(text: str, path: Path) -> str:
     """Return Markdown with the links that a book needs.
 
-    Colab's badge, a picture on another server, becomes its words. The list of notebooks is the
+    Badges, pictures on other servers, become their words. The list of notebooks is the
     book's first page. What is in the repository and not in the book is linked to there.
     """
+    text = re.sub(r"\)\n\[!\[", r") ·\n[![", text)  # badges in a row
     text = re.sub(r"\[!\[([^\]]+)\]\([^)]+\)\]", r"[\1]", text)
     pages = sources()
     place = ROOT if path == FRONT else path.parent

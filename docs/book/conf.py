@@ -39,6 +39,7 @@ toc_object_entries = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_extra_path = ["_extra"]  # pictures that HTML in the README loads
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sphinx = False

@@ -74,13 +74,13 @@ function drawLine(inked, side, a, b, pen) {
 
 // ------------------------------------------------------------------------------------ ink and paper
 
-// Tell ink from paper: 0 where there is paper, up to 255 for ink.
+// Tell ink from paper: 0 where there is paper, up to 255 for ink, in whole numbers.
 function inkOnBlack(grey) {
   const { width, height } = grey;
   let values = Float32Array.from(grey.data);
   const [least, most] = extremes(values);
   if (most - least < LEAST_CONTRAST) throw new Error("the sheet is empty");
-  const high = otsu(values);
+  const high = betweenDarkAndLight(values);
   let light = Uint8Array.from(values, (value) => (value > high ? 1 : 0));
   const border = [];
   for (let x = 0; x < width; x++) border.push(light[x], light[(height - 1) * width + x]);
@@ -95,14 +95,15 @@ function inkOnBlack(grey) {
   const sheet = picture(width, height, values);
   const level = deviation > UNEVEN ? unevenPaper(sheet).data : null;
   const usual = level ? 0 : percentile(paper, 0.5);
-  return picture(width, height, values.map((v, at) => Math.max(v - (level ? level[at] : usual), 0)));
+  const above = values.map((value, at) => round(value - (level ? level[at] : usual)));
+  return picture(width, height, above.map((value) => Math.min(255, Math.max(0, value))));
 }
 
 // Estimate the paper's brightness at each pixel.
 function unevenPaper(values) {
   const scale = Math.max(1, Math.max(values.height, values.width) / 64);
   const small = [values.width, values.height].map((side) => Math.max(3, round(side / scale)));
-  const coarse = median3(resize(values, small[0], small[1], boxFilter));
+  const coarse = median3(resize(values, small[0], small[1], boxFilter, true));
   const window = Math.max(3, round(0.4 * Math.max(coarse.width, coarse.height)));
   const before = Math.floor(window / 2);
   const darkest = slide(coarse, before, window - 1 - before, Math.min);
@@ -175,14 +176,14 @@ function gaussian(image, sigma) {
 // Mark the digit's pixels: ink above Otsu's threshold, and fainter ink that touches it.
 function digitMask(ink) {
   const { width, height, data } = ink;
-  const high = otsu(data);
-  if (extremes(data)[1] < LEAST_CONTRAST || high <= 0) throw new Error("the sheet is empty");
-  const faint = label(data.map((value) => (value > 0.6 * high ? 1 : 0)), width, height, 4);
-  const strong = new Set();
-  data.forEach((value, at) => value > high && strong.add(faint.numbers[at]));
-  const mask = faint.numbers.map((number) => (number && strong.has(number) ? 1 : 0));
-  const { numbers, parts } = label(mask, width, height, 8);
-  if (parts.length === 1) return mask;
+  const [least, most] = extremes(data);
+  if (most - least < LEAST_CONTRAST) throw new Error("the sheet is empty");
+  const high = betweenDarkAndLight(data);
+  const faint = data.map((value) => (value > 0.6 * high ? 1 : 0));
+  const { numbers, parts } = label(faint, width, height);
+  data.forEach((value, at) => {
+    if (value > high) parts[numbers[at] - 1].size += 1;
+  });
   const largest = Math.max(...parts.map((part) => part.size));
   let kept = parts.filter(
     (part) => part.size >= 0.06 * largest && !liesAlongAnEdge(part, width, height),
@@ -194,8 +195,8 @@ function digitMask(ink) {
   return numbers.map((number) => (stay.has(number) ? 1 : 0));
 }
 
-// Number the connected parts from 1 in the order of their first pixels; 4 or 8 neighbours touch.
-function label(mask, width, height, neighbours) {
+// Number the connected parts from 1 in the order of their first pixels; all eight neighbours touch.
+function label(mask, width, height) {
   const numbers = new Int32Array(mask.length);
   const parts = [];
   for (let first = 0; first < mask.length; first++) {
@@ -206,7 +207,6 @@ function label(mask, width, height, neighbours) {
     while (waiting.length) {
       const at = waiting.pop();
       const [x, y] = [at % width, Math.floor(at / width)];
-      part.size += 1;
       part.left = Math.min(part.left, x);
       part.right = Math.max(part.right, x + 1);
       part.top = Math.min(part.top, y);
@@ -215,7 +215,6 @@ function label(mask, width, height, neighbours) {
         for (let dx = -1; dx <= 1; dx++) {
           const [nx, ny] = [x + dx, y + dy];
           const next = ny * width + nx;
-          if (neighbours === 4 && dx && dy) continue;
           if (nx < 0 || ny < 0 || nx >= width || ny >= height) continue;
           if (mask[next] && !numbers[next]) {
             numbers[next] = part.number;
@@ -458,40 +457,31 @@ function percentile(values, share) {
   return Math.fround(sorted[below] + (at - below) * (sorted[above] - sorted[below]));
 }
 
-// Otsu's threshold over 256 bins: the one that best separates two groups of values.
-function otsu(values) {
-  const bins = 256;
-  const [least, most] = extremes(values);
-  if (least === most) return least;
-  const counts = new Float64Array(bins);
-  const edge = (number) => Math.fround(least + ((most - least) * number) / bins);
-  for (const value of values) {
-    let bin = Math.min(bins - 1, Math.floor(((value - least) * bins) / (most - least)));
-    if (value < edge(bin)) bin -= 1;
-    else if (bin < bins - 1 && value >= edge(bin + 1)) bin += 1;
-    counts[bin] += 1;
-  }
-  const centres = Array.from(counts, (_, bin) => Math.fround((edge(bin) + edge(bin + 1)) / 2));
+// The brightness halfway between dark and light, of whole numbers from 0 to 255, by Otsu's method:
+// where two groups of values are best separated.
+function betweenDarkAndLight(values) {
+  const counts = new Float64Array(256);
+  for (const value of values) counts[value] += 1;
   const sums = (order) => {
     let [count, sum] = [0, 0];
     const found = [];
-    for (const bin of order) {
-      count += counts[bin];
-      sum += counts[bin] * centres[bin];
-      found[bin] = [count, sum / count];
+    for (const value of order) {
+      count += counts[value];
+      sum += counts[value] * value;
+      found[value] = [count, count ? sum / count : 0];
     }
     return found;
   };
   const order = [...counts.keys()];
   const lower = sums(order);
   const upper = sums([...order].reverse());
-  let [best, threshold] = [-1, least];
-  for (let bin = 0; bin < bins - 1; bin++) {
-    const [[count1, mean1], [count2, mean2]] = [lower[bin], upper[bin + 1]];
+  let [best, threshold] = [0, 0];
+  for (let value = 0; value < 255; value++) {
+    const [[count1, mean1], [count2, mean2]] = [lower[value], upper[value + 1]];
     const between = count1 * count2 * (mean1 - mean2) ** 2;
-    if (between > best) [best, threshold] = [between, centres[bin]];
+    if (between > best) [best, threshold] = [between, value];
   }
-  return threshold;
+  return threshold + 0.5;
 }
 
 const boxFilter = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };

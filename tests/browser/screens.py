@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from mnist_helpers.strokes import pen_strokes
 
 PATIENCE = 120_000  # milliseconds
 KERNEL_PATIENCE = 180_000  # slow machines take their time to start a kernel
+COLOURS = 64  # of the pictures for the README
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
 SCREENS = {
     "light": {"viewport": {"width": 1280, "height": 1050}},
@@ -36,10 +38,16 @@ def draw(page: Page, digit: int, hand: str = "continental") -> None:
 
 
 @contextmanager
-def run_in_lab(lab: str, browser: Browser, name: str) -> Iterator[Page]:
-    """Open a notebook in JupyterLab, run all of its cells, and wait until the last one is done."""
+def run_in_lab(lab: str, browser: Browser, name: str, scale: float = 1) -> Iterator[Page]:
+    """Open a notebook in JupyterLab, run all of its cells, and wait until the last one is done.
+
+    With a scale of 2, a screenshot has two pixels for each of the page's.
+    """
     context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, has_touch=True, reduced_motion="reduce"
+        viewport={"width": 1280, "height": 900},
+        device_scale_factor=scale,
+        has_touch=True,
+        reduced_motion="reduce",
     )
     page = context.new_page()
     page.set_default_timeout(KERNEL_PATIENCE)
@@ -52,3 +60,20 @@ def run_in_lab(lab: str, browser: Browser, name: str) -> Iterator[Page]:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     yield page
     context.close()
+
+
+def write_gif(path: Path, frames: list[Image.Image], milliseconds: list[int]) -> None:
+    """Write pictures of one size as a GIF that begins again and again.
+
+    All have the same colours, chosen from all of them and not dithered, so that nothing flickers.
+    """
+    width, height = frames[0].size
+    film = Image.new("RGB", (width, height * len(frames)))
+    for number, frame in enumerate(frames):
+        film.paste(frame, (0, height * number))
+    film = film.quantize(COLOURS, dither=Image.Dither.NONE)
+    first, *others = (
+        film.crop((0, height * number, width, height * (number + 1)))
+        for number in range(len(frames))
+    )
+    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0)

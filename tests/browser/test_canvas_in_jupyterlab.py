@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from screens import COLOURS, SCREENSHOTS, run_in_lab, write_gif
 from screens import KERNEL_PATIENCE as PATIENCE
-from screens import SCREENSHOTS, run_in_lab
 
 from mnist_helpers.strokes import pen_strokes
 
@@ -17,7 +19,7 @@ from mnist_helpers.strokes import pen_strokes
 @pytest.fixture(scope="module")
 def page(lab: str, browser: Browser) -> Iterator[Page]:
     """Open notebook 04, run all of its cells, and wait until the last one is done."""
-    with run_in_lab(lab, browser, "04_prediction.ipynb") as page:
+    with run_in_lab(lab, browser, "04_prediction.ipynb", scale=2) as page:
         yield page
 
 
@@ -113,3 +115,74 @@ def test_a_touch_stroke_is_drawn_and_ends(page: Page, canvas: Locator) -> None:
     expect(stroke_count(page)).to_have_text("2 strokes", timeout=PATIENCE)
     expect(answer(page)).to_contain_text(re.compile(r"^\s*7\s"), timeout=PATIENCE)
     page.screenshot(path=SCREENSHOTS / "canvas_touch.png")
+
+
+# ----------------------------------------------------------------- the picture in the README
+
+PARTS = "canvas, table, button, .widget-slider, .mnist-digit-answer, .mnist-digit-strokes"
+MARGIN = 20  # around the widget, in pixels of the page
+FRAMES = 16  # while the pen is moving
+
+
+def place(output: Locator) -> dict[str, float]:
+    """Return the rectangle that the widget's parts fill, in whole pixels of the page."""
+    boxes = [part.bounding_box() for part in output.locator(PARTS).all()]
+    edges = [(b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]) for b in boxes if b]
+    left, top = np.floor(np.min(edges, axis=0))[:2]
+    right, bottom = np.ceil(np.max(edges, axis=0))[2:]
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}
+
+
+def photograph(page: Page, clip: dict[str, float]) -> Image.Image:
+    """Return what is in a rectangle of the page, on a white sheet with a margin."""
+    shown = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    margin = round(MARGIN * shown.width / clip["width"])
+    sheet = Image.new("RGB", (shown.width + 2 * margin, shown.height + 2 * margin), "white")
+    sheet.paste(shown, (margin, margin))
+    return sheet
+
+
+def wait_until_it_rests(output: Locator) -> None:
+    """Wait until nothing in the widget has changed for a moment: an answer comes in parts."""
+    before = None
+    while before != (now := (output.inner_text(), output.locator("img").get_attribute("src"))):
+        before = now
+        output.page.wait_for_timeout(200)
+
+
+def test_the_canvas_at_work_is_recorded(page: Page, canvas: Locator) -> None:
+    """`make picture` takes what this writes for docs/canvas.gif and docs/canvas.png."""
+    output = page.locator(".jp-OutputArea-output", has=canvas)
+    output.evaluate("output => output.scrollIntoView({block: 'center'})")
+    page.evaluate("document.activeElement.blur()")  # no button looks pressed
+    strokes = [corner(canvas) + stroke for stroke in pen_strokes(3)]
+    page.mouse.move(*strokes[0][0])
+    clip = place(output)
+    frames = [photograph(page, clip)]
+    every = sum(map(len, strokes)) / FRAMES
+    drawn = 0
+    for stroke in strokes:
+        page.mouse.move(*stroke[0])
+        page.mouse.down()
+        for point in stroke:
+            drawn += 1
+            wanted = drawn >= len(frames) * every
+            if wanted:
+                page.wait_for_timeout(150)  # so long that the next move will be read
+            page.mouse.move(*point)
+            if wanted:
+                wait_until_it_rests(output)
+                frames.append(photograph(page, clip))
+        page.mouse.up()
+    expect(answer(page)).to_contain_text(re.compile(r"^\s*3\s+(100|9\d)%"), timeout=PATIENCE)
+    expect(stroke_count(page)).to_have_text("2 strokes", timeout=PATIENCE)
+    wait_until_it_rests(output)
+    frames[-1] = photograph(page, clip)
+    still = frames[-1].quantize(COLOURS, dither=Image.Dither.NONE)
+    still.save(SCREENSHOTS / "canvas_at_work.png", optimize=True)
+    milliseconds = [1000] + [200] * (len(frames) - 2) + [2500]
+    path = SCREENSHOTS / "canvas_at_work.gif"
+    write_gif(path, frames, milliseconds)
+    assert path.stat().st_size < 600_000
+    with Image.open(path) as gif:
+        assert gif.n_frames == len(frames) == FRAMES + 1 and gif.info["loop"] == 0
