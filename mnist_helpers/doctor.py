@@ -180,9 +180,11 @@ def _widgets() -> Finding:
         metadata.version(name)
     except metadata.PackageNotFoundError:
         return Finding("widgets", True, "no JupyterLab here: the notebook's host draws them")
-    folder = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
+    from jupyter_core.paths import jupyter_path
+
+    folders = [Path(folder) for folder in jupyter_path("labextensions")]  # `pip --user`'s too
     wanted = ("@jupyter-widgets/jupyterlab-manager", "ipycanvas")
-    missing = [name for name in wanted if not (folder / name).is_dir()]
+    missing = [name for name in wanted if not any((folder / name).is_dir() for folder in folders)]
     return Finding(
         "widgets",
         not missing,

@@ -660,6 +660,10 @@ def test_if_all_fail_each_answer_is_told_and_the_sample_steps_in(
     assert "seen them in training" in said and str(tmp_path) in said
     assert notice.filename == __file__, "the warning points into the package"
     assert splits.is_sample and on_disk(tmp_path) == []
+    assert "tables" not in said
+    (tmp_path / "train.csv").write_text(text(table(TRAIN), HEAD))  # Kaggle's, and no network
+    with pytest.warns(OfflineSampleWarning, match=r'tables there are read by load_mnist\("csv"\)'):
+        load_mnist("auto", tmp_path)
 
 
 def test_the_real_files_pass_torchvisions_checksums(mnist_root, tmp_path, monkeypatch) -> None:

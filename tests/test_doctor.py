@@ -103,7 +103,7 @@ def test_a_kernel_of_another_environment(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_widgets_that_are_missing(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(doctor.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *parts: [str(tmp_path)])
     finding = one("widgets")
     assert not finding.ok
     assert "@jupyter-widgets/jupyterlab-manager, ipycanvas" in finding.text
