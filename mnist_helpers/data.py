@@ -636,7 +636,7 @@ def _whole_numbers(table: pd.DataFrame, path: Path, columns: int, skipped: int) 
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """Return Kaggle's labelled tables in `folder`: to train and to test, or one for both, or none."""
+    """Return Kaggle's labelled tables in `folder`: to train and to test, one for both, or none."""
     pair = [folder / "mnist_train.csv", folder / "mnist_test.csv"]
     if all(path.is_file() for path in pair):
         return pair
