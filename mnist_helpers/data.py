@@ -293,8 +293,8 @@ def data_folder(root: str | Path | None = None) -> Path:
     """
     if root is not None:
         return Path(root).expanduser()
-    if "MNIST_HELPERS_DATA" in os.environ:
-        return Path(os.environ["MNIST_HELPERS_DATA"]).expanduser()
+    if folder := os.environ.get("MNIST_HELPERS_DATA"):
+        return Path(folder).expanduser()
     return _added_on_kaggle() or project_root() / "data"
 
 
