@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import mnist_helpers  # noqa: F401  (before PyTorch: it says how PyTorch's threads wait)
-
 ROOT = Path(__file__).resolve().parent
 SHARED_MNIST = ROOT.parent / "shared" / "data" / "mnist"
 EXTRAS = {"08_serving.ipynb": ("serve", "fastapi"), "09_scaling_out.ipynb": ("scale", "ray")}

@@ -8,15 +8,10 @@ Every public name can be imported from here, and is loaded when it is first used
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-
-# PyTorch's threads wait for each other in every layer, by default awake: where other programs want
-# the same cores, that takes ten times as long. OpenMP reads this when PyTorch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _PUBLIC = {
     "data": (

