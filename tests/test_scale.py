@@ -262,7 +262,7 @@ def test_what_cannot_be_read_at_all_is_said(two_nodes: None, tmp_path: Path) -> 
         (tmp_path / "nowhere", {}, "there is no folder"),
         (tmp_path / "empty", {}, "there are no pictures in"),
         (tmp_path / "empty", {"format": "xls"}, "format must be one of parquet, csv"),
-        (tmp_path / "empty", {"readers": 9}, "ask for 1 to 2"),
+        (tmp_path / "empty", {"readers": 9}, "readers is 9, and the cluster has 2 CPUs"),
     ):
         with pytest.raises(ValueError, match=message):
             scale.predict_folder(folder, tmp_path / "out", **options)
