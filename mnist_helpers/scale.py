@@ -188,7 +188,7 @@ def train_distributed(
     recipe = recipe or recipe_for(model)
     out = Path(out).absolute() if out else outputs_folder("distributed", model)
     with alone_in(out), cluster(address) as resources:
-        _check_room(resources, num_workers=(num_workers, "GPU" if use_gpu else "CPU"))
+        _check_room(resources, "num_workers", num_workers, "GPU" if use_gpu else "CPU")
         if not resume:
             _forget(out)
         trainer = TorchTrainer(
@@ -285,16 +285,15 @@ def gradients(model: str, images: Tensor, labels: Tensor, seed: int = 0) -> dict
     return {name: weight.grad for name, weight in network.named_parameters()}
 
 
-def _check_room(resources: dict[str, float], **asked: tuple[float, str]) -> None:
-    """Refuse to wait for ever for what the cluster does not have: ``num_workers=(3, "CPU")``."""
-    for name, (number, kind) in asked.items():
-        there = resources.get(kind, 0)
-        if not 0 < number <= there:
-            raise ValueError(
-                f"{name} is {number:g}, and the cluster has {there:g} {kind}s: ask for no more"
-                if there
-                else f"{name} is {number:g}, and the cluster has no {kind}"
-            )
+def _check_room(resources: dict[str, float], name: str, number: float, kind: str) -> None:
+    """Refuse to wait for ever for what the cluster does not have."""
+    there = resources.get(kind, 0)
+    if not 0 < number <= there:
+        raise ValueError(
+            f"{name} is {number:g}, and the cluster has {there:g} {kind}s: ask for no more"
+            if there
+            else f"{name} is {number:g}, and the cluster has no {kind}"
+        )
 
 
 def _forget(out: Path) -> None:
@@ -391,9 +390,9 @@ def tune(
         )
     out = Path(out).absolute() if out else outputs_folder("tune", model)
     with alone_in(out), cluster(address) as resources:
-        _check_room(resources, cpus=(cpus, "CPU"))
+        _check_room(resources, "cpus", cpus, "CPU")
         if gpus:
-            _check_room(resources, gpus=(gpus, "GPU"))
+            _check_room(resources, "gpus", gpus, "GPU")
         trainable = _trainable(model, train, val, recipe, cpus, gpus)
         state = out / "ray"
         if resume:
@@ -534,7 +533,7 @@ def predict_folder(
         checkpoint = Path(checkpoint).absolute()
         load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
     with alone_in(out), cluster(address) as resources:
-        _check_room(resources, readers=(readers, "GPU" if use_gpu else "CPU"))
+        _check_room(resources, "readers", readers, "GPU" if use_gpu else "CPU")
         names, rows = _empty(out / "names"), _empty(out / "rows")
         listed = _list_pictures(str(uri), names)
         with ray.data.DataContext.current(_context_of_one_slow_step()):
