@@ -42,6 +42,7 @@ IDX_STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+STEMS = [stem for pair in IDX_STEMS.values() for stem in pair]
 KAGGLE = Path("/kaggle/input")  # where Kaggle's notebooks find the datasets that were added
 SOURCES = ("auto", "idx", "download", "csv", "sample")
 MOST_ZIPPED = 1032  # bytes that gzip can put into one
@@ -262,9 +263,9 @@ def load_mnist(
     """
     if source not in SOURCES:
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
-    folder = data_folder(root)
     if source == "sample":
         return _sample_splits(val_size, seed)
+    folder = data_folder(root)
     if source == "csv":
         train, test = _read_csv_folder(folder, seed)
     elif find_idx(folder):
@@ -302,7 +303,7 @@ def _added_on_kaggle() -> Path | None:
     """Return the first folder under `KAGGLE` that holds MNIST: its files, or else its tables."""
     depths = ("*", "*/*", "*/*/*")
     folders = [path for depth in depths for path in sorted(KAGGLE.glob(depth)) if path.is_dir()]
-    for holds in (lambda folder: len(_idx_files(folder)) == 4, find_tables):
+    for holds in (lambda folder: len(_idx_files(folder)) == len(STEMS), find_tables):
         for folder in folders:
             if holds(folder):
                 return folder
@@ -350,7 +351,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
         If some of the four are there and others are not.
     """
     found = _idx_files(folder)
-    missing = [stem for pair in IDX_STEMS.values() for stem in pair if stem not in found]
+    missing = [stem for stem in STEMS if stem not in found]
     if found and missing:
         raise FileNotFoundError(
             f"{folder} holds only a part of MNIST: {', '.join(missing)} (gzipped or not) is "
@@ -363,7 +364,7 @@ def _idx_files(folder: Path) -> dict[str, Path]:
     """Return the path of those of MNIST's four files that are under `folder`."""
     places = (folder, folder / "MNIST" / "raw")
     found = {}
-    for stem in (stem for pair in IDX_STEMS.values() for stem in pair):
+    for stem in STEMS:
         names = (stem, f"{stem}.gz", stem.replace("-idx", ".idx"))
         paths = (place / name for place in places for name in names)
         path = next((path for path in paths if path.is_file()), None)

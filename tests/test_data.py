@@ -24,6 +24,7 @@ from mnist_helpers import data
 from mnist_helpers.augment import random_shift
 from mnist_helpers.data import (
     NO_DIGIT,
+    STEMS,
     Batches,
     Digits,
     DownloadError,
@@ -38,8 +39,6 @@ from mnist_helpers.data import (
     split_stratified,
 )
 from mnist_helpers.paths import project_root
-
-STEMS = [stem for pair in data.IDX_STEMS.values() for stem in pair]
 
 
 def idx(array: np.ndarray) -> bytes:
