@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .evaluation import Calibration
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
-ROUND = (1, 2, 5, 10)  # steps of ticks that one decimal place can write: none of 0.25 %
 Images = "np.ndarray | torch.Tensor"
 
 
@@ -279,9 +278,14 @@ def _draw_history(axes: np.ndarray, history: Sequence[dict] | Mapping) -> np.nda
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
-    axes[1].yaxis.set_major_locator(MaxNLocator(steps=ROUND))
-    axes[1].yaxis.set_major_formatter("{x:.1%}")
+    _tick_accuracies(axes[1])
     return axes
+
+
+def _tick_accuracies(ax: Axes) -> None:
+    """Write upwards per cent with one decimal place, only where that is all of it: no 99.25 %."""
+    ax.yaxis.set_major_locator(MaxNLocator(steps=(1, 2, 5, 10)))
+    ax.yaxis.set_major_formatter("{x:.1%}")
 
 
 class LiveHistory:
@@ -382,8 +386,7 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.bar(table.index + shift, table[column], 0.38, label=column, color=colour)
     lowest = float(table[["precision", "recall"]].to_numpy().min())
     ax.set(xticks=list(table.index), xlabel="digit", ylim=(max(0, lowest - 0.01), 1.0))
-    ax.yaxis.set_major_locator(MaxNLocator(steps=ROUND))
-    ax.yaxis.set_major_formatter("{x:.1%}")
+    _tick_accuracies(ax)
     ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return ax
 
