@@ -81,6 +81,41 @@ def test_it_begins_like_all_of_them(path: Path) -> None:
     assert first.source == shared, f"its first code cell is not that of {NOTEBOOKS[0].name}"
 
 
+# -------------------------------------------------------------------------- figures, put into words
+
+# What draws a figure here, besides our own `plot_...`: the last names of calls. Figures with
+# controls and canvases bring words of their own.
+DRAWS = {"LiveHistory", "bar", "barh", "figure", "hist", "imshow", "plot", "show", "subplots"}
+
+
+def draws_a_figure(source: str) -> bool:
+    """Whether a cell calls something that draws, or ends with a PIL picture."""
+    tree = ast.parse(re.sub(r"\bawait ", "", TransformerManager().transform_cell(source)))
+    called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {call.rpartition(".")[2] for call in called}
+    picture = ast.unparse(tree).rpartition("\n")[2].startswith("Image.")
+    return picture or bool(names & DRAWS) or any(name.startswith("plot_") for name in names)
+
+
+@every_notebook
+def test_each_figure_is_put_into_words(path: Path) -> None:
+    """Its alternative text, which the book shows, is where myst-nb looks for it."""
+    for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        words = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        if cell.cell_type == "code" and draws_a_figure(cell.source):
+            assert words, f"cell {index} draws a figure: say in its metadata what there is to see"
+            assert 40 <= len(words) <= 400, f"cell {index}: {len(words)} characters"
+            assert words == " ".join(words.split()) and words[-1] == ".", f"cell {index}: {words}"
+        else:
+            assert "mystnb" not in cell.metadata, f"cell {index} has words for a figure, and none"
+
+
+def test_no_two_figures_have_the_same_words() -> None:
+    cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
+    words = [cell.metadata.mystnb.image.alt for cell in cells if "mystnb" in cell.metadata]
+    assert words and len(set(words)) == len(words)
+
+
 # ------------------------------------------------------------------------------------- make run
 
 
