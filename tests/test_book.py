@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -16,10 +17,11 @@ from mnist_helpers import exercises
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from build_book import (
     CANVAS,
-    FIGURE,
+    CANVAS_IN_WORDS,
     FIGURE_WITH_CONTROLS,
     OTHER_WIDGET,
     WIDGET,
+    adapt_notebook,
     adapt_text,
     build,
     canvas_picture,
@@ -50,7 +52,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code = {"text/html": '<style>pre {}</style><div class="output_html">…</div>'}
     cell.outputs = [
         nbformat.v4.new_output("stream", name="stdout", text="55,000 pictures"),
-        nbformat.v4.new_output("display_data", {"image/png": canvas_picture()}),
         nbformat.v4.new_output("execute_result", {WIDGET: {}, "text/plain": canvas}),
         nbformat.v4.new_output("display_data", {WIDGET: {}, "text/plain": "  0%|     | 0/860"}),
         nbformat.v4.new_output("display_data", {WIDGET: {}, "text/plain": "IntSlider(value=3)"}),
@@ -61,6 +62,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     controls.metadata = {"image/png": {"alt": "Threshold 0.900"}}
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
     last.outputs = [controls]
+    figure = next(cell for cell in notebook.cells if "mystnb" in cell.metadata)
+    figure.outputs = [nbformat.v4.new_output("display_data", {"image/png": canvas_picture()})]
+    figure.metadata = {}  # a copy that was executed before the words were written
     nbformat.write(notebook, executed / NOTEBOOKS[0].name)
     out = tmp_path_factory.mktemp("book") / "html"
     assert build(out, executed) == []
@@ -92,13 +96,29 @@ def test_outputs_can_be_read_without_jupyter(book: Path) -> None:
     page = text(book, f"notebooks/{NOTEBOOKS[0].stem}.html")
     for kept in ("55,000 pictures", "97.1%", CANVAS.strip("*"), OTHER_WIDGET.strip("*")):
         assert kept in page
-    assert f'alt="{FIGURE}"' in page
+    cells = nbformat.read(NOTEBOOKS[0], as_version=4).cells
+    words = next(cell.metadata.mystnb.image.alt for cell in cells if "mystnb" in cell.metadata)
+    assert f'alt="{words}"' in unescape(page) and f'alt="{CANVAS_IN_WORDS}"' in page
     assert FIGURE_WITH_CONTROLS.strip("*") in page and 'alt="Threshold 0.900"' in page
     assert re.search(r'<span class="k">def</span>.*read_idx', page), (
         "code is in the theme's colours"
     )
     for raw in ("DigitCanvas(children", "0/860", "IntSlider", "output_html", "widget-view"):
         assert raw not in page
+
+
+def test_a_figure_without_words_is_an_error_that_names_its_cell(tmp_path: Path) -> None:
+    path = tmp_path / "01_new.ipynb"
+    written, forgotten = (nbformat.v4.new_code_cell(f"plt.plot([{n}])\nplt.show()") for n in (1, 2))
+    written.metadata = {"mystnb": {"image": {"alt": "A point"}}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(), written, forgotten])
+    nbformat.write(notebook, path)
+    assert adapt_notebook(notebook, path) == [], "as committed they show nothing"
+    for cell in (written, forgotten):
+        cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": canvas_picture()})]
+    (error,) = adapt_notebook(notebook, path)
+    assert error.startswith("01_new.ipynb, cell 2:") and '"mystnb": {"image": {"alt":' in error
+    assert written.metadata == {"mystnb": {"image": {"alt": "A point"}}}
 
 
 def test_solutions_are_folded(book: Path) -> None:

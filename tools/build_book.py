@@ -35,9 +35,15 @@ NOTEBOOKS = "notebooks/[0-9]*.ipynb"
 CANVAS = (
     "*In Jupyter a canvas to draw on is here, and the network reads along. It looks like this:*"
 )
+CANVAS_IN_WORDS = (
+    "A 3, drawn with two strokes on a white canvas. Beside it the 3 as the network sees it, and a "
+    "bar for each of the ten probabilities: that of the 3 is at 100 %. Below are buttons to undo, "
+    "to clear and to read a picture, and a slider for the pen."
+)
 OTHER_WIDGET = "*In Jupyter this is a control to play with.*"
 FIGURE_WITH_CONTROLS = "*In Jupyter this figure has controls to play with. It begins like this:*"
-FIGURE = "Figure drawn by the code above; the text around it says what to see"
+NO_WORDS = """it draws a figure that no words stand for. Say in its metadata what there is to see:
+    "mystnb": {"image": {"alt": "Line chart: ..."}}"""
 
 
 def sources(root: Path = ROOT) -> list[Path]:
@@ -45,11 +51,13 @@ def sources(root: Path = ROOT) -> list[Path]:
     return [path for pattern in (*DOCUMENTS, NOTEBOOKS) for path in sorted(root.glob(pattern))]
 
 
-def lay_out(folder: Path, executed: Path) -> None:
+def lay_out(folder: Path, executed: Path) -> list[str]:
     """Write what Sphinx reads into `folder`, in the repository's layout, so that links hold.
 
     Of each notebook its copy in `executed` is taken if there is one, else the notebook itself.
+    What is returned says what is wrong with them.
     """
+    errors = []
     for path in sources():
         name = path.relative_to(ROOT)
         target = folder / name
@@ -59,7 +67,7 @@ def lay_out(folder: Path, executed: Path) -> None:
         elif path.suffix == ".ipynb":
             copy = executed / path.name
             notebook = nbformat.read(copy if copy.exists() else path, as_version=4)
-            adapt_notebook(notebook, path)
+            errors += adapt_notebook(notebook, path)
             nbformat.write(notebook, target)
         else:
             shutil.copy(path, target)
@@ -73,6 +81,7 @@ def lay_out(folder: Path, executed: Path) -> None:
     (folder / "_static").mkdir()
     shutil.copy(BOOK / "book.css", folder / "_static")
     (folder / "api.md").write_text(api(), encoding="utf-8")
+    return errors
 
 
 def adapt_text(text: str, path: Path) -> str:
@@ -101,24 +110,32 @@ def adapt_text(text: str, path: Path) -> str:
     return re.sub(r"\]\(([^)\s]+)\)", adapt, text)
 
 
-def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Make a notebook readable where no kernel runs."""
-    for cell in notebook.cells:
+def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:
+    """Make a notebook readable where no kernel runs; return which cells lack a figure's words.
+
+    These, its alternative text, are in the cell's metadata, where myst-nb looks for them. Those
+    of the notebook itself are taken: its copy is not executed again because of a word.
+    """
+    written = {cell.source: cell.metadata for cell in nbformat.read(path, as_version=4).cells}
+    errors = []
+    for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             cell.source = adapt_text(cell.source, path)
             continue
-        cell.metadata["mystnb"] = {"image": {"alt": FIGURE}}
+        cell.metadata = written.get(cell.source, cell.metadata)
+        words = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
         if "google.colab" in cell.source:  # the first cell of each, which sets it up
             cell.metadata["tags"] = ["hide-input"]
         outputs = []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            words = output.get("metadata", {}).get("image/png", {}).get("alt")
+            own = output.get("metadata", {}).get("image/png", {}).get("alt")
             if data.get("text/plain", "").startswith("DigitCanvas"):
+                cell.metadata.setdefault("mystnb", {"image": {"alt": CANVAS_IN_WORDS}})
                 outputs.append(shown("text/markdown", CANVAS))
                 outputs.append(shown("image/png", canvas_picture()))
-            elif words:  # a figure with controls
-                cell.metadata["mystnb"] = {"image": {"alt": words}}
+            elif own:  # a figure with controls
+                cell.metadata.setdefault("mystnb", {"image": {"alt": own}})
                 outputs.append(shown("text/markdown", FIGURE_WITH_CONTROLS))
                 outputs.append(shown("image/png", data["image/png"]))
             elif WIDGET in data and "%|" in data.get("text/plain", ""):
@@ -129,7 +146,10 @@ def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> None:
                 outputs.append(shown("text/markdown", f"```python\n{data['text/plain']}\n```"))
             else:
                 outputs.append(output)
+                if "image/png" in data and not words:
+                    errors.append(f"{path.name}, cell {index}: {NO_WORDS}")
         cell.outputs = outputs
+    return errors
 
 
 def shown(kind: str, content: str) -> nbformat.NotebookNode:
@@ -187,7 +207,8 @@ def build(out: Path, executed: Path) -> list[str]:
     """Build the book into `out`, which is replaced; return what is wrong with it."""
     with tempfile.TemporaryDirectory() as temporary:
         source, html = Path(temporary, "source"), Path(temporary, "build", "html")
-        lay_out(source, executed)
+        if errors := lay_out(source, executed):
+            return errors
         status = sphinx("-q", "-W", "--keep-going", source, html)
         if not (html / "objects.inv").exists():  # what it writes last
             return ["Sphinx did not build the book"]
