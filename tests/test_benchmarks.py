@@ -18,7 +18,7 @@ from mnist_helpers.benchmarks import data as passes
 from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
 from mnist_helpers.benchmarks.handwriting import in_words, labelled_pictures, score
 from mnist_helpers.benchmarks.training import benchmark as race_benchmark
-from mnist_helpers.benchmarks.training import first_above, summarise, usual_dataset
+from mnist_helpers.benchmarks.training import first_above, summarise, together, usual_dataset
 from mnist_helpers.benchmarks.training import in_words as race_in_words
 from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.models import MEAN, STD, build_model
@@ -100,16 +100,35 @@ def test_a_race_is_summed_up() -> None:
     assert ours["reached_99.3%"] == 2 and ours["reached_99.5%"] == 0
     assert theirs["extrapolated"] and theirs["recipe_seconds"] == 6.0
     assert np.isnan(theirs["accuracy"]) and np.isnan(theirs["seconds_99.0%"])
-    words = race_in_words(summarise(runs)).to_dict("records")
+    table = summarise(runs).assign(together=[0.9951, np.nan])
+    words = race_in_words(table).to_dict("records")
+    assert [row["together"] for row in words] == ["99.51%", "–"]
     assert words[0]["test accuracy"] == "99.30% ± 0.14%" and words[0]["s to 99.5%"] == "never"
     assert words[0]["s to 99.3%"] == "6.0 (epoch 2.5)"
     assert words[1]["s in all"] == "6 (extrapolated)" and words[1]["s to 99.0%"] == "–"
 
 
+def test_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path: Path) -> None:
+    """Each network is wrong once, and undecided there; the other one is sure."""
+    sure, torn, labels = [0.1, 0.9], [0.6, 0.4], [1, 1]
+    assert np.isnan(together(tmp_path, "ours"))
+    for seed, said in enumerate([[sure, torn], [torn, sure]]):
+        np.savez(tmp_path / f"ours-{seed}.npz", probabilities=said, labels=labels)
+        assert seed or np.isnan(together(tmp_path, "ours")), "one network is no ensemble"
+    np.savez(tmp_path / "ours-fp32-0.npz", probabilities=[torn, torn], labels=labels)
+    assert together(tmp_path, "ours") == 1.0
+
+
 @pytest.mark.parametrize("name", ["mnistnet", "tiny"])
-def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path) -> None:
-    result = in_new_process("training", name, 1, "--epochs", 1, "--data", folder)
+def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path, tmp_path: Path) -> None:
+    readings = tmp_path / f"{name}-1.npz"
+    given = ("--data", folder, *(["--readings", readings] if name == "tiny" else []))
+    result = in_new_process("training", name, 1, "--epochs", 1, *given)
     (epoch,) = result["history"]
+    if name == "tiny":
+        kept = np.load(readings)
+        right = kept["probabilities"].argmax(1) == kept["labels"]
+        assert right.mean() == pytest.approx(epoch["test_accuracy"])
     assert epoch["seconds"] > 0 and 0.05 < epoch["test_accuracy"] <= 1
     assert (result["name"], result["seed"]) == (name, 1)
     assert result["memory_mb"] > 100 or sys.platform == "win32"

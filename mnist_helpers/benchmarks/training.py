@@ -62,7 +62,7 @@ def benchmark(
     Returns
     -------
     DataFrame
-        See `summarise`.
+        See `summarise`; and ``together``, see `together`.
     """
     unknown = set(contestants) - {*THEIRS, *OURS}
     if unknown:
@@ -72,15 +72,17 @@ def benchmark(
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
     todo = [(seed, name) for seed, name in todo if seed < count[name]]
     if not resume:
-        for path in folder.glob("*.json"):
+        for path in [*folder.glob("*.json"), *folder.glob("*.npz")]:
             path.unlink()
     for seed, name in tqdm(todo, desc="training"):
         path = folder / f"{name}-{seed}.json"
         if not (resume and path.is_file()):
-            given = ["--data", data_folder(data), *(["--epochs", 1] if quick else [])]
-            result = in_new_process(
-                "training", name, seed, *(given if name in THEIRS else given[:2])
-            )
+            given = ["--data", data_folder(data)]
+            if name in OURS:
+                given += ["--readings", path.with_suffix(".npz")]
+            elif quick:
+                given += ["--epochs", 1]
+            result = in_new_process("training", name, seed, *given)
             with replacing(path) as part:
                 part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return report(folder, contestants, quick)
@@ -93,6 +95,7 @@ def report(folder: Path, contestants: tuple[str, ...], quick: bool = False) -> p
         raise ValueError(f"there are no trainings in {folder}: run without --report first")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     table = summarise(runs)
+    table = table.assign(together=[together(folder, name) for name in table["name"]])
     publish("train", table, in_words(table), {"quick": quick, "runs": runs})
     from ..plots import plot_training_race, save_figure
 
@@ -147,6 +150,18 @@ def summarise(runs: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def together(folder: Path, name: str) -> float:
+    """Return the test accuracy of all seeds' networks as an ensemble: the mean of what they say.
+
+    Not a number where there are no two of them, and for theirs, whose readings are not kept.
+    """
+    kept = [np.load(path) for path in sorted(folder.glob(f"{name}-[0-9]*.npz"))]
+    if len(kept) < 2:
+        return np.nan
+    mean = np.mean([readings["probabilities"] for readings in kept], axis=0)
+    return float((mean.argmax(1) == kept[0]["labels"]).mean())
+
+
 def first_above(history: pd.DataFrame, mark: float) -> tuple[float, int] | None:
     """Return the seconds and epochs after which the test accuracy first reached `mark`."""
     above = np.flatnonzero(history["test_accuracy"] >= mark)
@@ -167,6 +182,7 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         "–" if np.isnan(mean) else f"{mean:.2%}" + ("" if np.isnan(std) else f" ± {std:.2%}")
         for mean, std in zip(table["accuracy"], table["std"], strict=True)
     ]
+    words["together"] = ["–" if np.isnan(value) else f"{value:.2%}" for value in table["together"]]
     for mark in (f"{mark:.1%}" for mark in MARKS):
         words[f"s to {mark}"] = [
             _reached(row[f"seconds_{mark}"], row[f"epochs_{mark}"], row[f"reached_{mark}"], row)
@@ -237,8 +253,13 @@ def usual_accuracy(model: torch.nn.Module, test: Digits) -> float:
     return (torch.cat(found) == test.labels).double().mean().item()
 
 
-def run_ours(name: str, seed: int, epochs: int | None, data: Path) -> dict:
-    """Train one of our networks by its recipe; ``NAME-fp32`` without bfloat16."""
+def run_ours(
+    name: str, seed: int, epochs: int | None, data: Path, readings: Path | None = None
+) -> dict:
+    """Train one of our networks by its recipe; ``NAME-fp32`` without bfloat16.
+
+    What it says of the test set in the end is kept in the file `readings`, for `together`.
+    """
     name, _, precision = name.partition("-")
     recipe = replace(recipe_for(name), seed=seed, precision=precision or "auto")
     recipe = replace(recipe, epochs=epochs or recipe.epochs)
@@ -255,7 +276,11 @@ def run_ours(name: str, seed: int, epochs: int | None, data: Path) -> dict:
         {"seconds": row["seconds"], "test_accuracy": accuracy}
         for row, accuracy in zip(rows, accuracies, strict=True)
     ]
-    return result(f"{name}-{precision}" if precision else name, seed, model, recipe, history)
+    done = result(f"{name}-{precision}" if precision else name, seed, model, recipe, history)
+    if readings:
+        test = evaluate(model, splits.test)
+        np.savez_compressed(readings, probabilities=test.probs, labels=test.labels)
+    return done
 
 
 def result(
@@ -280,9 +305,11 @@ def main() -> None:
     parser.add_argument("seed", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--readings", type=Path)
     given = parser.parse_args()
-    run = run_theirs if given.name in THEIRS else run_ours
-    print(json.dumps(run(given.name, given.seed, given.epochs, given.data)))
+    arguments = (given.name, given.seed, given.epochs, given.data)
+    theirs = given.name in THEIRS
+    print(json.dumps(run_theirs(*arguments) if theirs else run_ours(*arguments, given.readings)))
 
 
 if __name__ == "__main__":
