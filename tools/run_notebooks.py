@@ -59,6 +59,7 @@ def run(path: Path, folder: Path) -> str | None:
         notebook,
         timeout=None,
         kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # else each warns of its own loopback
         resources={"metadata": {"path": str(path.parent)}},
     )
     error = None
