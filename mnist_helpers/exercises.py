@@ -1,7 +1,8 @@
-"""Self-checks of the notebooks' exercises: right or wrong, and if wrong, why.
+"""Self-checks of the notebooks' exercises, and of what readers predict before they run a cell.
 
-In a notebook: ``exercises.check("03-1", answer)``. Each check is a function that takes an answer,
-and returns None if it is right and a hint if it is not.
+In a notebook: ``exercises.check("03-1", answer)`` says right or wrong, and if wrong, why. Each
+check is a function that takes an answer, and returns None if it is right and a hint if it is not.
+``exercises.compare(my_prediction, outcome)`` puts a prediction beside what came out.
 """
 
 from __future__ import annotations
@@ -48,6 +49,47 @@ def check(name: str, answer: Any) -> None:
         return
     hint = hint_for(name, answer)
     print(f"Exercise {name}: right!" if hint is None else f"Exercise {name}: not yet. {hint}")
+
+
+def compare(
+    prediction: Any, outcome: float | str | tuple, unit: str = "", near: float | None = None
+) -> None:
+    """Print a reader's prediction beside what came out.
+
+    Parameters
+    ----------
+    prediction : float, str, tuple or None
+        Of the same kind as `outcome`; None for one that nobody has made.
+    outcome : float, str or tuple
+    unit : str
+        Follows each number, such as "%".
+    near : float, optional
+        How far off a number may be to count as well predicted (default: a tenth of `outcome`).
+    """
+    if prediction is None:
+        print("No prediction: put yours in the place of None before you run such a cell.")
+    elif isinstance(outcome, (str, tuple)):
+        same = _plainly(prediction) == _plainly(outcome)
+        print(f"Well predicted: {outcome}." if same else f"Predicted {prediction}, but: {outcome}.")
+    else:
+        print(_compare_numbers(prediction, float(outcome), unit, near))
+
+
+def _plainly(value: Any) -> Any:
+    """Return words in lower case without spaces around them, and a list as a tuple."""
+    return value.strip().lower() if isinstance(value, str) else tuple(np.ravel(value).tolist())
+
+
+def _compare_numbers(prediction: Any, outcome: float, unit: str, near: float | None) -> str:
+    """Say how far off a predicted number is."""
+    try:
+        predicted = _number(prediction)
+    except _Hint as hint:
+        return str(hint)
+    said = f"Predicted {predicted:.4g}{unit}, came out {outcome:.4g}{unit}"
+    if abs(predicted - outcome) <= (0.1 * abs(outcome) if near is None else near):
+        return f"{said}: well predicted."
+    return f"{said}: too {'low' if predicted < outcome else 'high'}. Why?"
 
 
 def hint_for(name: str, answer: Any) -> str | None:

@@ -294,3 +294,42 @@ def test_check_speaks(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown_exercise_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="03-1"):
         exercises.check("99-1", 1)
+
+
+# -------------------------------------------------------------------------------------- predictions
+
+COMPARED = [
+    ((None, 97.7, "%"), "No prediction"),
+    ((90, 97.7, "%", 2), "Predicted 90%, came out 97.7%: too low. Why?"),
+    ((99.9, 97.7, "%", 2), "too high"),
+    ((96, 97.7, "%", 2), "came out 97.7%: well predicted."),
+    ((np.float32(2.2), 2.337), "Predicted 2.2, came out 2.337: well predicted."),
+    ((2.0, 2.337), "too low"),
+    ((50, 12.34, " times"), "Predicted 50 times, came out 12.34 times: too high"),
+    ((0, 0), "well predicted"),
+    ((1, 0), "too high"),
+    (("95 %", 97.7, "%"), "One number was asked for, this is '95 %'."),
+    ((" Lower", "lower"), "Well predicted: lower."),
+    (("higher", "lower"), "Predicted higher, but: lower."),
+    ((3, "lower"), "Predicted 3, but: lower."),
+    (([28, 14], (28, 14)), "Well predicted: (28, 14)."),
+    (((27, 13), (28, 14)), "Predicted (27, 13), but: (28, 14)."),
+    ((28, (28, 14)), "Predicted 28, but"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), COMPARED)
+def test_a_prediction_is_put_beside_what_came_out(arguments: tuple, words: str, capsys) -> None:
+    exercises.compare(*arguments)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_every_notebook_checks_a_prediction_that_stands_in_the_same_cell(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    compared = [cell.source for cell in cells if "exercises.compare(" in cell.source]
+    assert compared
+    for source in compared:
+        assert source.startswith("my_prediction = None  # "), source[:80]
+    predicted = [cell.source for cell in cells if cell.source.startswith("my_prediction")]
+    assert predicted == compared, "asked for and not compared"
