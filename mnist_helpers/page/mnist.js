@@ -4,7 +4,7 @@
 const FRAME = 28; // an MNIST picture's side
 const BOX = 20; // the longest side of the digit in it
 const DETAIL = 4; // the digit is worked on at this many pixels for one of MNIST's
-const INK_WIDTH = 2.4; // MNIST's usual stroke width in its own pixels
+const STROKES = [1.5, 4]; // the least and the greatest usual stroke width in MNIST's pixels
 const LEAST_CONTRAST = 12; // of 255: fainter than this is an empty picture
 const UNEVEN = 6; // deviation of the paper's brightness from which it is levelled
 
@@ -300,25 +300,29 @@ function bounds(mask, width, height) {
 
 // ------------------------------------------------------------------------- strokes, box and frame
 
-// Bring the strokes to MNIST's width: the digit in black and white.
+// Bring strokes wider or thinner than MNIST's to the nearest width that it has; others stay.
 function evenStrokes(crop) {
   const pad = 2 * DETAIL;
-  const mask = picture(crop.width + 2 * pad, crop.height + 2 * pad);
+  const grey = picture(crop.width + 2 * pad, crop.height + 2 * pad);
   for (let y = 0; y < crop.height; y++) {
     for (let x = 0; x < crop.width; x++) {
-      const inked = crop.data[y * crop.width + x] >= 0.5;
-      mask.data[(y + pad) * mask.width + x + pad] = inked ? 1 : 0;
+      grey.data[(y + pad) * grey.width + x + pad] = crop.data[y * crop.width + x];
     }
   }
+  const mask = { ...grey, data: grey.data.map((value) => (value >= 0.5 ? 1 : 0)) };
   const inside = distances(mask, 0);
   const width = strokeWidth(mask, inside);
-  const missing = (INK_WIDTH * DETAIL - width) / 2;
+  const [least, most] = STROKES.map((side) => side * DETAIL);
+  const missing = (Math.min(Math.max(width, least), most) - width) / 2;
+  if (missing === 0) {
+    const full = slide(grey, 3 * DETAIL, 3 * DETAIL, Math.max); // ink nearby: in a shadow less than 1
+    return { ...grey, data: grey.data.map((value, at) => value / Math.max(full.data[at], 0.5)) };
+  }
   if (missing > 0) {
     const outside = distances(mask, 1);
     return { ...mask, data: mask.data.map((_, at) => (outside[at] <= missing ? 1 : 0)) };
   }
-  const spare = Math.min(-missing - 0.4 * DETAIL, width / 4);
-  if (spare <= 0) return mask;
+  const spare = Math.min(-missing, width / 4);
   return { ...mask, data: mask.data.map((_, at) => (inside[at] > spare ? 1 : 0)) };
 }
 
@@ -396,7 +400,8 @@ function skeleton(mask) {
 
 // Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges.
 function fitIntoBox(strokes) {
-  const box = bounds(strokes.data, strokes.width, strokes.height);
+  const inked = strokes.data.map((value) => (value >= 0.25 ? 1 : 0));
+  const box = bounds(inked, strokes.width, strokes.height);
   const sides = [box.right - box.left, box.bottom - box.top];
   const pixel = Math.max(...sides) / BOX;
   const cells = sides.map((side) => Math.ceil(Math.round((side / pixel) * 1e6) / 1e6));
@@ -405,8 +410,8 @@ function fitIntoBox(strokes) {
   const [left, top] = gaps.map((gap) => Math.floor(gap / 2));
   for (let y = 0; y < sides[1]; y++) {
     for (let x = 0; x < sides[0]; x++) {
-      const marked = strokes.data[(y + box.top) * strokes.width + x + box.left];
-      crop.data[(y + top) * crop.width + x + left] = 255 * marked;
+      const value = strokes.data[(y + box.top) * strokes.width + x + box.left];
+      crop.data[(y + top) * crop.width + x + left] = round(255 * value);
     }
   }
   return resize(crop, cells[0], cells[1], boxFilter, true);
