@@ -208,7 +208,7 @@ def test_a_shadow_does_not_matter(digit: int, depth: float, upright: bool) -> No
 def test_thin_and_thick_pens_come_to_a_similar_width(digit: int, pen: float) -> None:
     ink = (to_mnist(sheet(digit, pen=pen)) / 255).sum()
     usual = (to_mnist(sheet(digit, pen=14)) / 255).sum()
-    assert 0.5 < ink / usual < 2.2  # though one pen is twenty times as wide as another
+    assert 0.4 < ink / usual < 2.2  # though one pen is twenty times as wide as another
 
 
 # ------------------------------------------------------------------------------ what is in the way
