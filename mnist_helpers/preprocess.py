@@ -451,13 +451,14 @@ def even_strokes(crop: np.ndarray) -> np.ndarray:
 
     Returns float32 in [0, 1].
     """
-    mask = np.pad(crop >= 0.5, 2 * DETAIL)
+    crop = np.pad(crop, 2 * DETAIL)
+    mask = crop >= 0.5
     inside = ndimage.distance_transform_edt(mask)
     width = stroke_width(mask, inside)
     missing = (np.clip(width, STROKES[0] * DETAIL, STROKES[1] * DETAIL) - width) / 2
     if missing == 0:
         full = ndimage.maximum_filter(crop, 6 * DETAIL + 1)  # ink nearby: in a shadow less than 1
-        return np.pad(crop / full.clip(0.5), 2 * DETAIL)
+        return crop / full.clip(0.5)
     if missing > 0:
         return (ndimage.distance_transform_edt(~mask) <= missing).astype(np.float32)
     return (inside > min(-missing, width / 4)).astype(np.float32)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from ..data import Digits, data_folder, find_idx, load_mnist
-from ..evaluation import evaluate
+from ..evaluation import Evaluation, evaluate
 from ..models import build_model, count_parameters
 from ..paths import outputs_folder, replacing
 from ..recipes import Recipe, recipe_for
@@ -266,19 +266,19 @@ def run_ours(
     splits = load_mnist("idx", data, val_size=0)
     torch.manual_seed(seed)
     model = build_model(name)
-    accuracies: list[float] = []
+    looks: list[Evaluation] = []
 
     def look(_history: list) -> None:
-        accuracies.append(evaluate(model, splits.test).accuracy)
+        looks.append(evaluate(model, splits.test))
 
     rows = train(model, splits.train, None, recipe, device="cpu", callbacks=[look], progress=False)
     history = [
-        {"seconds": row["seconds"], "test_accuracy": accuracy}
-        for row, accuracy in zip(rows, accuracies, strict=True)
+        {"seconds": row["seconds"], "test_accuracy": test.accuracy}
+        for row, test in zip(rows, looks, strict=True)
     ]
     done = result(f"{name}-{precision}" if precision else name, seed, model, recipe, history)
     if readings:
-        test = evaluate(model, splits.test)
+        test = looks[-1]
         np.savez_compressed(readings, probabilities=test.probs, labels=test.labels)
     return done
 
