@@ -411,7 +411,7 @@ function fitIntoBox(strokes) {
   for (let y = 0; y < sides[1]; y++) {
     for (let x = 0; x < sides[0]; x++) {
       const value = strokes.data[(y + box.top) * strokes.width + x + box.left];
-      crop.data[(y + top) * crop.width + x + left] = round(255 * value);
+      crop.data[(y + top) * crop.width + x + left] = round(Math.fround(255 * value));
     }
   }
   return resize(crop, cells[0], cells[1], boxFilter, true);
