@@ -300,7 +300,8 @@ function bounds(mask, width, height) {
 
 // ------------------------------------------------------------------------- strokes, box and frame
 
-// Bring strokes wider or thinner than MNIST's to the nearest width that it has; others stay.
+// Bring strokes wider or thinner than MNIST's to the nearest width that it has; others stay. Ink is
+// measured against the darkest ink nearby.
 function evenStrokes(crop) {
   const pad = 2 * DETAIL;
   const grey = picture(crop.width + 2 * pad, crop.height + 2 * pad);
@@ -309,15 +310,14 @@ function evenStrokes(crop) {
       grey.data[(y + pad) * grey.width + x + pad] = crop.data[y * crop.width + x];
     }
   }
+  const full = slide(grey, 3 * DETAIL, 3 * DETAIL, Math.max).data;
+  grey.data = grey.data.map((value, at) => value / Math.max(full[at], 0.5));
   const mask = { ...grey, data: grey.data.map((value) => (value >= 0.5 ? 1 : 0)) };
   const inside = distances(mask, 0);
   const width = strokeWidth(mask, inside);
   const [least, most] = STROKES.map((side) => side * DETAIL);
   const missing = (Math.min(Math.max(width, least), most) - width) / 2;
-  if (missing === 0) {
-    const full = slide(grey, 3 * DETAIL, 3 * DETAIL, Math.max); // ink nearby: in a shadow less than 1
-    return { ...grey, data: grey.data.map((value, at) => value / Math.max(full.data[at], 0.5)) };
-  }
+  if (missing === 0) return grey;
   if (missing > 0) {
     const outside = distances(mask, 1);
     return { ...mask, data: mask.data.map((_, at) => (outside[at] <= missing ? 1 : 0)) };
@@ -398,7 +398,8 @@ function skeleton(mask) {
   return data;
 }
 
-// Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges.
+// Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges and
+// a brightest one of 255.
 function fitIntoBox(strokes) {
   const inked = strokes.data.map((value) => (value >= 0.25 ? 1 : 0));
   const box = bounds(inked, strokes.width, strokes.height);
@@ -414,7 +415,9 @@ function fitIntoBox(strokes) {
       crop.data[(y + top) * crop.width + x + left] = round(Math.fround(255 * value));
     }
   }
-  return resize(crop, cells[0], cells[1], boxFilter, true);
+  const fitted = resize(crop, cells[0], cells[1], boxFilter, true);
+  const scale = 255 / extremes(fitted.data)[1];
+  return { ...fitted, data: fitted.data.map((value) => round(value * scale)) };
 }
 
 // Place the digit in 28×28 so that its centre of mass is in the middle.
