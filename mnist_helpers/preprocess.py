@@ -36,6 +36,7 @@ MOST_PIXELS = 120_000_000
 LEAST_SIDE = 5
 LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
 UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
+WINDOWS = (0.4, 0.25, 0.12)  # of the longer side: what is narrower is ink, what is wider a shadow
 
 
 class EmptyPictureError(ValueError):
@@ -314,7 +315,8 @@ def ink_on_black(grey: np.ndarray) -> np.ndarray:
     """Tell ink from paper: uint8 ``[H, W]``, 0 where there is paper, up to 255 for ink.
 
     The paper is what most of the border and most of the picture show. Where its brightness differs
-    from place to place, with shadows and lamps, it is estimated everywhere and taken away.
+    from place to place, or so much is ink that half of it must be a shadow, the paper is estimated
+    everywhere and taken away.
     """
     if np.ptp(grey) < LEAST_CONTRAST:
         raise EmptyPictureError(
@@ -323,12 +325,48 @@ def ink_on_black(grey: np.ndarray) -> np.ndarray:
         )
     light = grey > between_dark_and_light(grey)
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
-    if border.mean() + light.mean() > 1:  # the paper is the lighter part
-        grey, light = 255 - grey, ~light
+    share = border.mean() + light.mean()
+    if share > 1:  # the paper is the lighter part
+        grey, light, share = 255 - grey, ~light, 2 - share
     paper = grey[~light]
-    uneven = paper.std(dtype=np.float32) > UNEVEN
-    level = uneven_paper(grey) if uneven else np.float32(np.median(paper))
+    if paper.std(dtype=np.float32) <= UNEVEN and share < 0.7:
+        return _above(np.float32(np.median(paper)), grey)
+    if max(grey.shape) <= 64:  # a drawing or a scan, no photo
+        return _above(uneven_paper(grey), grey)
+    return ink_in_uneven_light(grey)
+
+
+def _above(level: np.ndarray | np.float32, grey: np.ndarray) -> np.ndarray:
+    """Return how much lighter than the paper's level each pixel is: uint8."""
     return np.clip(np.round(grey - level), 0, 255).astype(np.uint8)
+
+
+def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
+    """Tell ink from paper where shadows and lamps make the paper's brightness differ.
+
+    How wide the strokes are is not known yet, and in strong shade not even for certain which is
+    the ink. So all windows are tried on a smaller copy, for light ink and for dark, and that try
+    is taken whose digit has the sharpest outline: strokes have sharp edges, shadows soft ones.
+    """
+    image = Image.fromarray(grey)
+    small = np.asarray(image.reduce(max(1, -(-max(image.size) // 160))))
+    slopes = [ndimage.sobel(small.astype(np.float32), axis, mode="nearest") for axis in (0, 1)]
+    edges = np.hypot(*slopes)
+    sharp = np.percentile(edges, 99) / 2
+    best, found = -np.inf, (grey, WINDOWS[0])
+    for inverted, trust in ((False, 1.0), (True, 0.7)):  # the border spoke against the second
+        for window in WINDOWS:
+            tried = 255 - small if inverted else small
+            ink = _above(uneven_paper(tried, window), tried)
+            if np.ptp(ink) < LEAST_CONTRAST:
+                continue
+            mask = digit_mask(ink)
+            outline = ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)
+            score = trust * (edges[outline] - sharp).sum()
+            if score > best:
+                best, found = score, (255 - grey if inverted else grey, window)
+    picture, window = found
+    return _above(uneven_paper(picture, window), picture)
 
 
 def between_dark_and_light(grey: np.ndarray) -> float:
@@ -338,20 +376,21 @@ def between_dark_and_light(grey: np.ndarray) -> float:
     return threshold_otsu(hist=np.bincount(grey.ravel(), minlength=256)) + 0.5
 
 
-def uneven_paper(grey: np.ndarray) -> np.ndarray:
+def uneven_paper(grey: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
     """Estimate the paper's brightness at each pixel, for light ink on dark: float32 ``[H, W]``.
 
     A grey opening at a coarse scale: the darkest value near each pixel, and the lightest of those
-    near it, so that everything narrower than the window, and with it the ink, is levelled.
+    near it, so that everything narrower than the window, and with it the ink, is levelled. The
+    window is a share of the longer side.
     """
     height, width = grey.shape
     scale = max(1.0, max(height, width) / 64)
     small = (max(3, round(width / scale)), max(3, round(height / scale)))
     coarse = np.asarray(Image.fromarray(grey).resize(small, Image.Resampling.BOX), np.float32)
     coarse = ndimage.median_filter(coarse, 3)
-    window = max(3, round(0.4 * max(coarse.shape)))
-    level = ndimage.grey_opening(coarse, (window, window), mode="nearest")
-    level = ndimage.gaussian_filter(level, window / 4, mode="nearest")
+    side = max(3, round(window * max(coarse.shape)))
+    level = ndimage.grey_opening(coarse, (side, side), mode="nearest")
+    level = ndimage.gaussian_filter(level, side / 4, mode="nearest")
     return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -391,10 +430,10 @@ def _lies_along_an_edge(place: Place, shape: tuple[int, int]) -> bool:
     """Return whether a part is a band along an edge of the picture, like a shadow."""
     for axis in (0, 1):
         along, across = place[1 - axis], place[axis]
-        long = (along.stop - along.start) > 0.5 * shape[1 - axis]
-        thin = (across.stop - across.start) < 0.12 * shape[axis]
+        length = (along.stop - along.start) / shape[1 - axis]
+        width = (across.stop - across.start) / shape[axis]
         outside = across.start == 0 or across.stop == shape[axis]
-        if long and thin and outside:
+        if outside and ((length > 0.5 and width < 0.12) or (length > 0.95 and width < 0.25)):
             return True
     return False
 

@@ -65,7 +65,9 @@ def test_the_same_sheet_becomes_the_same_picture() -> None:
     assert gap.max() < 0.05 and np.median(gap) == 0
 
 
-@pytest.mark.parametrize("kind", ["wide", "tall", "chalk", "shadow", "border", "speck", "line"])
+@pytest.mark.parametrize(
+    "kind", ["wide", "tall", "chalk", "shadow", "half", "border", "speck", "line"]
+)
 def test_other_sheets_too(kind: str) -> None:
     rng = np.random.default_rng(1)
     sheet = np.asarray(draw_strokes(pen_strokes(5, "round")), dtype=np.float32)
@@ -77,6 +79,9 @@ def test_other_sheets_too(kind: str) -> None:
         sheet = 40 + (255 - sheet) * 0.7
     elif kind == "shadow":
         sheet = sheet * np.linspace(0.4, 1, 280)[None] * 0.9 + rng.uniform(0, 8, sheet.shape)
+    elif kind == "half":
+        sheet = np.pad(sheet, ((10, 150), (40, 150)), constant_values=255)
+        sheet *= 1 - 0.5 / (1 + np.exp(-np.linspace(-9, 6, sheet.shape[1])))
     elif kind == "border":
         sheet = sheet[40:, 40:]
     elif kind == "speck":

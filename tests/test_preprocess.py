@@ -211,6 +211,28 @@ def test_thin_and_thick_pens_come_to_a_similar_width(digit: int, pen: float) -> 
     assert 0.4 < ink / usual < 2.2  # though one pen is twenty times as wide as another
 
 
+@pytest.mark.parametrize("ink, paper", [(40, 230), (225, 60)])
+@pytest.mark.parametrize("corner", [(20, 20), (20, 250), (150, 135), (270, 20), (270, 250)])
+def test_a_small_digit_on_a_sheet_half_in_shadow(
+    corner: tuple[int, int], ink: int, paper: int
+) -> None:
+    share = np.zeros((400, 360))
+    rows, columns = (slice(start, start + 90) for start in corner)
+    share[rows, columns] = 1 - np.asarray(sheet(size=90, pen=6)) / 255
+    even = paper + (ink - paper) * share
+    down, right = np.mgrid[-1:1:400j, -1:1:360j]
+    shadow = 1 - 0.5 / (1 + np.exp(-5 * (down + right)))
+    expected = to_mnist(even.astype(np.uint8))
+    assert difference(to_mnist((even * shadow).astype(np.uint8)), expected) < NEAR
+
+
+@pytest.mark.parametrize("side", [0, 1, 2, 3])
+def test_a_broad_shadow_along_an_edge_is_left_out(side: int) -> None:
+    pixels = np.rot90(np.pad(np.asarray(sheet()), 60, constant_values=255), side).copy()
+    pixels[:, :55] = 0.45 * pixels[:, :55]
+    assert difference(np.rot90(to_mnist(pixels), -side), REFERENCE) < NEAR
+
+
 def test_a_lightly_pressed_pencil_writes_unbroken_strokes() -> None:
     ink = 255 - np.asarray(sheet(size=500, pen=3), dtype=np.float32)
     pressure = 0.35 + 0.65 * np.abs(np.linspace(-1, 1, 500))[:, None]

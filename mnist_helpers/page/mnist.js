@@ -7,6 +7,7 @@ const DETAIL = 4; // the digit is worked on at this many pixels for one of MNIST
 const STROKES = [1.5, 4]; // the least and the greatest usual stroke width in MNIST's pixels
 const LEAST_CONTRAST = 12; // of 255: fainter than this is an empty picture
 const UNEVEN = 6; // deviation of the paper's brightness from which it is levelled
+const WINDOWS = [0.4, 0.25, 0.12]; // of the longer side: narrower is ink, wider a shadow
 
 // A picture is {width, height, data}; data holds its rows one after the other.
 function picture(width, height, data) {
@@ -85,26 +86,94 @@ function inkOnBlack(grey) {
   const border = [];
   for (let x = 0; x < width; x++) border.push(light[x], light[(height - 1) * width + x]);
   for (let y = 0; y < height; y++) border.push(light[y * width], light[y * width + width - 1]);
-  if (mean(border) + mean(light) > 1) {
+  let share = mean(border) + mean(light);
+  if (share > 1) {
     values = values.map((value) => 255 - value);
     light = light.map((value) => 1 - value);
+    share = 2 - share;
   }
   const paper = values.filter((_, at) => !light[at]);
   const middle = mean(paper);
   const deviation = Math.sqrt(mean(Array.from(paper, (value) => (value - middle) ** 2)));
   const sheet = picture(width, height, values);
-  const level = deviation > UNEVEN ? unevenPaper(sheet).data : null;
-  const usual = level ? 0 : percentile(paper, 0.5);
-  const above = values.map((value, at) => round(value - (level ? level[at] : usual)));
-  return picture(width, height, above.map((value) => Math.min(255, Math.max(0, value))));
+  const usual = percentile(paper, 0.5);
+  if (deviation <= UNEVEN && share < 0.7) return above(values.map(() => usual), sheet);
+  if (Math.max(width, height) <= 64) return above(unevenPaper(sheet, WINDOWS[0]).data, sheet);
+  return inkInUnevenLight(sheet);
 }
 
-// Estimate the paper's brightness at each pixel.
-function unevenPaper(values) {
+// How much lighter than the paper's level each pixel is.
+function above(level, grey) {
+  const data = grey.data.map((value, at) => Math.min(255, Math.max(0, round(value - level[at]))));
+  return { ...grey, data };
+}
+
+// Tell ink from paper where shadows and lamps make the paper's brightness differ: try all windows,
+// for light ink and for dark, and take the try whose digit has the sharpest outline.
+function inkInUnevenLight(grey) {
+  const inverse = (image) => ({ ...image, data: image.data.map((value) => 255 - value) });
+  const small = reduced(grey, Math.ceil(Math.max(grey.width, grey.height) / 160));
+  const edges = slopes(small);
+  const sharp = percentile(edges, 0.99) / 2;
+  let [best, paper, window] = [-Infinity, grey, WINDOWS[0]];
+  for (const [tried, full, trust] of [
+    [small, grey, 1],
+    [inverse(small), inverse(grey), 0.7],
+  ]) {
+    for (const share of WINDOWS) {
+      const ink = above(unevenPaper(tried, share).data, tried);
+      const [least, most] = extremes(ink.data);
+      if (most - least < LEAST_CONTRAST) continue;
+      const mask = { ...ink, data: digitMask(ink) };
+      const inner = slide(mask, 1, 1, Math.min).data;
+      const outer = slide(mask, 1, 1, Math.max).data;
+      let score = 0;
+      edges.forEach((edge, at) => (score += inner[at] < outer[at] ? edge - sharp : 0));
+      if (trust * score > best) [best, paper, window] = [trust * score, full, share];
+    }
+  }
+  return above(unevenPaper(paper, window).data, paper);
+}
+
+// A picture that is smaller by a whole number: each pixel is the mean of a square, rounded.
+function reduced(image, times) {
+  const small = picture(Math.ceil(image.width / times), Math.ceil(image.height / times));
+  for (let y = 0; y < small.height; y++) {
+    for (let x = 0; x < small.width; x++) {
+      const values = [];
+      for (let oy = y * times; oy < Math.min((y + 1) * times, image.height); oy++) {
+        const row = oy * image.width;
+        const right = Math.min((x + 1) * times, image.width);
+        values.push(...image.data.slice(row + x * times, row + right));
+      }
+      small.data[y * small.width + x] = Math.floor(mean(values) + 0.5);
+    }
+  }
+  return small;
+}
+
+// How steep the brightness is at each pixel, by Sobel's filters; edges are repeated.
+function slopes(image) {
+  const { width, height, data } = image;
+  const inside = (at, size) => Math.min(size - 1, Math.max(0, at));
+  const at = (x, y) => data[inside(y, height) * width + inside(x, width)];
+  return Float32Array.from(data, (_, index) => {
+    const [x, y] = [index % width, Math.floor(index / width)];
+    const across = (dy) => at(x + 1, y + dy) - at(x - 1, y + dy);
+    const down = (dx) => at(x + dx, y + 1) - at(x + dx, y - 1);
+    return Math.hypot(
+      across(-1) + 2 * across(0) + across(1),
+      down(-1) + 2 * down(0) + down(1),
+    );
+  });
+}
+
+// Estimate the paper's brightness at each pixel; the window is a share of the longer side.
+function unevenPaper(values, share) {
   const scale = Math.max(1, Math.max(values.height, values.width) / 64);
   const small = [values.width, values.height].map((side) => Math.max(3, round(side / scale)));
   const coarse = median3(resize(values, small[0], small[1], boxFilter, true));
-  const window = Math.max(3, round(0.4 * Math.max(coarse.width, coarse.height)));
+  const window = Math.max(3, round(share * Math.max(coarse.width, coarse.height)));
   const before = Math.floor(window / 2);
   const darkest = slide(coarse, before, window - 1 - before, Math.min);
   const opened = slide(darkest, window - 1 - before, before, Math.max);
@@ -230,12 +299,12 @@ function label(mask, width, height) {
 
 // Whether a part is a band along an edge of the picture, like a shadow.
 function liesAlongAnEdge(part, width, height) {
-  const [wide, high] = [part.right - part.left, part.bottom - part.top];
-  const flat = wide > 0.5 * width && high < 0.12 * height;
-  const upright = high > 0.5 * height && wide < 0.12 * width;
+  const [wide, high] = [(part.right - part.left) / width, (part.bottom - part.top) / height];
+  const band = (length, across) =>
+    (length > 0.5 && across < 0.12) || (length > 0.95 && across < 0.25);
   return (
-    (flat && (part.top === 0 || part.bottom === height)) ||
-    (upright && (part.left === 0 || part.right === width))
+    (band(wide, high) && (part.top === 0 || part.bottom === height)) ||
+    (band(high, wide) && (part.left === 0 || part.right === width))
   );
 }
 
