@@ -347,13 +347,15 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
     How wide the strokes are is not known yet, and in strong shade not even for certain which is
     the ink. So all windows are tried on a smaller copy, for light ink and for dark, and that try
     is taken whose digit has the sharpest outline: strokes have sharp edges, shadows soft ones.
+
+    Raises `EmptyPictureError` if no outline is sharp.
     """
     image = Image.fromarray(grey)
     small = np.asarray(image.reduce(max(1, -(-max(image.size) // 160))))
     slopes = [ndimage.sobel(small.astype(np.float32), axis, mode="nearest") for axis in (0, 1)]
     edges = np.hypot(*slopes)
     sharp = np.percentile(edges, 99) / 2
-    best, found = -np.inf, (grey, WINDOWS[0])
+    best, step, found = -np.inf, 0.0, (grey, WINDOWS[0])
     for inverted, trust in ((False, 1.0), (True, 0.7)):  # the border spoke against the second
         for window in WINDOWS:
             tried = 255 - small if inverted else small
@@ -361,10 +363,15 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
             if np.ptp(ink) < LEAST_CONTRAST:
                 continue
             mask = digit_mask(ink)
-            outline = ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)
-            score = trust * (edges[outline] - sharp).sum()
-            if score > best:
-                best, found = score, (255 - grey if inverted else grey, window)
+            outline = edges[ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)]
+            score = trust * (outline - sharp).sum()
+            if outline.size and score > best:
+                best, step = score, outline.mean() / 4  # Sobel's filter adds four up
+                found = (255 - grey if inverted else grey, window)
+    if step < LEAST_CONTRAST:
+        raise EmptyPictureError(
+            "the picture is empty: it has shadows, but nothing in it has a sharp edge"
+        )
     picture, window = found
     return _above(uneven_paper(picture, window), picture)
 

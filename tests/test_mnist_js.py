@@ -96,12 +96,14 @@ def test_other_sheets_too(kind: str) -> None:
 
 def test_the_pen_draws_alike_and_an_empty_sheet_is_told() -> None:
     strokes = [np.round(stroke, 1) for stroke in pen_strokes(8, "looped")]
-    drawn, empty = in_javascript(
+    shadow = np.tile(220 - 100 / (1 + np.exp(-np.linspace(-4, 4, 280))), (280, 1)).round()
+    drawn, *empty = in_javascript(
         [
             {"strokes": [stroke.tolist() for stroke in strokes], "pen": 18},
             job(np.full((280, 280), 255)),
+            job(shadow),
         ]
     )
     ours = np.asarray(draw_strokes(strokes, pen=18), dtype=float)
     assert np.abs(np.array(drawn).reshape(280, 280) - ours).mean() < 1
-    assert empty == "the sheet is empty"
+    assert empty == ["the sheet is empty"] * 2

@@ -281,6 +281,16 @@ def test_an_empty_picture_says_so(value: int) -> None:
         to_mnist(np.full((50, 60), value, np.uint8))
 
 
+@pytest.mark.parametrize("grain", [0, 2, 5])
+@pytest.mark.parametrize("steep", [1, 4, 12])
+def test_shadows_on_an_empty_sheet_are_no_digit(steep: int, grain: int) -> None:
+    down, right = np.mgrid[-1:1:300j, -1:1:260j]
+    light = 1 - 0.5 / (1 + np.exp(-steep * (0.6 * down + right)))
+    noise = np.random.default_rng(0).normal(0, grain, light.shape)
+    with pytest.raises(EmptyPictureError, match="empty"):
+        to_mnist((220 * light + noise).clip(0, 255).astype(np.uint8))
+
+
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     good = encoded(sheet())
     for name, content in {

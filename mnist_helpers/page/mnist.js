@@ -115,7 +115,7 @@ function inkInUnevenLight(grey) {
   const small = reduced(grey, Math.ceil(Math.max(grey.width, grey.height) / 160));
   const edges = slopes(small);
   const sharp = percentile(edges, 0.99) / 2;
-  let [best, paper, window] = [-Infinity, grey, WINDOWS[0]];
+  let [best, step, paper, window] = [-Infinity, 0, grey, WINDOWS[0]];
   for (const [tried, full, trust] of [
     [small, grey, 1],
     [inverse(small), inverse(grey), 0.7],
@@ -127,11 +127,13 @@ function inkInUnevenLight(grey) {
       const mask = { ...ink, data: digitMask(ink) };
       const inner = slide(mask, 1, 1, Math.min).data;
       const outer = slide(mask, 1, 1, Math.max).data;
-      let score = 0;
-      edges.forEach((edge, at) => (score += inner[at] < outer[at] ? edge - sharp : 0));
-      if (trust * score > best) [best, paper, window] = [trust * score, full, share];
+      const outline = edges.filter((_, at) => inner[at] < outer[at]);
+      const score = trust * outline.reduce((sum, edge) => sum + edge - sharp, 0);
+      if (!outline.length || score <= best) continue;
+      [best, step, paper, window] = [score, mean(outline) / 4, full, share];
     }
   }
+  if (step < LEAST_CONTRAST) throw new Error("the sheet is empty");
   return above(unevenPaper(paper, window).data, paper);
 }
 
