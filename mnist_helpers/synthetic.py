@@ -69,7 +69,8 @@ def texture(rng: np.random.Generator) -> Image.Image:
     along = right * np.cos(angle) + down * np.sin(angle)
     across = right * np.sin(angle) - down * np.cos(angle)
     place = rng.uniform(0, SIDE, 2)
-    clouds = gaussian_filter(rng.normal(size=(SIDE, SIDE)), rng.uniform(1, 8))
+    softness = rng.uniform(1, 3)  # softer clouds are shadows to `to_mnist`, and refused
+    clouds = gaussian_filter(rng.normal(size=(SIDE, SIDE)), softness)
     waves = (
         np.sin(pace * along),
         np.sin(pace * along) * np.sin(pace * across),
