@@ -356,18 +356,18 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
     edges = np.hypot(*slopes)
     sharp = np.percentile(edges, 99) / 2
     best, step, found = -np.inf, 0.0, (grey, WINDOWS[0])
-    for inverted, trust in ((False, 1.0), (True, 0.7)):  # the border spoke against the second
+    # the border spoke against the second of these
+    for picture, copy, trust in ((grey, small, 1.0), (255 - grey, 255 - small, 0.7)):
         for window in WINDOWS:
-            tried = 255 - small if inverted else small
-            ink = _above(uneven_paper(tried, window), tried)
+            ink = _above(uneven_paper(copy, window), copy)
             if np.ptp(ink) < LEAST_CONTRAST:
                 continue
             mask = digit_mask(ink)
             outline = edges[ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)]
             score = trust * (outline - sharp).sum()
             if outline.size and score > best:
-                best, step = score, outline.mean() / 4  # Sobel's filter adds four up
-                found = (255 - grey if inverted else grey, window)
+                best, found = score, (picture, window)
+                step = outline.mean() / 4  # Sobel's filter adds four up
     if step < LEAST_CONTRAST:
         raise EmptyPictureError(
             "the picture is empty: it has shadows, but nothing in it has a sharp edge"
