@@ -96,8 +96,10 @@ function inkOnBlack(grey) {
   const middle = mean(paper);
   const deviation = Math.sqrt(mean(Array.from(paper, (value) => (value - middle) ** 2)));
   const sheet = picture(width, height, values);
-  const usual = percentile(paper, 0.5);
-  if (deviation <= UNEVEN && share < 0.7) return above(values.map(() => usual), sheet);
+  if (deviation <= UNEVEN && share < 0.7) {
+    const usual = percentile(paper, 0.5);
+    return above(values.map(() => usual), sheet);
+  }
   if (Math.max(width, height) <= 64) return above(unevenPaper(sheet, WINDOWS[0]).data, sheet);
   return inkInUnevenLight(sheet);
 }
@@ -154,11 +156,15 @@ function reduced(image, times) {
   return small;
 }
 
+// The nearest place within a line of `size` pixels: edges are repeated.
+function clamped(at, size) {
+  return at < 0 ? 0 : at >= size ? size - 1 : at;
+}
+
 // How steep the brightness is at each pixel, by Sobel's filters; edges are repeated.
 function slopes(image) {
   const { width, height, data } = image;
-  const inside = (at, size) => Math.min(size - 1, Math.max(0, at));
-  const at = (x, y) => data[inside(y, height) * width + inside(x, width)];
+  const at = (x, y) => data[clamped(y, height) * width + clamped(x, width)];
   return Float32Array.from(data, (_, index) => {
     const [x, y] = [index % width, Math.floor(index / width)];
     const across = (dy) => at(x + 1, y + dy) - at(x - 1, y + dy);
@@ -185,14 +191,13 @@ function unevenPaper(values, share) {
 // The median of each pixel and its eight neighbours; the picture is mirrored at its edges.
 function median3(image) {
   const { width, height, data } = image;
-  const inside = (at, size) => (at < 0 ? 0 : at >= size ? size - 1 : at);
   const result = picture(width, height);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const near = [];
       for (let dy = -1; dy <= 1; dy++) {
         for (let dx = -1; dx <= 1; dx++) {
-          near.push(data[inside(y + dy, height) * width + inside(x + dx, width)]);
+          near.push(data[clamped(y + dy, height) * width + clamped(x + dx, width)]);
         }
       }
       result.data[y * width + x] = near.sort((a, b) => a - b)[4];
@@ -234,7 +239,7 @@ function gaussian(image, sigma) {
     for (let at = 0; at < count; at++) {
       let sum = 0;
       weights.forEach((weight, number) => {
-        const near = Math.min(count - 1, Math.max(0, at + number - radius));
+        const near = clamped(at + number - radius, count);
         sum += (weight / total) * from[start + near * step];
       });
       to[start + at * step] = sum;
