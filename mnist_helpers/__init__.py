@@ -72,6 +72,7 @@ _PUBLIC = {
         "plot_saliency",
         "plot_scaling",
         "plot_steps",
+        "plot_stroke_scores",
         "plot_timings",
         "plot_training_race",
         "save_figure",

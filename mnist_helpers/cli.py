@@ -704,6 +704,20 @@ def benchmark_augment(
         augmentation.benchmark(pictures, seeds, epochs, data)
 
 
+@benchmark.command("strokes")
+def benchmark_strokes(
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of [SET/]LABEL/PICTURE; without, our pens alone.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """What bringing strokes to MNIST's width does: pens from a hair to a marker, handwriting."""
+    from .benchmarks import strokes
+
+    with plain_errors():
+        strokes.benchmark(pictures, data)
+
+
 @benchmark.command("confidence")
 def benchmark_confidence(
     pictures: Annotated[

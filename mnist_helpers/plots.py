@@ -613,6 +613,25 @@ def plot_augment_scores(table: pd.DataFrame) -> np.ndarray:
     return axes
 
 
+def plot_stroke_scores(table: pd.DataFrame) -> Axes:
+    """Draw the table of ``benchmark strokes``: errors over the pen's width, of each network."""
+    _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    pens = table.dropna(subset="pen")
+    styles = {"as drawn": "--", "MNIST's width": "-"}
+    for (network, strokes), rows in pens.groupby(["network", "strokes"], sort=False):
+        colour = BLUE if network == "shipped" else ORANGE
+        label = f"{network}, {strokes}"
+        ax.plot(rows["pen"], rows["errors"], f"o{styles[strokes]}", color=colour, label=label)
+    ax.set(xscale="log", xlabel="width of the pen, of the sheet's side", ylabel="errors")
+    ax.set_ylim(bottom=0)
+    widths = pens["pen"].unique()
+    ax.set_xticks(widths, [f"{100 * width:g}%" for width in widths])
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
 def plot_confidence_scores(
     table: pd.DataFrame, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> np.ndarray:

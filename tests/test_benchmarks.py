@@ -13,16 +13,18 @@ import pytest
 import torch
 from PIL import Image
 
-from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving
+from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving, strokes
 from mnist_helpers.benchmarks import data as passes
 from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
 from mnist_helpers.benchmarks.handwriting import in_words, labelled_pictures, score
 from mnist_helpers.benchmarks.training import benchmark as race_benchmark
 from mnist_helpers.benchmarks.training import first_above, summarise, together, usual_dataset
 from mnist_helpers.benchmarks.training import in_words as race_in_words
+from mnist_helpers.checkpoints import save_checkpoint
 from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.models import MEAN, STD, build_model
 from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.preprocess import to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 
@@ -223,14 +225,43 @@ def test_the_augmentation_table_has_a_row_for_each() -> None:
     assert list(words["errors in photos"]) == ["0.5", "0.5"]
 
 
-def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch) -> None:
-    written = outputs(monkeypatch, tmp_path)
+def pens(folder: Path) -> Path:
+    """Draw each digit once, as a set of labelled pictures."""
     for digit in range(10):
-        path = tmp_path / "pens" / str(digit) / "a.png"
+        path = folder / "pens" / str(digit) / "a.png"
         path.parent.mkdir(parents=True)
         draw_strokes(pen_strokes(digit)).save(path)
-    table = confidence.benchmark(tmp_path, number=5)
+    return folder
+
+
+def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    table = confidence.benchmark(pens(tmp_path), number=5)
     assert table["what"].iloc[1] == "digits, pens" and table["accuracy"].iloc[1] == 1
     assert (written / "confidence.png").is_file()
     with pytest.raises(ValueError, match="no contestant 'nobody'"):
         race_benchmark(("nobody",))
+
+
+def test_stroke_widths_are_compared_in_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    usual = tmp_path / "usual.pt"
+    torch.manual_seed(0)
+    save_checkpoint(usual, build_model("cnn2"))
+    monkeypatch.setattr(strokes, "usual_checkpoint", lambda data: usual)
+    table = strokes.benchmark(pens(tmp_path), number=20)
+    assert (written / "strokes.png").is_file() and (written / "strokes.json").is_file()
+    shipped = table[table["network"] == "shipped"].set_index(["what", "strokes"])["errors"]
+    assert shipped["pen of 8%", "MNIST's width"] == shipped["pens", "MNIST's width"] == 0
+    words = strokes.in_words(table)
+    assert list(words["what"]) == [*(f"pen of {100 * pen:g}%" for pen in strokes.PENS), "pens"]
+    assert list(words.columns[2:4]) == ["MNIST alone, as drawn", "MNIST alone, MNIST's width"]
+
+
+def test_the_step_is_left_out_and_nothing_else(splits: Splits) -> None:
+    thick = draw_strokes(pen_strokes(4, size=400), 400, pen=100)
+    assert strokes.without_even_strokes(thick).sum() > 1.2 * to_mnist(thick).sum()
+    usual = draw_strokes(pen_strokes(4, size=400), 400, pen=30)
+    np.testing.assert_array_equal(strokes.without_even_strokes(usual), to_mnist(usual))
+    already = splits.test.images[0, 0].numpy()
+    np.testing.assert_array_equal(strokes.without_even_strokes(already), already)

@@ -470,6 +470,23 @@ def test_augmentations_are_compared_dot_by_dot() -> None:
     assert [sorted(line.get_xdata()) for line in dots] == [[0.9, 0.92], [0.95, 0.97]]
 
 
+def test_errors_are_drawn_over_the_width_of_pens_alone() -> None:
+    table = pd.DataFrame(
+        [
+            {"what": what, "pen": pen, "network": network, "strokes": strokes, "errors": pen}
+            for what, pen in (("pen of 1%", 0.01), ("pen of 25%", 0.25), ("photos", np.nan))
+            for network in ("MNIST alone", "shipped")
+            for strokes in ("as drawn", "MNIST's width")
+        ]
+    )
+    ax = plots.plot_stroke_scores(table)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1%", "25%"]
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0.01, 0.25]] * 4
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names[1] == "MNIST alone, MNIST's width"
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 4
+
+
 def test_confidence_shows_shares_and_what_they_cost() -> None:
     table = pd.DataFrame(
         {

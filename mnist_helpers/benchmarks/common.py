@@ -26,15 +26,20 @@ from ..training import has_native_bf16, train
 USUAL = "mnistnet"  # the most accurate of the public projects that this series grew from
 
 
-def usual_network(name: str = USUAL, data: Path | None = None) -> nn.Sequential:
-    """Return a public project's network, trained by its own recipe; it wants normalised pictures.
+def usual_checkpoint(name: str = USUAL, data: Path | None = None) -> Path:
+    """Return the file of a public project's network, trained by its own recipe.
 
     It is trained at the first call, and kept under ``outputs/benchmarks/`` for the next.
     """
     path = outputs_folder("benchmarks", name) / "last.pt"
     splits = load_mnist(root=data)
     train(name, splits.train, splits.val, out=path.parent, resume=True, device="cpu")
-    return load_checkpoint(path).model[1:].eval()
+    return path
+
+
+def usual_network(name: str = USUAL, data: Path | None = None) -> nn.Sequential:
+    """Return that network without its first layer: it wants normalised pictures."""
+    return load_checkpoint(usual_checkpoint(name, data)).model[1:].eval()
 
 
 @cache

@@ -1,0 +1,108 @@
+"""What bringing strokes to MNIST's width does: pens from a hair to a thick marker, handwriting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ..paths import outputs_folder
+from ..prediction import MNISTPredictor
+from ..preprocess import Picture, centre, fit_into_box, preprocessing_steps, to_mnist
+from ..strokes import HANDS, draw_strokes, pen_strokes
+from .common import publish, usual_checkpoint
+from .handwriting import labelled_pictures
+
+SHEET = 400  # side in pixels
+PENS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.25)  # widths, of the sheet's side
+SEED = 1_000_000  # no digit of these was written for training, which counts its seeds from 0
+
+Drawn = tuple[np.ndarray, list[Picture]]  # labels, pictures
+
+
+def benchmark(
+    pictures: Path | None = None, data: Path | None = None, number: int = 1000
+) -> pd.DataFrame:
+    """Read digits as `to_mnist` prepares them, and with its step "stroke width" left out.
+
+    Two networks read them: a public project's, which has learnt from MNIST alone as a reader's own
+    has, and the one that ships, which has seen pens of many widths.
+
+    Parameters
+    ----------
+    pictures : path, optional
+        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    data : path, optional
+        Folder with MNIST, to train the first network on.
+    number : int
+        Digits drawn with each of `PENS`, in all hands.
+
+    Returns
+    -------
+    DataFrame
+        ``what``, ``pen`` (width as a share of the sheet's side; NaN for pictures), ``pictures``,
+        ``network``, ``strokes`` ("as drawn" or "MNIST's width") and ``errors``, a share.
+    """
+    networks = {
+        "MNIST alone": MNISTPredictor(usual_checkpoint(data=data)),
+        "shipped": MNISTPredictor(),
+    }
+    ways: dict[str, Callable[[Picture], np.ndarray]] = {
+        "as drawn": without_even_strokes,
+        "MNIST's width": to_mnist,
+    }
+    rows = []
+    for what, pen, (labels, digits) in tqdm([*_drawn(number), *_written(pictures)], desc="reading"):
+        row = {"what": what, "pen": pen, "pictures": len(labels)}
+        images = {way: np.stack([prepare(p) for p in digits]) for way, prepare in ways.items()}
+        for network, way in product(networks, ways):
+            wrong = networks[network].probabilities(images[way]).argmax(1) != labels
+            rows.append(row | {"network": network, "strokes": way, "errors": wrong.mean()})
+    table = pd.DataFrame(rows)
+    publish("strokes", table, in_words(table), {"seed": SEED})
+    from ..plots import plot_stroke_scores, save_figure
+
+    save_figure(plot_stroke_scores(table), outputs_folder("benchmarks") / "strokes.png")
+    return table
+
+
+def without_even_strokes(picture: Picture) -> np.ndarray:
+    """Do as `to_mnist` does, but leave the strokes as wide and as dark as they are."""
+    steps = preprocessing_steps(picture)
+    if "cut out" not in steps:
+        return steps["already MNIST"]
+    return centre(fit_into_box(steps["cut out"]))
+
+
+def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
+    """Draw the same digits with each pen."""
+    rng = np.random.default_rng(SEED)
+    labels = rng.integers(0, 10, number)
+    digits = [
+        pen_strokes(int(digit), rng.choice(HANDS), SHEET, int(rng.integers(1 << 30)))
+        for digit in labels
+    ]
+    for pen in PENS:
+        sheets = [draw_strokes(strokes, SHEET, pen=pen * SHEET) for strokes in digits]
+        yield f"pen of {100 * pen:g}%", pen, (labels, sheets)
+
+
+def _written(folder: Path | None) -> Iterator[tuple[str, float, Drawn]]:
+    """List the pictures of each set in a folder."""
+    found = pd.DataFrame(labelled_pictures(folder) if folder else [], columns=("set", "label", 0))
+    for name, files in found.groupby("set"):
+        yield name, np.nan, (files["label"].to_numpy(), files[0].tolist())
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each kind of digit, and the errors of each network in either way."""
+    rows = table.assign(
+        reader=table["network"] + ", " + table["strokes"],
+        errors=table["errors"].map("{:.1%}".format),
+    )
+    words = rows.pivot_table("errors", ["what", "pictures"], "reader", "first", sort=False)
+    return words.rename_axis(columns=None).reset_index()
