@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving, strokes
 from mnist_helpers.benchmarks import data as passes
 from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
@@ -223,6 +224,18 @@ def test_the_augmentation_table_has_a_row_for_each() -> None:
     assert list(words["augment"]) == ["none", "shift"]
     assert list(words["handwriting"]) == ["90.50% ± 0.71%"] * 2
     assert list(words["errors in photos"]) == ["0.5", "0.5"]
+
+
+def test_each_augmentation_is_trained_with_and_a_candidate(
+    digits: Splits, tmp_path: Path, monkeypatch
+) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    monkeypatch.setattr(augmentation, "load_mnist", lambda root: digits)
+    offered = list(AUGMENTATIONS)
+    table = augmentation.benchmark(pens(tmp_path), seeds=1, epochs=1)
+    assert list(table["augment"]) == ["none", *offered, "elastic"]
+    assert table["validation"].nunique() > 1 and (written / "augment.png").is_file()
+    assert list(AUGMENTATIONS) == offered
 
 
 def pens(folder: Path) -> Path:
