@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,8 @@ def benchmark(
         "MNIST's width": to_mnist,
     }
     rows = []
-    for what, pen, (labels, digits) in tqdm([*_drawn(number), *_written(pictures)], desc="reading"):
+    sets = chain(_drawn(number), _written(pictures))
+    for what, pen, (labels, digits) in tqdm(sets, desc="reading"):
         row = {"what": what, "pen": pen, "pictures": len(labels)}
         images = {way: np.stack([prepare(p) for p in digits]) for way, prepare in ways.items()}
         for network, way in product(networks, ways):
