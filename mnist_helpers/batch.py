@@ -41,6 +41,7 @@ PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
 Prepared = tuple[np.ndarray | None, float, str | None]  # picture, seconds, error
 LABELS = ("auto", "folder", "name")
+LARGE = 1 << 16  # bytes of a file
 SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
 
 
@@ -59,7 +60,7 @@ class BatchProcessor:
     batch_size : int
         Pictures that are read at once, and at most lost when a run is killed.
     threads : int, optional
-        That decode and prepare pictures. Default: one for each processor.
+        That decode large pictures. Default: one for each processor.
 
     Examples
     --------
@@ -251,9 +252,8 @@ class BatchProcessor:
         self, paths: list[Path], pool: ThreadPoolExecutor, log: logging.Logger
     ) -> Iterator[dict]:
         """Yield a row for each path, in order."""
-        each = -(-len(paths) // self.threads)
-        parts = [paths[start : start + each] for start in range(0, len(paths), each)]
-        prepared = [done for part in pool.map(_prepare_all, parts) for done in part]
+        waiting = {path: pool.submit(_prepare, path) for path in paths if _is_large(path)}
+        prepared = [waiting[path].result() if path in waiting else _prepare(path) for path in paths]
         good = [image for image, _, _ in prepared if image is not None]
         start = time.perf_counter()
         probs = iter(self.predictor.probabilities(np.stack(good)) if good else ())
@@ -432,9 +432,16 @@ class BatchProcessor:
 # -------------------------------------------------------------------------------------------- parts
 
 
-def _prepare_all(paths: list[Path]) -> list[Prepared]:
-    """Prepare pictures one after the other; see `_prepare`."""
-    return [_prepare(path) for path in paths]
+def _is_large(path: Path) -> bool:
+    """Return whether a file repays being decoded in a thread of its own.
+
+    Python runs one thread at a time, except where a library lets go of its lock for long, as
+    decoding a photo does. With small pictures threads would only wait for each other.
+    """
+    try:
+        return path.stat().st_size >= LARGE
+    except OSError:  # the reason is told when it is prepared
+        return False
 
 
 def _prepare(path: Path) -> Prepared:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -81,6 +82,24 @@ def test_results_are_what_the_predictor_says(batch, inbox, draw, predictor) -> N
         assert row["seconds"] > 0
         assert row["error"] is None
     assert table["digit"].tolist().count(3) == 1
+
+
+def test_large_files_alone_are_read_in_threads(batch, inbox, draw, monkeypatch) -> None:
+    names = []
+    for number in range(6):
+        path = draw(inbox / f"{number}.png", number)
+        if number % 2:  # bytes after a PNG's end are nothing to a decoder
+            path.write_bytes(path.read_bytes() + bytes(module.LARGE))
+    real = module.to_mnist
+    monkeypatch.setattr(
+        module,
+        "to_mnist",
+        lambda path: names.append((path.stem, threading.current_thread())) or real(path),
+    )
+    table = batch.process_folder(inbox).results
+    assert table["digit"].tolist() == list(range(6))
+    own = {name for name, thread in names if thread is threading.current_thread()}
+    assert own == {"0", "2", "4"} and len(names) == 6
 
 
 def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
