@@ -408,7 +408,7 @@ def batch(
     out: Annotated[Path | None, typer.Option(help="Default: predictions/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
     threads: Annotated[
-        int | None, typer.Option(help="That prepare pictures. Default: one a processor.")
+        int | None, typer.Option(help="That decode large pictures. Default: one a processor.")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures read at once.")] = 256,
     checkpoint: Weights = None,
