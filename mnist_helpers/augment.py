@@ -96,9 +96,9 @@ def to_float(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def handwriting(images: Tensor) -> Tensor:
+def handwriting(images: Tensor, elastic: float = 0.0) -> Tensor:
     """Imitate other hands and other pens: `random_warp`, then `random_thickness`."""
-    return random_thickness(random_warp(images), 0.9)
+    return random_thickness(random_warp(images, elastic=elastic), 0.9)
 
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, product
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from tqdm.auto import tqdm
 
 from ..paths import outputs_folder
 from ..prediction import MNISTPredictor
-from ..preprocess import Picture, centre, fit_into_box, preprocessing_steps, to_mnist
+from ..preprocess import Picture, centre, fit_into_box, preprocessing_steps
 from ..strokes import HANDS, draw_strokes, pen_strokes
 from .common import publish, usual_checkpoint
 from .handwriting import labelled_pictures
 
 SHEET = 400  # side in pixels
+WAYS = ("as drawn", "MNIST's width")
 PENS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.25)  # widths, of the sheet's side
 SEED = 1_000_000  # no digit of these was written for training, which counts its seeds from 0
 
@@ -51,17 +52,13 @@ def benchmark(
         "MNIST alone": MNISTPredictor(usual_checkpoint(data=data)),
         "shipped": MNISTPredictor(),
     }
-    ways: dict[str, Callable[[Picture], np.ndarray]] = {
-        "as drawn": without_even_strokes,
-        "MNIST's width": to_mnist,
-    }
     rows = []
     sets = chain(_drawn(number), _written(pictures))
     for what, pen, (labels, digits) in tqdm(sets, desc="reading"):
         row = {"what": what, "pen": pen, "pictures": len(labels)}
-        images = {way: np.stack([prepare(p) for p in digits]) for way, prepare in ways.items()}
-        for network, way in product(networks, ways):
-            wrong = networks[network].probabilities(images[way]).argmax(1) != labels
+        prepared = np.stack([without_and_with_even_strokes(digit) for digit in digits])
+        for network, (number, way) in product(networks, enumerate(WAYS)):
+            wrong = networks[network].probabilities(prepared[:, number]).argmax(1) != labels
             rows.append(row | {"network": network, "strokes": way, "errors": wrong.mean()})
     table = pd.DataFrame(rows)
     publish("strokes", table, in_words(table), {"seed": SEED})
@@ -71,12 +68,12 @@ def benchmark(
     return table
 
 
-def without_even_strokes(picture: Picture) -> np.ndarray:
-    """Do as `to_mnist` does, but leave the strokes as wide and as dark as they are."""
+def without_and_with_even_strokes(picture: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `to_mnist` would without its step "stroke width", and what it does return."""
     steps = preprocessing_steps(picture)
     if "cut out" not in steps:
-        return steps["already MNIST"]
-    return centre(fit_into_box(steps["cut out"]))
+        return steps["already MNIST"], steps["already MNIST"]
+    return centre(fit_into_box(steps["cut out"])), steps["centred in 28×28"]
 
 
 def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
@@ -94,9 +91,9 @@ def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
 
 def _written(folder: Path | None) -> Iterator[tuple[str, float, Drawn]]:
     """List the pictures of each set in a folder."""
-    found = pd.DataFrame(labelled_pictures(folder) if folder else [], columns=("set", "label", 0))
-    for name, files in found.groupby("set"):
-        yield name, np.nan, (files["label"].to_numpy(), files[0].tolist())
+    found = labelled_pictures(folder) if folder else []
+    for name, files in pd.DataFrame(found, columns=("set", "label", "path")).groupby("set"):
+        yield name, np.nan, (files["label"].to_numpy(), files["path"].tolist())
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
