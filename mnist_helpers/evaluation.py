@@ -99,7 +99,7 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, digits: Digits, batch_size: int = 1000) -> Evaluation:
+def evaluate(model: nn.Module, digits: Digits, batch_size: int = 256) -> Evaluation:
     """Let a network read labelled digits, in float32.
 
     Parameters
@@ -129,7 +129,7 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = 1000) -> Evalua
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, digits: Digits, batch_size: int = 1000) -> np.ndarray:
+def predict_logits(model: nn.Module, digits: Digits, batch_size: int = 256) -> np.ndarray:
     """Return the network's logits for each picture, as float32 ``[N, 10]``."""
     device = next(chain(model.parameters(), model.buffers())).device
     training = model.training

@@ -179,8 +179,27 @@ def pooled_convolutions(name: str, width: int, depth: tuple[int, int, int]) -> C
 
 
 def tiny() -> Classifier:
-    """The plan of `fast`, half as wide: for those who want 99.3 % in seconds."""
-    return pooled_convolutions("tiny", 16, (1, 1, 1))
+    """Our quickest, for those who want 99.3 % in seconds: small maps from the first step on.
+
+    The first convolution moves in steps of two and none is padded, so the maps shrink from 28×28
+    to 12×12, 10×10, pooled 5×5, and 3×3. A step of two halves a side as pooling does, but never
+    computes the three values in four that pooling would throw away.
+    """
+    return Classifier(
+        "tiny",
+        conv1=nn.Conv2d(1, 32, 5, stride=2, bias=False),
+        norm1=nn.BatchNorm2d(32),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(32, 32, 3, bias=False),
+        pool2=nn.MaxPool2d(2),
+        norm2=nn.BatchNorm2d(32),
+        relu2=nn.ReLU(),
+        conv3=nn.Conv2d(32, 128, 3, bias=False),
+        norm3=nn.BatchNorm2d(128),
+        relu3=nn.ReLU(),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(128 * 3 * 3, 10),
+    )
 
 
 def fast() -> Classifier:

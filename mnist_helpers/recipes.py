@@ -93,9 +93,9 @@ RECIPES: dict[str, Recipe] = {
     "cnn2_sgd": Recipe(optimizer="sgd", lr=0.01),
     "pytorch_example": Recipe(epochs=14, optimizer="adadelta", lr=1.0, schedule="step"),
     "tiny": Recipe(
-        epochs=3,
+        epochs=2,
         batch_size=256,
-        lr=1e-2,
+        lr=3e-2,
         optimizer="adamw",
         weight_decay=1e-2,
         schedule="onecycle",

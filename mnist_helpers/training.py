@@ -281,7 +281,7 @@ def validate(model: nn.Module, digits: Digits, recipe: Recipe) -> dict[str, floa
     device = next(model.parameters()).device
     model.eval()
     loss, correct = 0.0, 0
-    for images, labels in Batches(digits.to(device), 1000, shuffle=False):
+    for images, labels in Batches(digits.to(device), 256, shuffle=False):
         with autocast(device, recipe.precision):
             logits = model(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
@@ -310,8 +310,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
     if recipe.optimizer == "adadelta":
         return torch.optim.Adadelta(parameters, **common)
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, **common)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(parameters, **common)
+    fused = next(model.parameters()).device.type != "mps"  # which PyTorch 2.4 does not fuse for
+    return torch.optim.AdamW(parameters, fused=fused, **common)
 
 
 def _check_trainable(digits: Digits) -> None:

@@ -134,7 +134,6 @@ def test_the_seeds_networks_are_as_described(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "width", "depth", "parameters"),
     [
-        ("tiny", 16, (1, 1, 1), 29_434),
         ("fast", 32, (1, 1, 1), 104_938),
         ("accurate", 32, (1, 2, 2), 289_642),
     ],
@@ -247,6 +246,17 @@ def test_summarize_removes_its_hooks_even_after_an_error() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_tiny_is_small_from_the_first_step_on() -> None:
+    table = summarize(build_model("tiny")).set_index("layer")
+    sizes = {name: table.loc[name, "output"] for name in ("conv1", "conv2", "pool2", "conv3")}
+    assert list(sizes.values()) == ["32×12×12", "32×10×10", "32×5×5", "128×3×3"]
+    macs = 12 * 12 * 25 * 32 + 10 * 10 * 9 * 32 * 32 + 3 * 3 * 9 * 32 * 128 + 1152 * 10
+    parameters = 25 * 32 + 9 * 32 * 32 + 9 * 32 * 128 + 2 * (32 + 32 + 128) + 1153 * 10
+    assert tuple(table.loc["total", ["macs", "parameters"]]) == (macs, parameters)
+    fewest = min(summarize(build_model(name))["macs"].iloc[-1] for name in NAMES)
+    assert fewest == macs, "no network does less"
+
+
 def test_grouped_convolutions_cost_less() -> None:
     model = nn.Sequential(build_model("cnn2").normalize, nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3))
     model.append(nn.Conv2d(8, 8, 3, groups=4))
@@ -263,7 +273,7 @@ def test_variances_shrink_towards_their_mean() -> None:
     assert torch.equal(norm.running_var, before)
     shrink_variances(model, 0.25)
     assert torch.allclose(norm.running_var, 0.75 * before + 0.25)
-    assert torch.equal(model.norm1.running_var, torch.ones(16)), "those that are alike stay"
+    assert torch.equal(model.norm1.running_var, torch.ones(32)), "those that are alike stay"
 
 
 @pytest.mark.parametrize("name", NAMES)
