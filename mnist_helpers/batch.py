@@ -256,7 +256,7 @@ class BatchProcessor:
         prepared = [waiting[path].result() if path in waiting else _prepare(path) for path in paths]
         good = [image for image, _, _ in prepared if image is not None]
         start = time.perf_counter()
-        probs = iter(self.predictor.probabilities(np.stack(good)) if good else ())
+        read = iter(self.predictor.probabilities(np.stack(good)).tolist() if good else [])
         share = (time.perf_counter() - start) / max(1, len(good))
         for path, (image, seconds, error) in zip(paths, prepared, strict=True):
             row: dict = {"file": self._name(path)}
@@ -264,12 +264,13 @@ class BatchProcessor:
                 log.warning("%r: %s", row["file"], error)
                 yield row | {"seconds": f"{seconds:.6f}", "error": error}
                 continue
-            own = next(probs)
+            probs = next(read)
+            confidence = max(probs)
             yield row | {
-                "digit": int(own.argmax()),
-                "confidence": f"{own.max():.6f}",
-                "is_confident": bool(own.max() >= CONFIDENT),
-                **{name: f"{p:.6f}" for name, p in zip(PROBABILITIES, own, strict=True)},
+                "digit": probs.index(confidence),
+                "confidence": f"{confidence:.6f}",
+                "is_confident": confidence >= CONFIDENT,
+                **{name: f"{p:.6f}" for name, p in zip(PROBABILITIES, probs, strict=True)},
                 "seconds": f"{seconds + share:.6f}",
             }
 
