@@ -109,7 +109,8 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = 256) -> Evaluat
         it came.
     digits : Digits
     batch_size : int
-        Pictures at a time; changes memory and speed, not the result.
+        Pictures at a time; changes memory and speed, not the result. What layers hand on of more
+        than the default does not fit into a CPU's cache.
 
     Returns
     -------
