@@ -48,6 +48,7 @@ SOURCES = ("auto", "idx", "download", "csv", "sample")
 MOST_ZIPPED = 1032  # bytes that gzip can put into one
 ROWS_AT_ONCE, LONGEST_ROW = 10_000, 100_000  # of a table; rows, and bytes
 SLOWEST = 20_000  # bytes a second below which a mirror is given up
+AT_ONCE = 256  # pictures to read: what layers hand on had better fit into a CPU's cache
 
 
 class OfflineSampleWarning(UserWarning):

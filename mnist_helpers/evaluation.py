@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .augment import to_float
-from .data import Batches, Digits
+from .data import AT_ONCE, Batches, Digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, digits: Digits, batch_size: int = 256) -> Evaluation:
+def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Evaluation:
     """Let a network read labelled digits, in float32.
 
     Parameters
@@ -109,8 +109,7 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = 256) -> Evaluat
         it came.
     digits : Digits
     batch_size : int
-        Pictures at a time; changes memory and speed, not the result. What layers hand on of more
-        than the default does not fit into a CPU's cache.
+        Pictures at a time; changes memory and speed, not the result.
 
     Returns
     -------
@@ -130,7 +129,7 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = 256) -> Evaluat
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, digits: Digits, batch_size: int = 256) -> np.ndarray:
+def predict_logits(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> np.ndarray:
     """Return the network's logits for each picture, as float32 ``[N, 10]``."""
     device = next(chain(model.parameters(), model.buffers())).device
     training = model.training

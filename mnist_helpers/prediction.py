@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .checkpoints import load_checkpoint
+from .data import AT_ONCE
 from .models import Classifier, folded
 from .preprocess import Box, Picture, split_digits, to_mnist
 from .training import choose_device
@@ -18,7 +19,6 @@ from .training import choose_device
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
 SHIPPED_NAME = "fast (ships with the package)"
 CONFIDENT = 0.9
-AT_ONCE = 256  # pictures: what layers hand on to each other had better fit into a CPU's cache
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from .augment import AUGMENTATIONS
 from .checkpoints import Checkpoint, History, load_checkpoint, save_checkpoint
-from .data import NO_DIGIT, UNLABELLED, Batches, Digits
+from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
 from .models import build_model
 from .paths import alone_in
 from .recipes import RECIPES, Recipe, recipe_for
@@ -281,7 +281,7 @@ def validate(model: nn.Module, digits: Digits, recipe: Recipe) -> dict[str, floa
     device = next(model.parameters()).device
     model.eval()
     loss, correct = 0.0, 0
-    for images, labels in Batches(digits.to(device), 256, shuffle=False):
+    for images, labels in Batches(digits.to(device), AT_ONCE, shuffle=False):
         with autocast(device, recipe.precision):
             logits = model(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
