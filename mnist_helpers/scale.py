@@ -389,15 +389,15 @@ def tune(
             else "a search needs something to search for, and validation pictures to compare by"
         )
     out = Path(out).absolute() if out else outputs_folder("tune", model)
+    state = out / "ray"
+    if resume and not Tuner.can_restore(str(state)):
+        raise ValueError(f"there is no search to resume in {out}")
     with alone_in(out), cluster(address) as resources:
         _check_room(resources, "cpus", cpus, "CPU")
         if gpus:
             _check_room(resources, "gpus", gpus, "GPU")
         trainable = _trainable(model, train, val, recipe, cpus, gpus)
-        state = out / "ray"
         if resume:
-            if not Tuner.can_restore(str(state)):
-                raise ValueError(f"there is no search to resume in {out}")
             tuner = Tuner.restore(str(state), trainable, resume_unfinished=True)
         else:
             shutil.rmtree(state, ignore_errors=True)
@@ -532,30 +532,43 @@ def predict_folder(
     if checkpoint:
         checkpoint = Path(checkpoint).absolute()
         load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
-    with alone_in(out), cluster(address) as resources:
-        _check_room(resources, "readers", readers, "GPU" if use_gpu else "CPU")
-        names, rows = _empty(out / "names"), _empty(out / "rows")
-        listed = _list_pictures(str(uri), names)
-        with ray.data.DataContext.current(_context_of_one_slow_step()):
-            table = (
-                ray.data.read_parquet(str(names))
-                .repartition(target_num_rows_per_block=batch_size)  # one task each
-                .map_batches(_prepare, fn_args=(str(uri),), batch_size=batch_size)
-                .map_batches(
-                    _Reader,
-                    fn_constructor_args=(checkpoint,),
-                    batch_size=batch_size,
-                    compute=ray.data.ActorPoolStrategy(size=readers),
-                    num_cpus=0,  # all of them are left to _prepare, which takes far longer
-                    num_gpus=int(use_gpu),
+    with alone_in(out):
+        names = _empty(out / "names")
+        listed = _list_pictures(str(uri), names)  # before a cluster is started for nothing
+        with cluster(address) as resources:
+            _check_room(resources, "readers", readers, "GPU" if use_gpu else "CPU")
+            rows = _empty(out / "rows")
+            with ray.data.DataContext.current(_context_of_one_slow_step()):
+                table = _table_of_digits(
+                    names, str(uri), checkpoint, readers, int(use_gpu), batch_size
                 )
-            )
-            getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
+                getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
     summary = _count(rows, format)
     if summary["pictures"] != listed:
         raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} pictures")
     shutil.rmtree(names)
     return {"rows": rows} | summary
+
+
+def _table_of_digits(
+    names: Path, uri: str, checkpoint: Path | None, readers: int, gpus: int, batch_size: int
+) -> Any:
+    """Return the steps from names to rows, as a table that Ray makes while it is written."""
+    import ray.data
+
+    return (
+        ray.data.read_parquet(str(names))
+        .repartition(target_num_rows_per_block=batch_size)  # one task each
+        .map_batches(_prepare, fn_args=(uri,), batch_size=batch_size)
+        .map_batches(
+            _Reader,
+            fn_constructor_args=(checkpoint,),
+            batch_size=batch_size,
+            compute=ray.data.ActorPoolStrategy(size=readers),
+            num_cpus=0,  # all of them are left to _prepare, which takes far longer
+            num_gpus=gpus,
+        )
+    )
 
 
 def _context_of_one_slow_step() -> Any:

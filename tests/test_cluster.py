@@ -1,0 +1,55 @@
+"""A cluster of one's own, and none where there should be one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+ray = pytest.importorskip(
+    "ray", reason="the extra `scale` is not installed: the jobs on a Ray cluster are left out"
+)
+from mnist_helpers import scale  # noqa: E402
+from mnist_helpers.data import Splits  # noqa: E402
+
+
+def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards() -> None:
+    mine = {process.pid for process in psutil.Process().children(recursive=True)}
+    with scale.cluster() as resources:
+        assert resources["CPU"] == os.cpu_count()
+        started = [p for p in psutil.Process().children(recursive=True) if p.pid not in mine]
+        ports = [c for p in started for c in p.net_connections("tcp") if c.status == "LISTEN"]
+        assert len(ports) >= 3
+        assert {port.laddr.ip.removeprefix("::ffff:") for port in ports} == {"127.0.0.1"}
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive and not ray.is_initialized()
+
+
+def test_no_cluster_at_an_address() -> None:
+    missing = "there is no Ray cluster at 127.0.0.1:9"
+    with pytest.raises(ConnectionError, match=missing), scale.cluster("127.0.0.1:9"):
+        pass
+
+
+def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
+    digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a cluster was started"))
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    (out / "rows").mkdir(parents=True)
+    (out / "rows" / "earlier.csv").write_text("an earlier table")
+    for folder, options, message in (
+        (tmp_path / "nowhere", {}, "there is no folder"),
+        (empty, {}, "there are no pictures in"),
+        (empty, {"format": "xls"}, "format must be one of parquet, csv"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            scale.predict_folder(folder, out, **options)
+    with pytest.raises(OSError, match=r"nothing\.pt"):
+        scale.predict_folder(empty, out, tmp_path / "nothing.pt")
+    assert (out / "rows" / "earlier.csv").is_file()
+    with pytest.raises(ValueError, match="no search to resume"):
+        scale.tune({"lr": 1e-2}, digits.train, digits.val, out=out, resume=True)
