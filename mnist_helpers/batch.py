@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,16 +194,28 @@ class BatchProcessor:
     def _process(self, paths: list[Path], total: int, log: logging.Logger) -> None:
         """Read pictures batch by batch, and write their rows."""
         bar = tqdm(total=total, initial=total - len(paths), unit=" pictures")
-        with (
-            bar,
-            ThreadPoolExecutor(self.threads) as pool,
-            self.rows_path.open("a", newline="", encoding="utf-8") as file,
-        ):
+        with bar, self.rows_path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
-            for chunk in _chunks(paths, self.batch_size):
-                writer.writerows(list(self._read(chunk, pool, log)))
+            for chunk, prepared in self._prepared(paths):
+                writer.writerows(list(self._read(chunk, prepared, log)))
                 file.flush()
                 bar.update(len(chunk))
+
+    def _prepared(self, paths: list[Path]) -> Iterator[tuple[list[Path], list[Prepared]]]:
+        """Yield batch after batch of prepared pictures; while one is read, the next is prepared."""
+        pool, ahead = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(1)
+
+        def prepare(chunk: list[Path]) -> list[Prepared]:
+            large = {path: pool.submit(_prepare, path) for path in chunk if _is_large(path)}
+            return [large[path].result() if path in large else _prepare(path) for path in chunk]
+
+        jobs = ((chunk, ahead.submit(prepare, chunk)) for chunk in _chunks(paths, self.batch_size))
+        try:
+            for (chunk, job), _next in pairwise(chain(jobs, [None])):
+                yield chunk, job.result()
+        finally:
+            for executor in (pool, ahead):
+                executor.shutdown(cancel_futures=True)
 
     def _pictures(self, recursive: bool, pattern: str) -> Iterator[Path]:
         """List the pictures in a fixed order, then folders that cannot be listed.
@@ -249,11 +261,9 @@ class BatchProcessor:
         return self.folder / os.fsdecode(bytes_)
 
     def _read(
-        self, paths: list[Path], pool: ThreadPoolExecutor, log: logging.Logger
+        self, paths: list[Path], prepared: list[Prepared], log: logging.Logger
     ) -> Iterator[dict]:
         """Yield a row for each path, in order."""
-        waiting = {path: pool.submit(_prepare, path) for path in paths if _is_large(path)}
-        prepared = [waiting[path].result() if path in waiting else _prepare(path) for path in paths]
         good = [image for image, _, _ in prepared if image is not None]
         start = time.perf_counter()
         read = iter(self.predictor.probabilities(np.stack(good)).tolist() if good else [])

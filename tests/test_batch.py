@@ -98,8 +98,33 @@ def test_large_files_alone_are_read_in_threads(batch, inbox, draw, monkeypatch) 
     )
     table = batch.process_folder(inbox).results
     assert table["digit"].tolist() == list(range(6))
-    own = {name for name, thread in names if thread is threading.current_thread()}
-    assert own == {"0", "2", "4"} and len(names) == 6
+    threads = {name: thread for name, thread in names}
+    assert len(names) == 6 and threads["0"] is threads["2"] is threads["4"]
+    assert threads["0"] not in {threads["1"], threads["3"], threads["5"]}
+
+
+def test_while_a_batch_is_read_the_next_is_prepared(batch, inbox, draw, monkeypatch) -> None:
+    for number in range(12):
+        draw(inbox / f"x{number:02}.png")
+    prepared = {number: threading.Event() for number in range(12)}
+    real, read = module.to_mnist, batch.predictor.probabilities
+    seen = []
+
+    def prepare(path: Path) -> np.ndarray:
+        prepared[int(path.stem[1:])].set()
+        return real(path)
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        first_of_next = 4 * len(seen)
+        assert first_of_next == 12 or prepared[first_of_next].wait(60), "nobody prepares it"
+        assert first_of_next >= 8 or not prepared[first_of_next + 4].is_set(), "too far ahead"
+        return read(images)
+
+    monkeypatch.setattr(module, "to_mnist", prepare)
+    monkeypatch.setattr(batch.predictor, "probabilities", probabilities)
+    assert batch.process_folder(inbox).results["digit"].notna().sum() == 12
+    assert seen == [4, 4, 4]
 
 
 def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
