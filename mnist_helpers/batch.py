@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from .paths import alone_in, project_root, replacing
@@ -194,7 +195,11 @@ class BatchProcessor:
     def _process(self, paths: list[Path], total: int, log: logging.Logger) -> None:
         """Read pictures batch by batch, and write their rows."""
         bar = tqdm(total=total, initial=total - len(paths), unit=" pictures")
-        with bar, self.rows_path.open("a", newline="", encoding="utf-8") as file:
+        with (
+            bar,
+            _one_processor_left(),
+            self.rows_path.open("a", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, COLUMNS)
             for chunk, prepared in self._prepared(paths):
                 writer.writerows(list(self._read(chunk, prepared, log)))
@@ -441,6 +446,20 @@ class BatchProcessor:
 
 
 # -------------------------------------------------------------------------------------------- parts
+
+
+@contextmanager
+def _one_processor_left() -> Iterator[None]:
+    """Let PyTorch take all processors but one, on which meanwhile pictures are prepared.
+
+    If both wanted it, all of PyTorch's threads would wait for the one that has it, and spin.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _is_large(path: Path) -> bool:

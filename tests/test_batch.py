@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import mnist_helpers.batch as module
@@ -108,7 +109,7 @@ def test_while_a_batch_is_read_the_next_is_prepared(batch, inbox, draw, monkeypa
         draw(inbox / f"x{number:02}.png")
     prepared = {number: threading.Event() for number in range(12)}
     real, read = module.to_mnist, batch.predictor.probabilities
-    seen = []
+    seen, threads = [], torch.get_num_threads()
 
     def prepare(path: Path) -> np.ndarray:
         prepared[int(path.stem[1:])].set()
@@ -116,6 +117,7 @@ def test_while_a_batch_is_read_the_next_is_prepared(batch, inbox, draw, monkeypa
 
     def probabilities(images: np.ndarray) -> np.ndarray:
         seen.append(len(images))
+        assert torch.get_num_threads() == max(1, threads - 1), "preparing has no processor"
         first_of_next = 4 * len(seen)
         assert first_of_next == 12 or prepared[first_of_next].wait(60), "nobody prepares it"
         assert first_of_next >= 8 or not prepared[first_of_next + 4].is_set(), "too far ahead"
@@ -124,7 +126,7 @@ def test_while_a_batch_is_read_the_next_is_prepared(batch, inbox, draw, monkeypa
     monkeypatch.setattr(module, "to_mnist", prepare)
     monkeypatch.setattr(batch.predictor, "probabilities", probabilities)
     assert batch.process_folder(inbox).results["digit"].notna().sum() == 12
-    assert seen == [4, 4, 4]
+    assert seen == [4, 4, 4] and torch.get_num_threads() == threads
 
 
 def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
