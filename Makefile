@@ -7,6 +7,7 @@ READY = $(VENV)/.ready
 
 LABFLAGS ?=
 PYTEST_ARGS ?=
+JOBS ?= 1
 NOTEBOOKS ?=
 HASHES ?=
 UPGRADE ?= --upgrade
@@ -30,7 +31,8 @@ endif
 
 help:
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
-	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas', --random-order)"
+	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas', --random-order;"
+	@echo "                                                    JOBS=4: four files at a time)"
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
 	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
 	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
@@ -72,8 +74,14 @@ endif
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(LABFLAGS)
 
+# Several at once share the cores, so the threads of each sleep while they wait for each other.
+ifneq ($(JOBS),1)
+AT_ONCE = --numprocesses $(JOBS) --dist loadfile
+test: export OMP_WAIT_POLICY = PASSIVE
+endif
+
 test: setup
-	$(BIN)/python -m pytest --nbmake $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --nbmake $(AT_ONCE) $(PYTEST_ARGS)
 
 run: setup
 	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
