@@ -12,9 +12,9 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -41,6 +41,7 @@ EXTENSIONS = frozenset(
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
 Prepared = tuple[np.ndarray | None, float, str | None]  # picture, seconds, error
+Batch = tuple[list[Path], list[Prepared]]
 LABELS = ("auto", "folder", "name")
 LARGE = 1 << 16  # bytes of a file
 SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
@@ -198,16 +199,20 @@ class BatchProcessor:
         with (
             bar,
             _one_processor_left(),
+            closing(self._prepared(paths)) as batches,
             self.rows_path.open("a", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, COLUMNS)
-            for chunk, prepared in self._prepared(paths):
+            for chunk, prepared in batches:
                 writer.writerows(list(self._read(chunk, prepared, log)))
                 file.flush()
                 bar.update(len(chunk))
 
-    def _prepared(self, paths: list[Path]) -> Iterator[tuple[list[Path], list[Prepared]]]:
-        """Yield batch after batch of prepared pictures; while one is read, the next is prepared."""
+    def _prepared(self, paths: list[Path]) -> Generator[Batch, None, None]:
+        """Yield batch after batch of prepared pictures; while one is read, the next is prepared.
+
+        If the caller stops in between, so does the preparing.
+        """
         pool, ahead = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(1)
 
         def prepare(chunk: list[Path]) -> list[Prepared]:

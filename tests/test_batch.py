@@ -461,6 +461,35 @@ def test_an_interrupted_run_keeps_what_was_done(batch, inbox, draw, monkeypatch,
     assert batch.results["file"].is_unique and len(batch.results) == 12
 
 
+def test_an_interrupted_run_prepares_no_more(inbox, draw, tmp_path, predictor, monkeypatch) -> None:
+    batch = BatchProcessor(predictor, tmp_path / "out", batch_size=40, threads=2)
+    for number in range(80):
+        path = draw(inbox / f"x{number:02}.png")
+        path.write_bytes(path.read_bytes() + bytes(module.LARGE))
+    prepared, stopped = [], threading.Event()
+
+    def slowly(path: Path) -> np.ndarray:
+        if int(path.stem[1:]) >= 40:
+            stopped.wait(60)
+            time.sleep(0.1)
+        prepared.append(path)
+        return np.zeros((28, 28), np.uint8)
+
+    def interrupted(images: np.ndarray) -> np.ndarray:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "to_mnist", slowly)
+    monkeypatch.setattr(predictor, "probabilities", interrupted)
+    with pytest.raises(KeyboardInterrupt) as held:  # with all that its frames hold
+        batch.process_folder(inbox)
+    number = len(prepared)
+    assert 40 <= number < 80, "the second batch was prepared for nobody"
+    time.sleep(0.5)
+    assert len(prepared) == number
+    del held
+
+
 COMMAND = [sys.executable, "-m", "mnist_helpers", "batch"]
 
 
