@@ -199,7 +199,7 @@ class BatchProcessor:
         with (
             bar,
             _one_processor_left(),
-            closing(self._prepared(paths)) as batches,
+            closing(self._batches(paths)) as batches,
             self.rows_path.open("a", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, COLUMNS)
@@ -208,7 +208,7 @@ class BatchProcessor:
                 file.flush()
                 bar.update(len(chunk))
 
-    def _prepared(self, paths: list[Path]) -> Generator[Batch, None, None]:
+    def _batches(self, paths: list[Path]) -> Generator[Batch, None, None]:
         """Yield batch after batch of prepared pictures; while one is read, the next is prepared.
 
         If the caller stops in between, so does the preparing.
@@ -221,7 +221,7 @@ class BatchProcessor:
 
         jobs = ((chunk, ahead.submit(prepare, chunk)) for chunk in _chunks(paths, self.batch_size))
         try:
-            for (chunk, job), _next in pairwise(chain(jobs, [None])):
+            for (chunk, job), _next in pairwise(chain(jobs, [None])):  # which submits the next
                 yield chunk, job.result()
         finally:
             for executor in (pool, ahead):
