@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ Prepared = tuple[np.ndarray | None, float, str | None]  # picture, seconds, erro
 Batch = tuple[list[Path], list[Prepared]]
 LABELS = ("auto", "folder", "name")
 LARGE = 1 << 16  # bytes of a file
+LARGE_AT_ONCE = 4  # a thread
 SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
 
 
@@ -60,7 +61,8 @@ class BatchProcessor:
     out : path, optional
         Folder for ``reports/`` and ``logs/``. Default: ``predictions/`` in the project.
     batch_size : int
-        Pictures that are read at once, and at most lost when a run is killed.
+        Pictures that are read at once, and at most lost when a run is killed; fewer, where files
+        are large.
     threads : int, optional
         That decode large pictures. Default: one for each processor.
 
@@ -219,13 +221,28 @@ class BatchProcessor:
             large = {path: pool.submit(_prepare, path) for path in chunk if _is_large(path)}
             return [large[path].result() if path in large else _prepare(path) for path in chunk]
 
-        jobs = ((chunk, ahead.submit(prepare, chunk)) for chunk in _chunks(paths, self.batch_size))
+        jobs = ((chunk, ahead.submit(prepare, chunk)) for chunk in self._chunks(paths))
         try:
             for (chunk, job), _next in pairwise(chain(jobs, [None])):  # which submits the next
                 yield chunk, job.result()
         finally:
             for executor in (pool, ahead):
                 executor.shutdown(cancel_futures=True)
+
+    def _chunks(self, paths: list[Path]) -> Iterator[list[Path]]:
+        """Cut paths into batches of `batch_size`, or fewer if there are many large files.
+
+        A photo takes as long as a hundred small pictures: so the progress bar does not stand still.
+        """
+        chunk, large = [], 0
+        for path in paths:
+            chunk.append(path)
+            large += _is_large(path)
+            if len(chunk) == self.batch_size or large == LARGE_AT_ONCE * self.threads:
+                yield chunk
+                chunk, large = [], 0
+        if chunk:
+            yield chunk
 
     def _pictures(self, recursive: bool, pattern: str) -> Iterator[Path]:
         """List the pictures in a fixed order, then folders that cannot be listed.
@@ -503,13 +520,6 @@ def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
         text = _text(" ".join(f"{kind}{error}".split())) or type(error).__name__
         return None, time.perf_counter() - start, text
-
-
-def _chunks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
-    """Cut an iterable into lists of `size`."""
-    iterator = iter(paths)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _label(name: str, where: str) -> int | None:

@@ -104,6 +104,20 @@ def test_large_files_alone_are_read_in_threads(batch, inbox, draw, monkeypatch) 
     assert threads["0"] not in {threads["1"], threads["3"], threads["5"]}
 
 
+def test_large_files_come_in_small_batches(predictor, inbox, draw, tmp_path, monkeypatch) -> None:
+    batch = BatchProcessor(predictor, tmp_path / "out", batch_size=20, threads=2)
+    for number in range(50):
+        path = draw(inbox / f"x{number:02}.png")
+        if 25 <= number < 45:
+            path.write_bytes(path.read_bytes() + bytes(module.LARGE))
+    sizes, real = [], predictor.probabilities
+    monkeypatch.setattr(
+        predictor, "probabilities", lambda images: sizes.append(len(images)) or real(images)
+    )
+    assert batch.process_folder(inbox).results["file"].is_unique
+    assert sizes == [20, 5 + 8, 8, 4 + 5]
+
+
 def test_while_a_batch_is_read_the_next_is_prepared(batch, inbox, draw, monkeypatch) -> None:
     for number in range(12):
         draw(inbox / f"x{number:02}.png")
@@ -463,13 +477,13 @@ def test_an_interrupted_run_keeps_what_was_done(batch, inbox, draw, monkeypatch,
 
 def test_an_interrupted_run_prepares_no_more(inbox, draw, tmp_path, predictor, monkeypatch) -> None:
     batch = BatchProcessor(predictor, tmp_path / "out", batch_size=40, threads=2)
-    for number in range(80):
+    for number in range(16):  # two batches of large files
         path = draw(inbox / f"x{number:02}.png")
         path.write_bytes(path.read_bytes() + bytes(module.LARGE))
     prepared, stopped = [], threading.Event()
 
     def slowly(path: Path) -> np.ndarray:
-        if int(path.stem[1:]) >= 40:
+        if int(path.stem[1:]) >= 8:
             stopped.wait(60)
             time.sleep(0.1)
         prepared.append(path)
@@ -484,7 +498,7 @@ def test_an_interrupted_run_prepares_no_more(inbox, draw, tmp_path, predictor, m
     with pytest.raises(KeyboardInterrupt) as held:  # with all that its frames hold
         batch.process_folder(inbox)
     number = len(prepared)
-    assert 40 <= number < 80, "the second batch was prepared for nobody"
+    assert 8 <= number < 16, "the second batch was prepared for nobody"
     time.sleep(0.5)
     assert len(prepared) == number
     del held
