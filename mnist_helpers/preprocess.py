@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageStat, UnidentifiedImageError
 from scipy import ndimage
 
 Picture = str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor
@@ -36,6 +36,16 @@ MOST_PIXELS = 120_000_000
 LEAST_SIDE = 5
 LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
 UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
+FOR_OTHER_PROGRAMS = ("EPS", "WMF")  # Pillow would have others draw them: Ghostscript, Windows
+UPRIGHT = {  # how a picture is turned, by the orientation in its EXIF data
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 WINDOWS = (0.4, 0.25, 0.12)  # of the longer side: what is narrower is ink, what is wider a shadow
 
 
@@ -89,12 +99,6 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     decoded = decode(picture)
     if is_mnist(decoded):
         return {"already MNIST": decoded}
-    if min(decoded.shape[:2]) < LEAST_SIDE:
-        height, width = decoded.shape[:2]
-        raise PictureError(
-            f"a picture of {width}×{height} pixels is too small to hold a digit: at least "
-            f"{LEAST_SIDE}×{LEAST_SIDE} are needed"
-        )
     grey = to_grey(decoded)
     ink = ink_on_black(grey)
     mask = digit_mask(ink)
@@ -136,6 +140,9 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
         As for `to_mnist`.
     """
     decoded, scale = _decode(picture)
+    if is_mnist(decoded):
+        rows, columns = box_around(decoded)
+        return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
     ink = ink_on_black(to_grey(decoded))
     parts, _ = ndimage.label(digit_mask(ink), np.ones((3, 3)))
     groups: list[tuple[slice, list[int]]] = []
@@ -185,8 +192,15 @@ def _decode(picture: Picture) -> tuple[np.ndarray, float]:
     name = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else "the picture"
     if isinstance(picture, (bytes, bytearray)):
         picture = io.BytesIO(picture)
+    elif name == "the picture" and not hasattr(picture, "read"):
+        raise PictureError(
+            "expected a path, bytes, an open file, a PIL picture, an array or a tensor, "
+            f"not {type(picture).__name__}"
+        )
     try:
         with Image.open(picture) as image:
+            if image.format in FOR_OTHER_PROGRAMS:
+                raise PictureError(f"{name} is a drawing, not a picture: save it as PNG first")
             if image.width * image.height > MOST_PIXELS:
                 raise PictureError(
                     f"{name} has {image.width:,} × {image.height:,} pixels: more than "
@@ -195,21 +209,25 @@ def _decode(picture: Picture) -> tuple[np.ndarray, float]:
             size = image.size
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
             return _upright(image, size)
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError, PictureError):
         raise
     except UnidentifiedImageError as error:
         raise PictureError(f"{name} is not a picture in a format that can be read") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name} is far too large to be read: {error}") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        if isinstance(error, PictureError):
-            raise
+    except Exception as error:  # Pillow's decoders raise errors of many kinds
         raise PictureError(f"{name} is damaged: {error}") from error
 
 
 def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
     """Reduce, turn and flatten a picture that was once of `size`; see `_decode`."""
     pixels = _opaque(_reduced(image))
+    height, width = pixels.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        raise PictureError(
+            f"a picture of {width}×{height} pixels is too small to hold a digit: at least "
+            f"{LEAST_SIDE}×{LEAST_SIDE} are needed"
+        )
     return pixels, max(size or image.size) / max(pixels.shape[:2])
 
 
@@ -228,7 +246,7 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
         raise PictureError(f"the picture has no pixels: its shape is {list(shape)}")
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
-    elif array.dtype == np.uint16:
+    elif array.dtype == np.uint16 and array.max() > 255:
         array = (array >> 8).astype(np.uint8)
     elif np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
@@ -245,18 +263,22 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
 
 def _reduced(image: Image.Image) -> Image.Image:
     """Turn a picture upright, to 8 bits, and to at most `WORKING_SIDE` pixels a side."""
+    image.load()
+    turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if values.max() > 255 else 255
-        image = Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
+        values = np.asarray(image)
+        if values.max() > 255:
+            values = values // 257  # 65,535 becomes 255
+        elif image.mode == "F" and values.max() <= 1:
+            values = values * 255
+        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     elif image.mode not in ("L", "RGB", "RGBA", "LA"):
         has_alpha = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
         image = image.convert("RGBA" if has_alpha else "L" if image.mode == "1" else "RGB")
     if max(image.size) > WORKING_SIDE:
         image = image.copy()
         image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    return ImageOps.exif_transpose(image) if turned else image
+    return image if turn is None else image.transpose(turn)
 
 
 def _opaque(image: Image.Image) -> np.ndarray:

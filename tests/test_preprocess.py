@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +14,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image, ImageOps, PngImagePlugin
 from scipy import ndimage
 
 from mnist_helpers.data import Splits
 from mnist_helpers.preprocess import (
     EmptyPictureError,
     PictureError,
+    decode,
     is_mnist,
     preprocessing_steps,
+    split_digits,
     to_mnist,
 )
 from mnist_helpers.strokes import draw_strokes, pen_strokes
@@ -90,6 +95,7 @@ KINDS = {
     "CMYK": sheet().convert("CMYK"),
     "I;16": Image.fromarray(GREY.astype(np.uint16) * 257),
     "F": Image.fromarray(GREY.astype(np.float32)),
+    "F in [0, 1]": Image.fromarray((GREY / 255).astype(np.float32)),
     "black on nothing": transparent(0),
     "white on nothing": transparent(255),
     "uint8 array": GREY,
@@ -97,6 +103,7 @@ KINDS = {
     "float32 array": (GREY / 255).astype(np.float32),
     "bool array": GREY > 127,
     "uint16 array": GREY.astype(np.uint16) * 257,
+    "uint16 array up to 255": GREY.astype(np.uint16),
     "int64 array": GREY.astype(np.int64),
     "H W 1": GREY[..., None],
     "H W 3": np.dstack([GREY] * 3),
@@ -122,14 +129,24 @@ def test_path_and_text_path(tmp_path: Path) -> None:
     np.testing.assert_array_equal(to_mnist(str(path)), REFERENCE)
 
 
-@pytest.mark.parametrize("turn", [3, 6, 8])
-def test_exif_rotation_is_applied(tmp_path: Path, turn: int) -> None:
-    undone = {3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}
-    turned = sheet(7).transpose(Image.Transpose[undone[turn]])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("turn", range(10))  # 1 to 8 have a meaning
+def test_exif_rotation_is_applied(turn: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = turn
-    turned.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    assert difference(to_mnist(tmp_path / "turned.jpg"), to_mnist(sheet(7))) < NEAR
+    turned = encoded(sheet(7), kind, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(turned)))
+    np.testing.assert_array_equal(to_mnist(turned), to_mnist(expected))
+
+
+def test_a_turned_photo_is_read_whatever_else_its_exif_data_say() -> None:
+    """A width that is text, which Pillow reads but cannot write again."""
+    width = struct.pack("<HHI4s", 0x0100, 2, 3, b"ab")
+    turn = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + width + turn + bytes(4)
+    upright = sheet(7).transpose(Image.Transpose.ROTATE_90)
+    picture = encoded(upright, "JPEG", exif=exif, quality=95)
+    assert difference(to_mnist(picture), to_mnist(sheet(7))) < NEAR
 
 
 def test_coloured_ink_on_coloured_paper_of_equal_brightness() -> None:
@@ -302,6 +319,52 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(PictureError, match=name):
             to_mnist(tmp_path / name)
+
+
+@pytest.mark.parametrize("given", [None, 5, [[0, 255], [255, 0]]])
+def test_what_cannot_be_a_picture_is_named_by_its_type(given: object) -> None:
+    with pytest.raises(PictureError, match=f"expected a path.*{type(given).__name__}"):
+        to_mnist(given)
+
+
+@pytest.mark.parametrize("reader", [to_mnist, split_digits])
+def test_a_picture_of_a_few_pixels_is_said_to_be_too_small(reader: Callable) -> None:
+    for size in ((1, 1), (4, 100), (100, 4)):
+        with pytest.raises(PictureError, match=f"{size[0]}×{size[1]} .*too small"):
+            reader(Image.new("RGB", size))
+
+
+def test_no_file_is_handed_to_other_programs(tmp_path: Path, monkeypatch) -> None:
+    """PostScript is a program, which Ghostscript would run, whatever the file is called."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("was run"))
+    path = tmp_path / "seven.png"
+    sheet().convert("RGB").save(path, "EPS")
+    with pytest.raises(PictureError, match=r"seven\.png is a drawing.*PNG"):
+        to_mnist(path)
+
+
+@pytest.mark.parametrize("error", [struct.error, IndexError, KeyError, TypeError, RuntimeError])
+def test_whatever_a_decoder_stumbles_over_the_file_is_named(
+    error: type, tmp_path: Path, monkeypatch
+) -> None:
+    def stumble(image: Image.Image) -> None:
+        raise error("deep within")
+
+    path = tmp_path / "seven.png"
+    sheet().save(path)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", stumble)
+    with pytest.raises(PictureError, match=r"seven\.png is damaged.*deep within"):
+        to_mnist(path)
+
+
+def test_deep_pictures_take_little_more_memory_than_their_pixels() -> None:
+    """16 bits a pixel; a few large ones together must not fill a server."""
+    picture = Image.fromarray(np.tile(GREY.astype(np.uint16) * 257, (7, 7)))
+    tracemalloc.start()
+    decode(picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * picture.width * picture.height
 
 
 def test_a_missing_file_and_a_folder_are_the_systems_errors(tmp_path: Path) -> None:
