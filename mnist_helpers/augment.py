@@ -92,8 +92,8 @@ def random_thickness(images: Tensor, strength: float = 0.6) -> Tensor:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in [0, 1]; floats as they are."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    """Return uint8 images, or floats in [0, 1], as float32 in [0, 1]."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
 def handwriting(images: Tensor, elastic: float = 0.0) -> Tensor:

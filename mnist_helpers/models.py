@@ -31,9 +31,10 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float images of the same shape."""
+        pixels = images.to(self.mean.dtype)
         if images.dtype == torch.uint8:
-            images = images.float() / 255
-        return (images - self.mean) / self.std
+            pixels = pixels / 255
+        return (pixels - self.mean) / self.std
 
 
 class Classifier(nn.Sequential):

@@ -84,3 +84,4 @@ def test_strokes_become_thicker_and_thinner(images: torch.Tensor) -> None:
 def test_floats_stay_as_they_are() -> None:
     pictures = torch.rand(2, 1, 28, 28)
     assert to_float(pictures) is pictures
+    assert torch.equal(to_float(pictures.double()), pictures)

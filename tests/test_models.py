@@ -182,6 +182,17 @@ def test_normalisation_is_saved_and_is_no_parameter(name: str) -> None:
     assert torch.allclose(scaled, (pictures().float() / 255 - MEAN) / STD)
 
 
+def test_pixels_and_what_numpy_makes_of_them_over_255_are_the_same_to_a_network() -> None:
+    model = build_model("tiny").eval()
+    as_float64 = torch.from_numpy(pictures().numpy() / 255)
+    assert as_float64.dtype == torch.float64
+    with torch.inference_mode():
+        assert torch.allclose(model(as_float64), model(pictures()), atol=1e-5)
+        assert torch.allclose(
+            model.double()(as_float64).float(), model.float()(pictures()), atol=1e-5
+        )
+
+
 def test_normalisation_is_that_of_mnist(mnist_root) -> None:
     from mnist_helpers.data import load_mnist
 
