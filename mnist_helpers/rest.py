@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -136,10 +137,17 @@ def prepare(content: bytes, limits: Limits) -> np.ndarray:
     Raises
     ------
     PictureError, EmptyPictureError
-        If it is no picture in one of `FORMATS`, damaged, too large, or empty.
+        If it is no picture in one of `FORMATS`, damaged, too large, or empty; or if anything else
+        goes wrong with it, which is logged: the other pictures are to be read.
     """
-    check_pixels(content, limits)
-    return to_mnist(content)
+    try:
+        check_pixels(content, limits)
+        return to_mnist(content)
+    except ValueError:
+        raise
+    except Exception as error:
+        logging.getLogger(__name__).exception("a picture could not be read")
+        raise PictureError(f"the picture could not be read: {type(error).__name__}") from error
 
 
 def check_pixels(content: bytes, limits: Limits) -> None:
@@ -160,8 +168,19 @@ def check_pixels(content: bytes, limits: Limits) -> None:
         )
 
 
-async def uploads(request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
+async def uploads(
+    request: Request, form: str, json_: str, most: int, single: bool
+) -> list[tuple[str, bytes]]:
     """Return name and content of each picture in a request, from a form or from JSON in base64.
+
+    Parameters
+    ----------
+    request : Request
+    form, json_ : str
+        The field that holds them, in a form and in JSON.
+    most : int
+    single : bool
+        Whether JSON holds one picture instead of a list.
 
     Raises
     ------
@@ -171,9 +190,9 @@ async def uploads(request: Request, field: str, most: int) -> list[tuple[str, by
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        found = await _from_form(request, field, most)
+        found = await _from_form(request, form)
     elif kind == "application/json":
-        found = _from_json(await request.body(), field, most)
+        found = _from_json(await request.body(), json_, single)
     else:
         raise HTTPException(
             415, f"send multipart/form-data or application/json, not {kind or 'an unnamed type'}"
@@ -183,7 +202,7 @@ async def uploads(request: Request, field: str, most: int) -> list[tuple[str, by
     return found
 
 
-async def _from_form(request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
+async def _from_form(request: Request, field: str) -> list[tuple[str, bytes]]:
     """Return the files in a form."""
     async with request.form(max_files=10_000, max_fields=10) as form:
         files = form.getlist(field)
@@ -192,9 +211,8 @@ async def _from_form(request: Request, field: str, most: int) -> list[tuple[str,
         return [(file.filename or str(at), await file.read()) for at, file in enumerate(files)]
 
 
-def _from_json(body: bytes, field: str, most: int) -> list[tuple[str, bytes]]:
+def _from_json(body: bytes, field: str, single: bool) -> list[tuple[str, bytes]]:
     """Return the pictures in a JSON object: base64 under `field`, one or a list of them."""
-    single = most == 1
     expected = f"expected {{{field!r}: {'base64' if single else '[base64, …]'}}}"
     try:
         content = json.loads(body)
@@ -289,8 +307,7 @@ def create_api(
     )
     async def predict(request: Request) -> Answer:
         """Read the digit in one picture: a form with `file`, or JSON with `image` in base64."""
-        field = _field(request, "file", "image")
-        ((_, content),) = await uploads(request, field, most=1)
+        ((_, content),) = await uploads(request, "file", "image", most=1, single=True)
         (found,) = await batcher.read([content])
         if isinstance(found, ValueError):
             raise HTTPException(400, str(found))
@@ -306,8 +323,7 @@ def create_api(
 
         A picture that cannot be read has its error instead of an answer; the others are read.
         """
-        field = _field(request, "files", "images")
-        sent = await uploads(request, field, limits.pictures)
+        sent = await uploads(request, "files", "images", limits.pictures, single=False)
         found = await batcher.read([content for _, content in sent])
         return Answers(
             answers=[
@@ -344,11 +360,6 @@ def describe(predictor: MNISTPredictor) -> Model:
         confident_from=CONFIDENT,
         versions={name: str(version) for name, version in checkpoint.versions.items()},
     )
-
-
-def _field(request: Request, form: str, json_: str) -> str:
-    """Return the field in which the picture lies, by the kind of body."""
-    return json_ if request.headers.get("content-type", "").startswith("application/json") else form
 
 
 def _body(form: str, json_: str, words: str, many: bool) -> dict[str, Any]:

@@ -77,8 +77,8 @@ def create_app(
     limits = limits or Limits()
     if checkpoints is None or isinstance(checkpoints, (str, os.PathLike)):
         checkpoints = [checkpoints] if checkpoints else []
-    predictors = {name_of(path): MNISTPredictor(path, device) for path in checkpoints}
-    predictors = predictors or {name_of(SHIPPED_WEIGHTS): MNISTPredictor(device=device)}
+    named = names_of(checkpoints or [SHIPPED_WEIGHTS])
+    predictors = {name: MNISTPredictor(path, device) for name, path in named.items()}
     app = create_api(next(iter(predictors.values())), limits, largest_batch)
 
     app.add_middleware(SafeHeaders)
@@ -112,9 +112,18 @@ def known_checkpoints() -> list[Path]:
     return [SHIPPED_WEIGHTS, *trained]
 
 
-def name_of(path: str | Path) -> str:
-    """Return what a checkpoint is called on the page."""
-    return SHIPPED_NAME if Path(path) == SHIPPED_WEIGHTS else str(path)
+def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
+    """Return checkpoints by what they are called on the page.
+
+    That is folder and file, or as much more of the path as tells them apart: where they lie on the
+    server is no visitor's business.
+    """
+    paths = list(dict.fromkeys(map(Path, checkpoints)))
+    length = 2
+    while len({path.parts[-length:] for path in paths}) < len(paths):
+        length += 1
+    ends = {str(Path(*path.parts[-length:])): path for path in paths}
+    return {SHIPPED_NAME if path == SHIPPED_WEIGHTS else end: path for end, path in ends.items()}
 
 
 # ---------------------------------------------------------------------------------- the server

@@ -31,9 +31,9 @@ from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.benchmarks import serving as load
 from mnist_helpers.cli import app as command_line
 from mnist_helpers.microbatch import MicroBatcher, TooBusyError
-from mnist_helpers.prediction import SHIPPED_NAME
+from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
 from mnist_helpers.rest import Limits, prepare
-from mnist_helpers.serve import create_app, listening, run, serving
+from mnist_helpers.serve import create_app, listening, names_of, run, serving
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.web_page import about, harmless, picture_of, pictures_in, read_files
 
@@ -108,6 +108,56 @@ def test_a_batch_keeps_its_order_and_one_bad_picture_spoils_nothing(client: Test
     images = [base64_of(png(digit)) for digit in (8, 9)]
     answers = client.post("/predict/batch", json={"images": images}).json()["answers"]
     assert [(row["name"], row["answer"]["digit"]) for row in answers] == [("0", 8), ("1", 9)]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), struct.error("short"), OSError("odd")])
+def test_whatever_one_picture_raises_the_others_are_read(
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    error: Exception,
+) -> None:
+    bad = png(8)
+
+    def sometimes(content: bytes) -> np.ndarray:
+        if content == bad:
+            raise error
+        return to_mnist(content)
+
+    monkeypatch.setattr("mnist_helpers.rest.to_mnist", sometimes)
+    files = [("files", ("good.png", png(3))), ("files", ("bad.png", bad))]
+    good, other = client.post("/predict/batch", files=files).json()["answers"]
+    assert good["answer"]["digit"] == 3
+    assert other["error"] == f"the picture could not be read: {type(error).__name__}"
+    assert caplog.records[-1].exc_info[1] is error
+    answer = client.post("/predict", files={"file": bad})
+    assert answer.status_code == 400 and answer.json()["detail"] == other["error"]
+    for name, content in (("good.png", png(3)), ("bad.png", bad)):
+        (tmp_path / name).write_bytes(content)
+    paths = [str(tmp_path / "bad.png"), str(tmp_path / "good.png")]
+    table, _ = read_files(MNISTPredictor(), paths, Limits(), tmp_path)
+    assert table["error"].tolist() == [other["error"], ""] and table["digit"][1] == 3
+
+
+def test_a_kind_of_body_is_the_same_in_any_case(client: TestClient) -> None:
+    for kind in ("Application/JSON", "application/json; charset=UTF-8"):
+        for path, body in (
+            ("/predict", {"image": base64_of(png(2))}),
+            ("/predict/batch", {"images": [base64_of(png(2))]}),
+        ):
+            headers = {"content-type": kind}
+            answer = client.post(path, content=json.dumps(body), headers=headers)
+            assert answer.status_code == 200, answer.text
+
+
+def test_a_list_may_be_limited_to_one_picture() -> None:
+    with TestClient(create_app(page=False, limits=Limits(pictures=1))) as client:
+        images = [base64_of(png(4))]
+        answer = client.post("/predict/batch", json={"images": images})
+        assert answer.json()["answers"][0]["answer"]["digit"] == 4
+        assert client.post("/predict/batch", json={"images": images * 2}).status_code == 413
+        assert client.post("/predict", json={"image": images[0]}).json()["digit"] == 4
 
 
 def test_health_and_model_describe_the_server(client: TestClient) -> None:
@@ -262,6 +312,26 @@ def test_no_file_can_be_read_through_the_pages_own_events(tmp_path: Path) -> Non
                     assert served.content not in (drawing.read_bytes(), inside.read_bytes())
 
 
+def test_visitors_see_no_more_of_a_path_than_tells_networks_apart(tmp_path: Path) -> None:
+    trained = [tmp_path / "train" / run / "model.safetensors" for run in ("first", "second")]
+    assert list(names_of([SHIPPED_WEIGHTS, *trained])) == [
+        SHIPPED_NAME,
+        str(Path("first", "model.safetensors")),
+        str(Path("second", "model.safetensors")),
+    ]
+    alike = [Path("a", "run", "net.pt"), tmp_path / "b" / "run" / "net.pt"]
+    assert names_of([*alike, str(alike[0])]) == {
+        str(Path("a", "run", "net.pt")): alike[0],
+        str(Path("b", "run", "net.pt")): alike[1],
+    }
+    for path in trained:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(SHIPPED_WEIGHTS.read_bytes())
+    with TestClient(create_app(trained)) as client:
+        page = client.get("/").text
+        assert "second/model.safetensors" in page and str(tmp_path) not in page
+
+
 def test_another_networks_card_says_what_is_known() -> None:
     predictor = MNISTPredictor()
     assert "99.64 %" in about(SHIPPED_NAME, predictor)
@@ -402,9 +472,9 @@ def test_the_page_draws_as_python_does() -> None:
             picture_of(bad)
 
 
-def archive(entries: dict[str, bytes], **options: int) -> bytes:
+def archive(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as writer:
+    with zipfile.ZipFile(file, "w", method) as writer:
         for name, content in entries.items():
             writer.writestr(name, content)
     return file.getvalue()
@@ -426,10 +496,12 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../3.png", "/etc/3.png", "a/../../3.png", "C:\\3.png", "..\\3.png"]
+    "name",
+    ["../3.png", "/etc/3.png", "a/../../3.png", "C:\\3.png", "..\\3.png", ".", ".\\", "\0.png"],
 )
 def test_an_archive_that_leads_out_of_itself_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "x.zip").write_bytes(archive({"1.png": png(1), name: png(3)}))
+    content = archive({"1.png": png(1), name.replace("\0", "0"): png(3)})
+    (tmp_path / "x.zip").write_bytes(content.replace(b"0.png", b"\0.png"))  # zipfile cuts it there
     ((shown, error),) = pictures_in([str(tmp_path / "x.zip")], Limits())
     assert shown == "x.zip" and "leads out of it" in str(error)
 
@@ -452,6 +524,36 @@ def test_zip_bombs_and_damaged_archives_are_refused(tmp_path: Path) -> None:
     (tmp_path / "many.zip").write_bytes(archive({f"{n}.png": png() for n in range(9)}))
     found = list(pictures_in([str(tmp_path / "many.zip")], SMALL))
     assert len(found) == SMALL.pictures + 1 and "more than 5" in str(found[-1][1])
+
+
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_damaged_picture_in_an_archive_is_a_row_and_the_rest_is_read(
+    tmp_path: Path, method: int
+) -> None:
+    bitmap = io.BytesIO()
+    draw_strokes(pen_strokes(8)).convert("L").save(bitmap, "BMP")
+    whole = archive({"3.png": png(3), "8.bmp": bitmap.getvalue(), "5.png": png(5)}, method)
+    start = whole.index(b"8.bmp") + len(b"8.bmp")
+    rng = np.random.default_rng(0)
+    path = tmp_path / "many.zip"
+    for _ in range(20):  # damage of many kinds
+        at = start + int(rng.integers(100))
+        path.write_bytes(whole[:at] + rng.bytes(8) + whole[at + 8 :])
+        table, _ = read_files(MNISTPredictor(), [str(path)], Limits(), tmp_path)
+        assert table["picture"].tolist() == ["3.png", "8.bmp", "5.png"]
+        assert table["digit"].tolist()[::2] == [3, 5] and table["error"].tolist()[::2] == ["", ""]
+        assert table["error"][1].startswith("it cannot be unpacked: ")
+
+
+@pytest.mark.parametrize("entries", [{}, {"a/": b""}, {"__MACOSX/3.png": b"x", ".DS_Store": b"x"}])
+def test_an_archive_without_pictures_says_so(tmp_path: Path, entries: dict[str, bytes]) -> None:
+    (tmp_path / "none.zip").write_bytes(archive(entries))
+    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "none.zip")], Limits(), tmp_path)
+    assert table["picture"].tolist() == ["none.zip"]
+    assert table["error"].tolist() == ["none.zip is refused: no picture is in it"]
 
 
 # ------------------------------------------------------------------- what the OpenAPI page promises
