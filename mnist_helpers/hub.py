@@ -40,7 +40,7 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
     def save_pretrained(
         self, save_directory: str | Path, *, test: tuple[int, int] | None = None, **options: Any
     ) -> str | None:
-        """Write weights and model card into a folder.
+        """Write weights and model card of the network in use into a folder, replacing former ones.
 
         Parameters
         ----------
@@ -66,12 +66,13 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
         done = self.checkpoint
         save_checkpoint(
             save_directory / WEIGHTS,
-            done.model,
+            self.model,
             recipe=done.recipe,
             history=done.history,
             source=done.source,
             temperature=done.temperature,
         )
+        (save_directory / "README.md").unlink(missing_ok=True)  # the mixin would leave it
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
         """Return the model card: what it is, what it was trained on, how to load it."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checkpoints import load_checkpoint
+from .checkpoints import Checkpoint, load_checkpoint
 from .data import AT_ONCE
 from .models import Classifier, folded
 from .preprocess import Box, Picture, split_digits, to_mnist
@@ -97,16 +97,23 @@ class MNISTPredictor:
     ) -> None:
         self.checkpoint = load_checkpoint(checkpoint or SHIPPED_WEIGHTS)
         self.device, _ = choose_device(device)
-        self.model = self.checkpoint.model.to(self.device, memory_format=torch.channels_last)
+        self.model = self.checkpoint.model
 
     @property
     def model(self) -> nn.Module:
-        """The network. To change its weights, set it anew: predictions use a folded copy."""
+        """The network. To change its weights, set it anew: predictions use a folded copy.
+
+        One that is set is put on the predictor's device, and into evaluation mode. Of the former
+        `checkpoint` only the temperature stays, though it was fitted to the former network.
+        """
         return self._model
 
     @model.setter
     def model(self, model: nn.Module) -> None:
-        self._model = model
+        if model is not self.checkpoint.model:
+            name = getattr(model, "name", type(model).__name__)
+            self.checkpoint = Checkpoint(model, name, temperature=self.checkpoint.temperature)
+        self._model = model.to(self.device, memory_format=torch.channels_last).eval()
         self._folded = folded(model) if isinstance(model, Classifier) else model
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-from mnist_helpers import HubPredictor, MNISTPredictor, export_onnx, load_checkpoint
+from mnist_helpers import HubPredictor, MNISTPredictor, build_model, export_onnx, load_checkpoint
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 
@@ -33,6 +33,22 @@ def test_the_card_is_one_that_a_hub_can_read(tmp_path: Path) -> None:
     assert "104,938" in card.text and "99.63% of 10,000" in card.text
     HubPredictor().save_pretrained(tmp_path / "unmeasured")
     assert "not measured" in (tmp_path / "unmeasured" / "README.md").read_text()
+
+
+def test_a_network_that_was_set_anew_is_what_is_saved_and_described(tmp_path: Path) -> None:
+    predictor = HubPredictor(device="cpu")
+    predictor.save_pretrained(tmp_path, test=(9963, 10_000))
+    predictor.model = build_model("tiny")
+    predictor.save_pretrained(tmp_path)
+    picture = draw_strokes(pen_strokes(8))
+    again = HubPredictor.from_pretrained(str(tmp_path), device="cpu")
+    assert np.array_equal(again.predict(picture).probs, predictor.predict(picture).probs)
+    saved = again.checkpoint
+    assert (saved.name, saved.recipe, saved.history) == ("tiny", None, [])
+    assert saved.temperature == predictor.checkpoint.temperature
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.model_name == "tiny" and card.data.eval_results is None
+    assert "not measured" in card.text and "trained on: unknown" in card.text
 
 
 def test_what_cannot_be_saved_or_found_is_said(tmp_path: Path) -> None:

@@ -162,10 +162,13 @@ def test_a_network_that_is_set_anew_is_the_one_that_reads(digits: Splits) -> Non
     predictor = MNISTPredictor(device="cpu")
     images = digits.test.images[:5]
     before = predictor.probabilities(images)
-    model = build_model("tiny").eval()
+    model = build_model("fast").train()  # dropout and BatchNorm read otherwise in training mode
     predictor.model = model
-    assert predictor.model is model
-    temperature = np.float32(predictor.checkpoint.temperature)
+    assert predictor.model is model and not model.training
+    former = load_checkpoint(SHIPPED_WEIGHTS)
+    assert predictor.checkpoint.recipe is None and predictor.checkpoint.source == "unknown"
+    assert predictor.checkpoint.temperature == former.temperature
+    temperature = np.float32(former.temperature)
     expected = softmax(evaluate(model, digits.test).logits[:5] / temperature)
     assert np.allclose(predictor.probabilities(images), expected, atol=1e-5)
     assert not np.allclose(before, expected, atol=1e-2)
