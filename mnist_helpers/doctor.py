@@ -91,17 +91,21 @@ def _packages() -> Finding:
 
 def _unlike_the_pins() -> list[str]:
     """Return the direct needs whose version is not the tested one of requirements.txt."""
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
-    path = project_root() / "requirements.txt"
-    if not path.is_file():
+    checkout = Path(__file__).resolve().parents[1]
+    path = checkout / "requirements.txt"
+    if project_root() != checkout or not path.is_file():
         return []
     direct = {Requirement(line).name for line in metadata.requires("mnist_helpers") or []}
     unlike = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not re.match(r"[A-Za-z0-9]", line):
             continue
-        pin = Requirement(line.split(" #")[0].rstrip(" \\"))
+        try:
+            pin = Requirement(line.split(" #")[0].rstrip(" \\"))
+        except InvalidRequirement:  # an address, or one with hashes: no pin to compare with
+            continue
         if pin.name not in direct or (pin.marker and not pin.marker.evaluate()):
             continue
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_helpers import doctor
+from mnist_helpers import doctor, paths
 from mnist_helpers.doctor import Finding, examine, greet
 
 NAMES = ["Python", "packages", "device", "data", "weights", "kernel", "widgets"]
@@ -60,6 +60,35 @@ def test_other_versions_than_the_pins_are_fine(monkeypatch) -> None:
     )
     finding = one("packages")
     assert finding.ok and "torch 99.0+cu1" in finding.text and "fine" in finding.text
+
+
+ODD = (
+    "git+https://example.org/x\n"
+    "pandas==0.1 --hash=sha256:00\n"
+    "https://example.org/x.whl\n"
+    "numpy==0.1 ; python_full_version > '3'  # too old\n"
+)
+
+
+def test_another_projects_requirements_are_not_looked_at(
+    tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "requirements.txt").write_text(ODD)
+    monkeypatch.chdir(tmp_path)
+    for module in (paths, doctor):  # as installed, without a checkout around it
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "site" / "mnist_helpers" / "x.py"))
+    greet()
+    assert capsys.readouterr().out == ""
+    assert "requirements.txt" not in one("packages").text
+
+
+def test_lines_that_are_no_pins_are_left_out(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "requirements.txt").write_text(ODD)
+    (tmp_path / "pyproject.toml").touch()
+    for module in (paths, doctor):
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "mnist_helpers" / "x.py"))
+    text = one("packages").text
+    assert "numpy" in text and "pandas" not in text
 
 
 def test_a_package_that_is_not_installed(monkeypatch) -> None:
