@@ -271,7 +271,7 @@ class BatchProcessor:
                 ):
                     yield path
                 else:
-                    self.skipped[path.suffix or "without extension"] += 1
+                    self.skipped[_text(path.suffix) or "without extension"] += 1
         yield from (Path(error.filename) for error in unreadable)
 
     def _name(self, path: Path) -> str:
@@ -364,16 +364,21 @@ class BatchProcessor:
 
     @property
     def summary(self) -> dict:
-        """Counts, mean confidence, the digits' frequencies; with labels the accuracy."""
+        """Counts, mean confidence, the digits' frequencies; with labels the accuracy.
+
+        Of the pictures with a label, ``labelled`` were read, and ``labelled_unreadable`` were not.
+        """
         from .evaluation import accuracy_interval
 
-        digits, confidence, sure, pictures = Counter(), 0.0, 0, 0
+        digits, confidence, sure, pictures, lost = Counter(), 0.0, 0, 0, 0
         for row in self.rows():
             pictures += 1
             if row["digit"] is not None:
                 digits[row["digit"]] += 1
                 confidence += row["confidence"]
                 sure += row["is_confident"]
+            elif row.get("label") is not None:
+                lost += 1
         read = digits.total()
         result = {
             "folder": _text(self.folder),
@@ -391,6 +396,7 @@ class BatchProcessor:
             confusion = self.confusion
             right, known = int(confusion.trace()), int(confusion.sum())
             result |= {"labelled": known, "right": right, "confusion": confusion.tolist()}
+            result["labelled_unreadable"] = lost
             if known:
                 result["accuracy"] = right / known
                 result["interval"] = accuracy_interval(right, known)
@@ -412,8 +418,11 @@ class BatchProcessor:
             text += ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
         if "accuracy" in summary:
             low, high = summary["interval"]
+            lost = summary["labelled_unreadable"]
             text += f"\naccuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labelled by "
-            text += f"{self.labels} (95 % interval {low:.1%} to {high:.1%})"
+            text += f"{self.labels}{' that were read' if lost else ''} "
+            text += f"(95 % interval {low:.1%} to {high:.1%})"
+            text += f"; {lost:,} more labelled could not be read" if lost else ""
         return text
 
     def print_summary(self) -> None:

@@ -356,6 +356,7 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     for name in names:
         draw(inbox / name)
     (inbox / os.fsdecode(b"bro\xffken\n.png")).touch()
+    (inbox / os.fsdecode(b"notes.caf\xe9")).touch()
     batch.process_folder(inbox)
     expected = {*names[:-1], "caf\\xe9.png", "bro\\xffken\n.png"}
     assert set(batch.results["file"]) == expected
@@ -363,6 +364,7 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
         assert {row["file"] for row in csv.DictReader(file)} == expected
     content = json.loads(batch.save_results_json().read_bytes().decode("utf-8"))
     assert {row["file"] for row in content["results"]} == expected
+    assert content["summary"]["skipped_by_kind"] == {".caf\\xe9": 1}
     assert batch.save_contact_sheet().is_file()
     assert batch._path("caf\\xe9.png").read_bytes() == batch._path("NA.png").read_bytes()
     assert len(batch.process_folder(inbox, resume=True).results) == len(expected)
@@ -409,6 +411,22 @@ def test_labels_are_found_only_if_all_have_one(batch, inbox, draw) -> None:
         _ = batch.confusion
     assert batch.process_folder(inbox, labels="folder").summary["labelled"] == 2
     assert batch.process_folder(inbox, labels=None).labels is None
+
+
+def test_labelled_pictures_that_could_not_be_read_are_said(batch, inbox, draw, capsys) -> None:
+    draw(inbox / "7" / "a.png"), draw(inbox / "2" / "b.png", 2)
+    batch.process_folder(inbox).print_summary()
+    said = capsys.readouterr().out
+    assert "100.00% of 2 labelled by folder (95 %" in said and "more labelled" not in said
+    for name in ("2/broken.png", "7/broken.png", "8/broken.png"):
+        (inbox / name).parent.mkdir(exist_ok=True)
+        (inbox / name).write_text("no picture")
+    (inbox / "without.png").write_text("nor is this, and it has no label")
+    batch.process_folder(inbox, labels="folder").print_summary()
+    said = capsys.readouterr().out
+    assert "100.00% of 2 labelled by folder that were read (95 %" in said
+    assert "; 3 more labelled could not be read" in said
+    assert (batch.summary["labelled"], batch.summary["labelled_unreadable"]) == (2, 3)
 
 
 # ------------------------------------------------------------------------------------------- resume
