@@ -6,6 +6,7 @@ import re
 import sys
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
@@ -27,7 +28,14 @@ from build_book import (
     canvas_picture,
     main,
 )
-from check_links import broken_documents, broken_html, documents, read_page, slug
+from check_links import (
+    broken_documents,
+    broken_html,
+    documents,
+    read_document,
+    read_page,
+    slug,
+)
 from run_notebooks import is_fresh, run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -280,6 +288,17 @@ def test_links_in_the_repository_lead_somewhere() -> None:
     paths = documents()
     assert {ROOT / "README.md", ROOT / "docs" / "teaching.md", *NOTEBOOKS} <= set(paths)
     assert broken_documents(ROOT, paths) == []
+
+
+def test_links_to_sections_of_notebooks_lead_to_an_id() -> None:
+    """JupyterLab calls headings otherwise than GitHub: it only jumps to what has this very id."""
+    for path in documents():
+        for link in map(urlsplit, read_document(path).links):
+            target = (path.parent / link.path).resolve() if link.path else path
+            if not link.scheme and link.fragment and target.suffix == ".ipynb":
+                cells = nbformat.read(target, as_version=4).cells
+                place = f'<a id="{link.fragment}"></a>\n\n#'
+                assert any(place in cell.source for cell in cells), f"{path.name}: {link.geturl()}"
 
 
 # ------------------------------------------------------------------------------------- the guide

@@ -162,3 +162,16 @@ def test_the_gallery_shows_a_pair(page: Page) -> None:
 def test_nothing_failed_or_warned(page: Page) -> None:
     assert page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0
     assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
+
+
+def test_a_link_to_a_section_jumps_there(lab: str, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    page.goto(lab.format("02_architecture.ipynb"))
+    link = page.locator(".jp-Notebook a[href='#shapes']").first
+    heading = page.locator(".jp-Notebook h2", has_text="Shapes")
+    link.scroll_into_view_if_needed()
+    expect(heading).not_to_be_in_viewport()
+    link.click()
+    expect(heading).to_be_in_viewport(timeout=PATIENCE)
+    page.close()
