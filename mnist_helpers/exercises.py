@@ -184,13 +184,13 @@ def _nearest_mean(answer: Callable) -> str | None:
     centres = rng.uniform(0, 1, (10, 784)) * np.linspace(0.5, 1.5, 10)[:, None]
     labels = np.arange(200) % 10
     images = centres[labels] + rng.normal(0, 0.1, (200, 784))
-    images[-10:] = centres[(labels[-10:] + 1) % 10]  # each digit has one that lies elsewhere
+    images[-50:] = centres[(labels[-50:] + 1) % 10]  # each digit has five that lie elsewhere
     others = centres[(labels[:40] + 1) % 10] + 0.01
     got = np.asarray(answer(images, labels, others))
     if got.shape != (40,):
         return f"One digit for each of the others was asked for: shape (40,), not {got.shape}."
     if (got == labels[:40]).all():
-        return "That is the nearest single picture; compare with the mean of each digit."
+        return "That is the nearest single picture, or a few; compare with each digit's mean."
     if (got != (labels[:40] + 1) % 10).any():
         return "Some digits are wrong: is it the smallest distance, over all 784 pixels?"
     means = np.stack([images[labels == digit].mean(0) for digit in range(10)])
@@ -346,7 +346,10 @@ def _training_step(answer: Callable) -> str | None:
         softened = F.cross_entropy(model(images).softmax(1), labels).item()
     value = _number(answer(model, optimizer, images, labels))
     if is_at(weights[0]):
-        return "The weights have not changed: is there a backward(), and a step() after it?"
+        return (
+            "The weights have not changed: is there a backward(), a step() after it, and no "
+            "zero_grad() between the two?"
+        )
     if np.isclose(value, softened, atol=1e-4):
         return "F.cross_entropy takes the logits as they are: no softmax before it."
     if np.isclose(value, losses[1], atol=1e-4):

@@ -54,6 +54,14 @@ def by_absolute_differences(images, labels, others):
     return np.abs(others[:, None] - means).sum(2).argmin(1)
 
 
+def vote_of(k):
+    def answer(images, labels, others):
+        nearest = ((others[:, None] - images) ** 2).sum(2).argsort(1)[:, :k]
+        return np.array([np.bincount(row).argmax() for row in labels[nearest]])
+
+    return answer
+
+
 def by_hand(logits, labels):
     return logits.logsumexp(1) - logits[torch.arange(len(labels)), labels]
 
@@ -61,6 +69,14 @@ def by_hand(logits, labels):
 def no_zero_grad(model, optimizer, images, labels):
     loss = F.cross_entropy(model(images), labels)
     loss.backward()
+    optimizer.step()
+    return loss
+
+
+def zero_grad_before_the_step(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
+    optimizer.zero_grad()
     optimizer.step()
     return loss
 
@@ -138,6 +154,7 @@ WRONG = [
     ("01-2", lambda c: list(struct.unpack(f">{c[3]}I", c[4 : 4 + 4 * c[3]])), "tuple"),
     ("01-2", lambda c: struct.unpack(">3I", c[4:16]), "yours gives"),
     ("01-3", lambda x, y, z: y[((z[:, None] - x[None]) ** 2).sum(2).argmin(1)], "single picture"),
+    *(("01-3", vote_of(k), "single picture, or a few") for k in (3, 5, 7, 9)),
     ("01-2", lambda c: struct.unpack(f">{c[3]}I", c[: 4 * c[3]]), "after the first four"),
     ("01-3", lambda x, y, z: 3, "shape"),
     (
@@ -175,6 +192,7 @@ WRONG = [
     ("03-2", lambda z, y: 1 / 0, "raised ZeroDivisionError"),
     ("03-3", lambda m, o, x, y: F.cross_entropy(m(x), y), "not changed"),
     ("03-3", no_zero_grad, "zero_grad"),
+    ("03-3", zero_grad_before_the_step, "no zero_grad() between"),
     ("03-3", two_steps, "one step()"),
     ("03-3", loss_after_the_step, "before the step"),
     ("03-3", softmax_before_the_loss, "no softmax"),
