@@ -36,6 +36,7 @@ from .training import ranks, train
 if TYPE_CHECKING:
     import pandas as pd
 
+ATTEMPTS = 3  # to start a cluster here
 RETRIES = 3  # times that a job goes on after losing a worker
 PART = 50_000  # rows in one file of a table
 FORMATS = ("parquet", "csv")
@@ -81,6 +82,8 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[dic
         If Ray is not installed.
     ConnectionError
         If there is no cluster at the address.
+    TimeoutError
+        If this machine is too busy to start one.
     """
     _need_ray()
     import ray
@@ -95,12 +98,34 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[dic
             _check_reachable(address)
             ray.init(address, **quiet)
         else:
-            ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
+            _patiently(lambda: ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet))
     try:
         yield ray.cluster_resources()
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start Ray's processes; again, if they were too slow to find each other.
+
+    They wait for each other for 15 seconds, whatever one sets, which is too short on a busy
+    machine (ray-project/ray, issue 65983). The next time they are in memory, and quicker.
+    """
+    import ray
+
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return start()
+        except Exception as error:  # that is all that Ray says it is
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            if not left:
+                raise TimeoutError(
+                    f"Ray did not start in {ATTEMPTS} attempts: this machine is too busy. Close "
+                    "what else computes on it, and try again"
+                ) from error
 
 
 def _check_reachable(address: str) -> None:
@@ -466,8 +491,10 @@ def _table(results: Any, space: dict[str, Any]) -> pd.DataFrame:
         }
         for result in results
     ]
-    best_first = pd.DataFrame(rows).sort_values("val_accuracy", ascending=False)
-    return best_first.reset_index(drop=True)
+    table = pd.DataFrame(rows, dtype=object)  # in which None stays None, beside words too
+    whole = [name for name in table if None not in table[name].to_list()]
+    table = table.assign(**table[whole].infer_objects())
+    return table.sort_values("val_accuracy", ascending=False).reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------------------ folders
@@ -528,20 +555,19 @@ def predict_folder(
 
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+    uri = _absolute(str(uri))
     out = Path(out).absolute() if out else outputs_folder("predictions")
     if checkpoint:
         checkpoint = Path(checkpoint).absolute()
         load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
     with alone_in(out):
         names = _empty(out / "names")
-        listed = _list_pictures(str(uri), names)  # before a cluster is started for nothing
+        listed = _list_pictures(uri, names)  # before a cluster is started for nothing
         with cluster(address) as resources:
             _check_room(resources, "readers", readers, "GPU" if use_gpu else "CPU")
             rows = _empty(out / "rows")
             with ray.data.DataContext.current(_context_of_one_slow_step()):
-                table = _table_of_digits(
-                    names, str(uri), checkpoint, readers, int(use_gpu), batch_size
-                )
+                table = _table_of_digits(names, uri, checkpoint, readers, int(use_gpu), batch_size)
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
     summary = _count(rows, format)
     if summary["pictures"] != listed:
@@ -578,6 +604,11 @@ def _context_of_one_slow_step() -> Any:
     context = DataContext.get_current().copy()
     context.op_resource_reservation_enabled = False
     return context
+
+
+def _absolute(uri: str) -> str:
+    """Return the address in full: a worker's current folder is not this process's."""
+    return uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
 
 def _empty(folder: Path) -> Path:
@@ -661,8 +692,9 @@ def _count(rows: Path, format: str) -> dict[str, Any]:
     import pyarrow.dataset
 
     counts, digits = Counter(), Counter()
-    columns = ["digit", "is_confident"]
-    for part in pyarrow.dataset.dataset(rows, format=format).to_batches(columns=columns):
+    # Said, since a CSV file that begins with pictures that could not be read does not tell.
+    columns = pyarrow.schema({"digit": pyarrow.int64(), "is_confident": pyarrow.bool_()})
+    for part in pyarrow.dataset.dataset(rows, columns, format).to_batches():
         read = part.to_pandas().dropna()
         counts.update(pictures=part.num_rows, read=len(read))
         counts.update(not_confident=int((~read["is_confident"].astype(bool)).sum()))

@@ -33,6 +33,30 @@ def test_no_cluster_at_an_address() -> None:
         pass
 
 
+def test_a_busy_machine_is_given_three_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "The current node timed out during startup. This could happen because …"
+    attempts = iter(
+        [Exception(said), Exception(said), None, *[Exception(said)] * 3, ValueError("other")]
+    )
+
+    def start(*_: object, **__: object) -> None:
+        if error := next(attempts):
+            raise error
+
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    with scale.cluster() as resources:
+        assert resources == {"CPU": 2.0}
+    with (
+        pytest.raises(TimeoutError, match="in 3 attempts: this machine is too busy"),
+        scale.cluster(),
+    ):
+        pass
+    with pytest.raises(ValueError, match="other"), scale.cluster():
+        pass
+    assert not list(attempts)
+
+
 def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
     digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

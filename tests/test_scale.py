@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -40,10 +41,9 @@ def two_nodes() -> Iterator[None]:
     from ray.cluster_utils import Cluster
 
     scale._listen(to_others=False)
-    nodes = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    nodes.add_node(num_cpus=1)
+    head = {"num_cpus": 1, "include_dashboard": False}
+    nodes = scale._patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+    scale._patiently(lambda: nodes.add_node(num_cpus=1))
     ray.init(nodes.address, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
@@ -245,7 +245,9 @@ def test_memory_of_the_list_does_not_grow_with_the_folder(
     assert pd.concat(parts).is_unique
 
 
-def test_an_address_of_any_file_system_is_read(two_nodes: None, tmp_path: Path) -> None:
+def test_an_address_of_any_file_system_is_read(
+    two_nodes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import zipfile
 
     folder = pictures(tmp_path / "pictures", 12)
@@ -254,6 +256,9 @@ def test_an_address_of_any_file_system_is_read(two_nodes: None, tmp_path: Path) 
             if path.is_file():
                 archive.write(path, path.relative_to(tmp_path))
     done = scale.predict_folder(f"zip://pictures::{tmp_path / 'scans.zip'}", tmp_path / "out")
+    assert (done["read"], done["unreadable"]) == (12, 2)
+    monkeypatch.chdir(tmp_path)  # to where the workers are not
+    done = scale.predict_folder("pictures", "out")
     assert (done["read"], done["unreadable"]) == (12, 2)
 
 
@@ -279,6 +284,58 @@ def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------- without a cluster
+
+
+def test_a_folder_is_sent_in_full_and_an_address_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert scale._absolute("scans") == str(tmp_path / "scans")
+    assert scale._absolute(str(tmp_path)) == str(tmp_path)
+    for address in ("s3://bucket/scans", "zip://scans::archive.zip"):
+        assert scale._absolute(address) == address
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_pictures(
+    tmp_path: Path, format: str
+) -> None:
+    number = 20_000  # more rows than a reader of CSV looks at to guess what a column holds
+    table = pd.DataFrame({"file": [f"a folder of pictures/{n:030d}.png" for n in range(number)]})
+    table["digit"] = pd.array([pd.NA] * (number - 2) + [7, 7], "Int64")
+    table["is_confident"] = pd.array([pd.NA] * (number - 2) + [True, False], "boolean")
+    table["error"] = ["is not a picture"] * (number - 2) + [None, None]
+    if format == "csv":
+        table.to_csv(tmp_path / "1.csv", index=False)
+    else:
+        table.to_parquet(tmp_path / "1.parquet")
+    counts = scale._count(tmp_path, format)
+    assert (counts["pictures"], counts["read"], counts["not_confident"]) == (number, 2, 1)
+    assert counts["unreadable"] == number - 2 and counts["digits"][7] == 2
+
+
+def test_none_stays_none_in_the_table_of_a_search_and_in_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = [
+        {"lr": 0.02, "augment": "warp"},
+        {"lr": 0.01, "augment": None},
+        {"lr": 3, "augment": None},
+    ]
+    drawn = [{"batch_size": 64, "patience": None} | values for values in drawn]
+    ends = [({"val_accuracy": 0.97}, None), ({"val_accuracy": 0.98}, None), ({}, "diverged")]
+    results = [
+        SimpleNamespace(config=config, metrics={"epoch": 1, **metrics}, error=error)
+        for config, (metrics, error) in zip(drawn, ends, strict=True)
+    ]
+    table = scale._table(results, drawn[0])
+    assert table["augment"].to_list() == [None, "warp", None]
+    assert table["error"].to_list() == [None, None, "diverged"]
+    assert table["patience"].to_list() == [None] * 3
+    assert table["val_accuracy"].dtype == table["lr"].dtype == float
+    monkeypatch.setattr(scale, "tune", lambda *_, **__: table)
+    command = ["tune", "--source", "sample", "--out", str(tmp_path)]
+    assert "--lr 0.01 --batch-size 64 --augment none" in CliRunner().invoke(app, command).output
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
