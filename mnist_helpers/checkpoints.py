@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import platform
 import re
@@ -174,8 +175,8 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, would run code when unpickled, or its weights fit no architecture
-        or not the one that is asked for.
+        If the file is damaged, would run code when unpickled, says what cannot be of its network,
+        or its weights fit no architecture or not the one that is asked for.
     """
     path = Path(path)
     if not path.is_file():
@@ -193,10 +194,10 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
         model=network.eval(),
         name=network.name,
         recipe=_recipe(about.get("recipe"), path),
-        history=History(about.get("history") or []),
+        history=_history(about.get("history") or [], path),
         source=about.get("source", "unknown"),
         versions=about.get("versions", {}),
-        temperature=about.get("temperature", 1.0),
+        temperature=_temperature(about, path),
         resume=about.get("resume") or {},
     )
 
@@ -213,7 +214,7 @@ def _load_onnx(path: Path, model: str | None) -> Checkpoint:
         network.eval(),
         name,
         source=str(network.about.get("source", "unknown")),
-        temperature=float(network.about.get("temperature", 1.0)),
+        temperature=_temperature(network.about, path),
     )
 
 
@@ -226,6 +227,21 @@ def _recipe(values: dict[str, Any] | None, path: Path) -> Recipe | None:
             f"{path} holds a recipe that this version of mnist_helpers does not understand "
             f"({error}): update the package, or load the weights alone"
         ) from error
+
+
+def _history(rows: Any, path: Path) -> History:
+    """Return the history that a file records."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path} holds the history {rows!r:.80}, expected a list of dicts")
+    return History(rows)
+
+
+def _temperature(about: dict[str, Any], path: Path) -> float:
+    """Return the temperature that a file records."""
+    value = about.get("temperature", 1.0)
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError(f"{path} holds the temperature {value!r}, expected a number above 0")
+    return value
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -274,19 +290,24 @@ def fit_weights(state: dict[str, Tensor], name: str | None, source: str | Path) 
     Raises
     ------
     ValueError
-        If the weights fit no architecture, or not the one that is named.
+        If the weights fit no architecture, or not the one that is named, or are no plain numbers.
     """
     if name and name not in list_models():
         known = ", ".join(list_models())
         raise ValueError(f"{source} should hold a network {name!r}, which is none of {known}")
-    for candidate in [name] if name else list_models():
-        with torch.random.fork_rng(devices=[]):
-            model = build_model(candidate)
-        own = model.state_dict()
-        renamed = state if state.keys() == own.keys() else _renamed(state, own)
-        if renamed is not None and all(renamed[key].shape == own[key].shape for key in own):
-            model.load_state_dict(renamed)
-            return model
+    try:
+        for candidate in [name] if name else list_models():
+            with torch.random.fork_rng(devices=[]):
+                model = build_model(candidate)
+            own = model.state_dict()
+            renamed = state if state.keys() == own.keys() else _renamed(state, own)
+            if renamed is not None and all(renamed[key].shape == own[key].shape for key in own):
+                model.load_state_dict(renamed)
+                return model
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights in {source} are no plain numbers, but sparse, quantized or without values"
+        ) from error
     shapes = [list(value.shape) for value in state.values() if value.ndim > 1]
     wanted = f"the architecture {name!r}" if name else "any architecture of this package"
     raise ValueError(f"the weights in {source}, of shapes {shapes}, do not fit {wanted}")

@@ -81,6 +81,8 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {listed}, not {getattr(self, name)!r}")
         if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0:
             raise ValueError("epochs and batch_size must be at least 1, and lr greater than 0")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1, or None, not {self.patience}")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.warmup < 1:
             raise ValueError("label_smoothing and warmup must lie in [0, 1)")
 

@@ -54,7 +54,7 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
     Raises
     ------
     ValueError
-        If a device is asked for that this machine does not have.
+        If a device is asked for that this machine does not have, or that is no CPU, CUDA or MPS.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if str(device) == "auto":
@@ -68,8 +68,9 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"no device {device!r}: choose one of auto, cpu, cuda, mps") from error
-    if (chosen.type == "cuda" and not cuda) or (chosen.type == "mps" and not mps):
-        raise ValueError(f"there is no {chosen.type.upper()} device here: use 'auto' or 'cpu'")
+    there = {"cpu": 1, "cuda": cuda * torch.cuda.device_count(), "mps": int(mps)}
+    if (chosen.index or 0) >= there.get(chosen.type, 0):
+        raise ValueError(f"there is no {str(chosen).upper()} device here: use 'auto' or 'cpu'")
     return chosen, f"Using {chosen}, as asked for."
 
 
@@ -153,6 +154,7 @@ def train(
             model = build_model(model)
     recipe = recipe or recipe_for(getattr(model, "name", None))
     _check_trainable(train)
+    _check_labelled(val)
     source, train = train.source, train.to(device)
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
@@ -312,7 +314,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.Adadelta(parameters, **common)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, **common)
-    fused = next(model.parameters()).device.type != "mps"  # which PyTorch 2.4 does not fuse for
+    fused = next(model.parameters()).device.type != "mps"  # where it has not been tried
     return torch.optim.AdamW(parameters, fused=fused, **common)
 
 
@@ -322,6 +324,15 @@ def _check_trainable(digits: Digits) -> None:
         raise ValueError(f"there are {len(digits)} pictures to train on: at least 2 are needed")
     if (digits.labels == UNLABELLED).any() or not (digits.labels >= 0).any():
         raise ValueError(f"{digits.source} has pictures without labels: they cannot be learnt from")
+
+
+def _check_labelled(val: Digits | None) -> None:
+    """Refuse to watch pictures whose digit is not known, or that show none."""
+    if val is not None and (val.labels < 0).any():
+        raise ValueError(
+            f"{val.source} has pictures without a digit to validate by: leave them out, with "
+            "val[val.labels >= 0]"
+        )
 
 
 def _check_loss(row: dict[str, float], recipe: Recipe) -> None:
@@ -424,7 +435,7 @@ class _Run:
         name = getattr(self.model, "name", None)
         if checkpoint.name != name:
             raise ValueError(f"{path} is a training of {checkpoint.name}, not of {name}")
-        if "optimizer" not in checkpoint.resume:
+        if not checkpoint.resume.get("optimizer"):
             raise ValueError(f"{path} holds a network but not the state of a training to resume")
         if checkpoint.recipe != self.recipe:
             raise ValueError(

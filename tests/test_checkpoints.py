@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -322,6 +324,17 @@ def test_whole_files_without_a_network_are_named(content: object, tmp_path: Path
         load_checkpoint(tmp_path / "net.pt")
 
 
+def change_description(path: Path, change: dict) -> None:
+    """Let a file say something else of its network."""
+    if path.suffix == ".pt":
+        torch.save(torch.load(path, weights_only=True) | change, path)
+    else:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["mnist_helpers"]) | change
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        save_file(state, path, metadata={"mnist_helpers": json.dumps(about)})
+
+
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
 @pytest.mark.parametrize(
     ("change", "words"),
@@ -335,16 +348,56 @@ def test_whole_files_without_a_network_are_named(content: object, tmp_path: Path
 def test_files_of_another_version_are_named(change, words, ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"net{ending}"
     save_checkpoint(path, build_model("fast"), recipe=replace(Recipe(), epochs=2))
-    if ending == ".pt":
-        torch.save(torch.load(path, weights_only=True) | change, path)
-    else:
-        with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["mnist_helpers"]) | change
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        save_file(state, path, metadata={"mnist_helpers": json.dumps(about)})
+    change_description(path, change)
     with pytest.raises(ValueError, match=words) as caught:
         load_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", [".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"history": 5}, "the history 5, expected a list"),
+        ({"history": [5]}, r"the history \[5\], expected a list"),
+        ({"temperature": "abc"}, "the temperature 'abc', expected a number above 0"),
+        ({"temperature": 0.0}, r"the temperature 0\.0"),
+        ({"temperature": -1.5}, r"the temperature -1\.5"),
+        ({"temperature": math.nan}, "the temperature nan"),
+        ({"temperature": math.inf}, "the temperature inf"),
+    ],
+    ids=str,
+)
+def test_what_a_file_cannot_say_of_its_network_is_refused(
+    change: dict, words: str, ending: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"net{ending}"
+    save_checkpoint(path, build_model("fast"))
+    change_description(path, change)
+    with pytest.raises(ValueError, match=words) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Tensor.to_sparse,
+        lambda weight: weight.to("meta"),
+        lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8),
+        lambda weight: torch.nested.nested_tensor([weight]),
+    ],
+    ids=["sparse", "meta", "quantized", "nested"],
+)
+@pytest.mark.filterwarnings("ignore")  # torch remarks on each of them
+def test_weights_that_are_no_plain_numbers_are_refused(
+    change: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.pt"
+    state = build_model("fast").state_dict()
+    torch.save(state | {"fc.weight": change(state["fc.weight"])}, path)
+    with pytest.raises(ValueError, match=r"net\.pt are no plain numbers, but sparse"):
+        load_checkpoint(path)
 
 
 # --------------------------------------------------------------------------------- atomic replacing

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mnist_helpers import training
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
-from mnist_helpers.data import NO_DIGIT, Digits, Splits
+from mnist_helpers.data import NO_DIGIT, UNLABELLED, Digits, Splits
 from mnist_helpers.evaluation import evaluate, predict_logits, softmax
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
@@ -234,6 +234,9 @@ def test_what_does_not_fit_is_not_resumed(tmp_path: Path, few: Digits) -> None:
     torch.save(build_model("fast").state_dict(), tmp_path / "last.pt")
     with pytest.raises(ValueError, match="not the state of a training"):
         train("fast", few, recipe=recipe, out=tmp_path, resume=True, **CPU)
+    save_checkpoint(tmp_path / "last.pt", build_model("fast"), recipe=recipe)
+    with pytest.raises(ValueError, match="not the state of a training"):
+        train("fast", few, recipe=recipe, out=tmp_path, resume=True, **CPU)
 
 
 # ---------------------------------------------------------------------- checkpoints and early stop
@@ -328,6 +331,10 @@ def test_what_cannot_be_trained_on_is_refused(few: Digits) -> None:
     unlabelled = Digits(few.images, torch.full((len(few),), -1), "test.csv")
     with pytest.raises(ValueError, match=r"test\.csv has pictures without labels"):
         train("fast", unlabelled, **CPU)
+    for label in (UNLABELLED, NO_DIGIT):
+        some = Digits(few.images, few.labels.where(few.labels != 3, label), "some.csv")
+        with pytest.raises(ValueError, match=r"some\.csv has .* without a digit .*leave them out"):
+            train("fast", few, some, callbacks=[lambda _: pytest.fail("an epoch")], **CPU)
     for number in (0, 1):
         with pytest.raises(ValueError, match=f"{number} pictures to train on"):
             train("fast", few[:number], **CPU)
@@ -375,6 +382,8 @@ def test_every_network_has_a_recipe() -> None:
         ({"lr": float("nan")}, "greater than 0"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"warmup": -0.1}, "warmup"),
+        ({"patience": -1}, "patience must be at least 1, or None, not -1"),
+        ({"patience": 0}, "patience"),
     ],
 )
 def test_impossible_recipes_are_refused(values: dict, words: str) -> None:
@@ -502,6 +511,7 @@ def test_native_bf16_is_asked_of_the_hardware(monkeypatch) -> None:
 )
 def test_choice_of_device(asked, cuda: bool, mps: bool, chosen: str, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H1000")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     device, reason = choose_device(asked)
@@ -516,6 +526,13 @@ def test_a_device_that_is_not_there(monkeypatch) -> None:
         choose_device("cuda")
     with pytest.raises(ValueError, match=r"gpu.*auto, cpu"):
         choose_device("gpu")
+    for name in ("xpu", "hpu", "meta", "mps:1"):
+        with pytest.raises(ValueError, match=f"no {name.upper()} device here: use 'auto' or 'cpu'"):
+            choose_device(name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="no CUDA:9 device here"):
+        choose_device("cuda:9")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
