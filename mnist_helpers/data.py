@@ -108,8 +108,6 @@ class Digits:
 
     def fingerprint(self) -> str:
         """Return a hash of pictures and labels, which tells one set of digits from another."""
-        import hashlib
-
         content = hashlib.blake2b(digest_size=16)
         for part in (self.images, self.labels):
             content.update(part.cpu().contiguous().numpy().tobytes())
@@ -560,7 +558,7 @@ def load_csv(path: str | Path) -> Digits:
     path : path
         A CSV file of 785 columns (label, then 784 pixels row by row; "mnist-in-csv" and the
         Digit Recognizer's ``train.csv``) or 784 (no labels; its ``test.csv``), with or without a
-        header. May be gzipped.
+        header. May be gzipped, whatever its name.
 
     Returns
     -------
@@ -585,7 +583,10 @@ def load_csv(path: str | Path) -> Digits:
                 f"but has {columns}"
             )
         options = {"header": None, "skiprows": skipped, "encoding": "utf-8-sig"}
-        with pd.read_csv(path, chunksize=ROWS_AT_ONCE, **options) as parts:
+        with (
+            _opened(path) as file,
+            pd.read_csv(file, chunksize=ROWS_AT_ONCE, **options) as parts,
+        ):
             values = np.concatenate(
                 [_whole_numbers(part, path, columns, skipped) for part in parts]
             )

@@ -363,7 +363,9 @@ def test_every_shape_of_table_is_read(kind: str, tmp_path: Path) -> None:
     content, labelled = TABLES[kind]
     (tmp_path / "digits.csv").write_bytes(content)
     (tmp_path / "digits.csv.gz").write_bytes(gzip.compress(content))
-    for name in ("digits.csv", "digits.csv.gz"):
+    (tmp_path / "zipped.csv").write_bytes(gzip.compress(content))
+    (tmp_path / "plain.csv.gz").write_bytes(content)
+    for name in ("digits.csv", "digits.csv.gz", "zipped.csv", "plain.csv.gz"):
         digits = load_csv(tmp_path / name)
         assert torch.equal(digits.images, TEST.images)
         assert torch.equal(digits.labels, TEST.labels if labelled else torch.full((50,), -1))
@@ -417,8 +419,8 @@ def test_bad_tables_are_named_with_row_and_column(kind: str, tmp_path: Path) -> 
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     for name, content in {
         "picture.csv": b"\x89PNG\xff\xfe",
+        "cut.csv": gzip.compress(text(LABELLED).encode())[:-50],
         "cut.csv.gz": gzip.compress(text(LABELLED).encode())[:-50],
-        "text.csv.gz": text(LABELLED).encode(),
         "one_line.csv": b"0," * 60_000,
     }.items():
         (tmp_path / name).write_bytes(content)

@@ -111,7 +111,6 @@ def fuzz(target: str, seconds: int) -> None:
     """Fuzz one reader; write what breaks it to the corpus."""
     import atheris
 
-    read = targets()[target]
     instrument("mnist_helpers.preprocess", "mnist_helpers.data", "mnist_helpers.checkpoints")
     instrument("PIL.Image", "PIL.ImageFile", "PIL.PngImagePlugin", "PIL.GifImagePlugin")
     read = targets()[target]
