@@ -618,7 +618,7 @@ def benchmark_train(
 ) -> None:
     """Seconds and epochs to 99.0, 99.3 and 99.5 %: the usual recipes against ours.
 
-    Everything takes over an hour on two cores; --quick takes some minutes.
+    Everything takes hours on two cores; --quick takes some minutes.
     """
     from .benchmarks import training
     from .paths import outputs_folder

@@ -36,13 +36,16 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
     ImportError
         If the extra ``serve`` is not installed; the message says how to install it.
     ValueError
-        If the network is in training mode: dropout and BatchNorm would be exported so.
+        If the network is in training mode: dropout and BatchNorm would be exported so. Or if it
+        comes from an ONNX file.
     """
     try:
         import onnx
         import onnxscript  # noqa: F401 - what PyTorch's exporter writes with
     except ImportError as error:
         raise ImportError(NEEDED) from error
+    if isinstance(model, OnnxNetwork):
+        raise ValueError("the network comes from an ONNX file: copy that instead of exporting it")
     if model.training:
         raise ValueError("the network is in training mode: call model.eval() before exporting")
     with torch.inference_mode():

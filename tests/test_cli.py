@@ -277,6 +277,9 @@ def test_a_network_is_exported(tmp_path: Path) -> None:
     shown = call("export", "--onnx", path)
     assert shown.exit_code == 0 and "the network fast" in shown.output
     assert call("evaluate", "--checkpoint", tmp_path / "none.onnx").exit_code == 1
+    again = call("export", "--checkpoint", path, "--onnx", tmp_path / "again.onnx")
+    assert again.exit_code == 1 and again.output.startswith("Error: ")
+    assert "comes from an ONNX file" in again.output and len(again.output.splitlines()) == 1
     assert load_checkpoint(path).temperature == MNISTPredictor().checkpoint.temperature
 
 

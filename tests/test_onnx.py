@@ -80,6 +80,9 @@ def test_what_is_no_such_network_is_refused(exported: Path, tmp_path: Path) -> N
     onnx.save(other, broken)
     with pytest.raises(ValueError, match="a network of another kind"):
         load_checkpoint(broken)
+    export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, broken, {"temperature": "abc"})
+    with pytest.raises(ValueError, match=r"broken\.onnx holds the temperature 'abc'"):
+        load_checkpoint(broken)
 
 
 def test_a_failed_export_leaves_the_former_file(exported: Path, tmp_path: Path) -> None:
@@ -87,6 +90,8 @@ def test_a_failed_export_leaves_the_former_file(exported: Path, tmp_path: Path) 
     path.write_bytes(b"former")
     with pytest.raises(ValueError, match="training mode"):
         export_onnx(build_model("fast").train(), path)
+    with pytest.raises(ValueError, match="comes from an ONNX file: copy that"):
+        export_onnx(load_checkpoint(exported).model, path)
     assert path.read_bytes() == b"former"
 
 
