@@ -195,11 +195,50 @@ def test_imports_are_timed(tmp_path: Path, monkeypatch) -> None:
     assert (written / "import.png").is_file()
 
 
+def test_a_first_prediction_is_one(monkeypatch) -> None:
+    class Predictor:
+        def predict(self, picture: np.ndarray) -> None:
+            assert to_mnist(picture).shape == (28, 28)
+            raise StopIteration
+
+    monkeypatch.setattr("mnist_helpers.MNISTPredictor", Predictor, raising=False)
+    with pytest.raises(StopIteration):
+        exec(imports.STATEMENTS["a first prediction"])
+
+
+@pytest.mark.parametrize(("calls", "made"), [(10, 50), (70, 100)])
+def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
+    calls: int, made: int, digits: Splits, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    pytest.importorskip("onnx", reason="the extra `serve` is not installed")
+    written = outputs(monkeypatch, tmp_path)
+    asked = []
+
+    def network(data: Path) -> torch.nn.Module:
+        asked.append(data)
+        return build_model("cnn2")[1:].eval()
+
+    def in_this_process(module: str, *arguments: object) -> dict:
+        monkeypatch.setattr(sys, "argv", [module, *map(str, arguments)])
+        prediction.main()
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    monkeypatch.setattr(prediction, "load_mnist", lambda root: digits)
+    monkeypatch.setattr(prediction, "usual_network", network)
+    monkeypatch.setattr(prediction, "in_new_process", in_this_process)
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    one, many = prediction.benchmark(calls, folder_pictures=3, data=tmp_path)
+    assert asked == [tmp_path] * 5, "first of all, for one picture, and thrice for the folder"
+    assert len(one) == 8 and (one["p50"] > 0).all() and len(many) == 2
+    assert json.loads((written / "predict.json").read_text())["calls"] == made
+    assert (written / "predict.png").is_file()
+
+
 def test_a_folder_is_read_either_way(tmp_path: Path, splits: Splits, monkeypatch) -> None:
     pictures = tmp_path / "pictures"
     prediction.write_pictures(pictures, 30, None)
     assert len(list(pictures.glob("*.png"))) == 30
-    monkeypatch.setattr(prediction, "usual_network", lambda: build_model("cnn2")[1:].eval())
+    monkeypatch.setattr(prediction, "usual_network", lambda data: build_model("cnn2")[1:].eval())
     for way in ("usual", "ours"):
         result = prediction.read_folder(way, pictures)
         assert result["pictures"] == 30 and result["seconds"] > 0

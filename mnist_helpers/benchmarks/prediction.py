@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def benchmark(
     Parameters
     ----------
     calls : int
-        Predictions of each way on each picture.
+        Predictions of each way on each picture; rounded up to whole turns.
     folder_pictures : int
         How many PNGs.
     data : path, optional
@@ -60,17 +61,18 @@ def benchmark(
         ``way``, ``seconds`` (median), ``pictures_per_second``, ``memory_mb``, ``times``.
     """
     usual_network(data=data)
+    turns = math.ceil(calls / TURN)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pictures(folder / "pictures", folder_pictures, data)
-        one = one_picture(folder, calls)
-        many = whole_folder(folder / "pictures")
+        one = one_picture(folder, turns, data)
+        many = whole_folder(folder / "pictures", data)
     print(words(one, ("p50", "p95"), "{:.2f} ms").to_string(index=False), end="\n\n")
     shown = words(many, ("seconds",), "{:.1f} s")
     shown["pictures_per_second"] = shown["pictures_per_second"].map("{:,.0f}".format)
     shown["memory_mb"] = shown["memory_mb"].map("{:.0f}".format)
-    details = {"one_picture": one.to_dict("records"), "calls": calls, "pictures": folder_pictures}
-    publish("predict", many, shown, details)
+    details = {"one_picture": one.to_dict("records"), "calls": turns * TURN}
+    publish("predict", many, shown, details | {"pictures": folder_pictures})
     from ..plots import plot_prediction_times, save_figure
 
     axes = plot_prediction_times(one, many)
@@ -96,7 +98,7 @@ def write_pictures(folder: Path, number: int, data: Path | None) -> None:
         Image.fromarray(image).save(folder / f"{index:05d}.png")
 
 
-def one_picture(folder: Path, calls: int) -> pd.DataFrame:
+def one_picture(folder: Path, turns: int, data: Path | None) -> pd.DataFrame:
     """Time single predictions, the ways in turn."""
     from ..onnx import export_onnx
 
@@ -105,7 +107,7 @@ def one_picture(folder: Path, calls: int) -> pd.DataFrame:
     pictures = {"28×28": next((folder / "pictures").iterdir()), "280×280": drawing}
     network = folder / "fast.onnx"
     export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, network)
-    usual = usual_network()
+    usual = usual_network(data=data)
     compiled = MNISTPredictor(device="cpu")
     compiled.model = torch.compile(compiled.model)
     ways: dict[str, Callable[[Path], object]] = {
@@ -117,7 +119,7 @@ def one_picture(folder: Path, calls: int) -> pd.DataFrame:
     rows = []
     for kind, path in pictures.items():
         took: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in tqdm(range(calls // TURN), desc=kind):
+        for _ in tqdm(range(turns), desc=kind):
             for way, predict in ways.items():
                 took[way] += [1000 * _seconds(predict, path) for _ in range(10 + TURN)][10:]
         p50 = {way: float(np.median(times)) for way, times in took.items()}
@@ -141,12 +143,13 @@ def _seconds(predict: Callable[[Path], object], path: Path) -> float:
     return time.perf_counter() - started
 
 
-def whole_folder(folder: Path, repeats: int = 3) -> pd.DataFrame:
+def whole_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFrame:
     """Time a folder of pictures, the ways in turn, each in a process of its own."""
     results: dict[str, list[dict]] = {"usual": [], "ours": []}
+    given = ("--data", data) if data else ()
     for _ in tqdm(range(repeats), desc="folders"):
         for way, done in results.items():
-            done.append(in_new_process("prediction", way, folder))
+            done.append(in_new_process("prediction", way, folder, *given))
     rows = []
     for way, done in results.items():
         seconds = float(np.median([result["seconds"] for result in done]))
@@ -163,10 +166,10 @@ def whole_folder(folder: Path, repeats: int = 3) -> pd.DataFrame:
     return table
 
 
-def read_folder(way: str, folder: Path) -> dict:
+def read_folder(way: str, folder: Path, data: Path | None = None) -> dict:
     """Read all pictures of a folder; return how many, in what time, with how much memory."""
     if way == "usual":
-        model = usual_network()
+        model = usual_network(data=data)
         started = time.perf_counter()
         digits = [read_usual_way(model, path) for path in sorted(folder.glob("*.png"))]
         number = len(digits)
@@ -185,8 +188,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("way", choices=("usual", "ours"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path)
     given = parser.parse_args()
-    print(json.dumps(read_folder(given.way, given.folder)))
+    print(json.dumps(read_folder(given.way, given.folder, given.data)))
 
 
 if __name__ == "__main__":
