@@ -31,7 +31,7 @@ from .models import build_model
 from .paths import alone_in, outputs_folder
 from .prediction import CONFIDENT, MNISTPredictor
 from .recipes import Recipe, recipe_for
-from .training import ranks, train
+from .training import check_splits, ranks, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,6 +210,8 @@ def train_distributed(
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    build_model(model)  # here and not in each worker, where errors cost attempts
+    check_splits(train, val)
     recipe = recipe or recipe_for(model)
     out = Path(out).absolute() if out else outputs_folder("distributed", model)
     with alone_in(out), cluster(address) as resources:
@@ -405,6 +407,7 @@ def tune(
     _need_ray()
     from ray.tune import Tuner
 
+    build_model(model)  # here and not in each trial
     recipe = recipe or recipe_for(model)
     unknown = set(search_space) - {field.name for field in fields(Recipe)}
     if unknown or not search_space or not len(val):
@@ -413,6 +416,7 @@ def tune(
             if unknown
             else "a search needs something to search for, and validation pictures to compare by"
         )
+    check_splits(train, val)
     out = Path(out).absolute() if out else outputs_folder("tune", model)
     state = out / "ray"
     if resume and not Tuner.can_restore(str(state)):

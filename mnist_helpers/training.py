@@ -153,8 +153,7 @@ def train(
             torch.manual_seed(recipe.seed)
             model = build_model(model)
     recipe = recipe or recipe_for(getattr(model, "name", None))
-    _check_trainable(train)
-    _check_labelled(val)
+    check_splits(train, val)
     source, train = train.source, train.to(device)
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
@@ -318,16 +317,19 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, fused=fused, **common)
 
 
-def _check_trainable(digits: Digits) -> None:
-    """Refuse what cannot be trained on."""
-    if len(digits) < 2:
-        raise ValueError(f"there are {len(digits)} pictures to train on: at least 2 are needed")
-    if (digits.labels == UNLABELLED).any() or not (digits.labels >= 0).any():
-        raise ValueError(f"{digits.source} has pictures without labels: they cannot be learnt from")
+def check_splits(train: Digits, val: Digits | None) -> None:
+    """Refuse pictures that cannot be trained on, or by which a training cannot be watched.
 
-
-def _check_labelled(val: Digits | None) -> None:
-    """Refuse to watch pictures whose digit is not known, or that show none."""
+    Raises
+    ------
+    ValueError
+        If there are fewer than two to train on, some have no label, or none shows a digit; or if
+        one to validate by has no digit.
+    """
+    if len(train) < 2:
+        raise ValueError(f"there are {len(train)} pictures to train on: at least 2 are needed")
+    if (train.labels == UNLABELLED).any() or not (train.labels >= 0).any():
+        raise ValueError(f"{train.source} has pictures without labels: they cannot be learnt from")
     if val is not None and (val.labels < 0).any():
         raise ValueError(
             f"{val.source} has pictures without a digit to validate by: leave them out, with "

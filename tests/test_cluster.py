@@ -7,12 +7,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 ray = pytest.importorskip(
     "ray", reason="the extra `scale` is not installed: the jobs on a Ray cluster are left out"
 )
 from mnist_helpers import scale  # noqa: E402
-from mnist_helpers.data import Splits  # noqa: E402
+from mnist_helpers.data import UNLABELLED, Digits, Splits  # noqa: E402
+from mnist_helpers.recipes import RECIPES  # noqa: E402
 
 
 def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards() -> None:
@@ -77,3 +79,12 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
     assert (out / "rows" / "earlier.csv").is_file()
     with pytest.raises(ValueError, match="no search to resume"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val, out=out, resume=True)
+    unlabelled = Digits(digits.val.images, torch.full_like(digits.val.labels, UNLABELLED), "mine")
+    for model, val, message in (
+        ("tiny", unlabelled, "mine has pictures without a digit to validate by"),
+        ("huge", digits.val, "'huge'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            scale.train_distributed(model, digits.train, val, RECIPES["tiny"], out=out)
+        with pytest.raises(ValueError, match=message):
+            scale.tune({"lr": 1e-2}, digits.train, val, 1, model, RECIPES["tiny"], out=out)
