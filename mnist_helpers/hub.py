@@ -55,8 +55,9 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
         ValueError
             If the network runs on ONNX Runtime: its file is all there is of it.
         """
-        self._test = test
         self._hub_mixin_config = None  # a path and a device of this machine: nobody else's concern
+        if test is not None:
+            options["model_card_kwargs"] = {"test": test}
         return super().save_pretrained(save_directory, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -74,9 +75,11 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
         )
         (save_directory / "README.md").unlink(missing_ok=True)  # the mixin would leave it
 
-    def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
+    def generate_model_card(
+        self, *_: Any, test: tuple[int, int] | None = None, **__: Any
+    ) -> ModelCard:
         """Return the model card: what it is, what it was trained on, how to load it."""
-        name, test = self.checkpoint.name, getattr(self, "_test", None)
+        name = self.checkpoint.name
         data = ModelCardData(
             license="mit",
             library_name="mnist_helpers",

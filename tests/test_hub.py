@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, hub_mixin
 
 from mnist_helpers import HubPredictor, MNISTPredictor, build_model, export_onnx, load_checkpoint
 from mnist_helpers.strokes import draw_strokes, pen_strokes
@@ -33,6 +34,24 @@ def test_the_card_is_one_that_a_hub_can_read(tmp_path: Path) -> None:
     assert "104,938" in card.text and "99.63% of 10,000" in card.text
     HubPredictor().save_pretrained(tmp_path / "unmeasured")
     assert "not measured" in (tmp_path / "unmeasured" / "README.md").read_text()
+
+
+def test_what_is_published_has_the_same_card(tmp_path: Path, monkeypatch) -> None:
+    published = []
+
+    class Hub:
+        def __init__(self, **_options: object) -> None: ...
+
+        def create_repo(self, **_options: object) -> SimpleNamespace:
+            return SimpleNamespace(repo_id="somebody/digits")
+
+        def upload_folder(self, *, folder_path: Path, **_options: object) -> None:
+            published.append(ModelCard.load(Path(folder_path) / "README.md").text)
+
+    monkeypatch.setattr(hub_mixin, "HfApi", Hub)
+    HubPredictor().save_pretrained(tmp_path, test=(9963, 10_000), push_to_hub=True)
+    assert published == [ModelCard.load(tmp_path / "README.md").text]
+    assert "99.63% of 10,000" in published[0]
 
 
 def test_a_network_that_was_set_anew_is_what_is_saved_and_described(tmp_path: Path) -> None:
