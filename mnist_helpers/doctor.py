@@ -13,6 +13,7 @@ from pathlib import Path
 from .paths import project_root
 
 OLDEST_PYTHON = (3, 10)
+REPOSITORY = "git+https://github.com/mnist-helpers/mnist-helpers"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def _packages() -> Finding:
     """Every package that this one needs is installed, in a version that it works with."""
     from packaging.requirements import Requirement
 
-    mend = f"{sys.executable} -m pip install -e {project_root()}"
+    what = f"-e {project_root()}" if _in_checkout() else f"--upgrade {REPOSITORY}"
+    mend = f"{sys.executable} -m pip install {what}"
     try:
         needs = [Requirement(line) for line in metadata.requires("mnist_helpers") or []]
     except metadata.PackageNotFoundError:
@@ -89,13 +91,17 @@ def _packages() -> Finding:
     return Finding("packages", True, text)
 
 
+def _in_checkout() -> bool:
+    """Return whether this package is run from its checkout, and not installed without one."""
+    return project_root() == Path(__file__).resolve().parents[1]
+
+
 def _unlike_the_pins() -> list[str]:
     """Return the direct needs whose version is not the tested one of requirements.txt."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    checkout = Path(__file__).resolve().parents[1]
-    path = checkout / "requirements.txt"
-    if project_root() != checkout or not path.is_file():
+    path = project_root() / "requirements.txt"
+    if not _in_checkout() or not path.is_file():
         return []
     direct = {Requirement(line).name for line in metadata.requires("mnist_helpers") or []}
     unlike = []

@@ -80,6 +80,8 @@ def test_another_projects_requirements_are_not_looked_at(
     greet()
     assert capsys.readouterr().out == ""
     assert "requirements.txt" not in one("packages").text
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1")
+    assert "install --upgrade git+https" in one("packages").mend
 
 
 def test_lines_that_are_no_pins_are_left_out(tmp_path: Path, monkeypatch) -> None:
