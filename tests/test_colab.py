@@ -18,7 +18,7 @@ import nbformat
 import pytest
 from test_repository import PROJECT, ROOT, tracked
 
-COLABS = {"torch": "2.9.0+cu126", "torchvision": "0.24.0+cu126"}
+COLABS = {"torch": "2.10.0+cu128", "torchvision": "0.25.0+cu128"}
 COLAB = """\
 def enable_custom_widget_manager():
     print("Colab shows the canvas")
