@@ -89,7 +89,7 @@ def test_the_first_cell_installs_the_package_alone(
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "GIT_", "PYTHONPATH"))
+        if not name.startswith(("PIP_", "GIT_", "PYTHONPATH", "VIRTUAL_ENV"))
     }
     ran = subprocess.run(
         [python, "-m", "IPython", "--colors=NoColor", script],
