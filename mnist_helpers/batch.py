@@ -217,30 +217,33 @@ class BatchProcessor:
         """
         pool, ahead = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(1)
 
-        def prepare(chunk: list[Path]) -> list[Prepared]:
-            large = {path: pool.submit(_prepare, path) for path in chunk if _is_large(path)}
+        def prepare(chunk: dict[Path, bool]) -> list[Prepared]:
+            large = {
+                path: pool.submit(_prepare, path) for path, is_large in chunk.items() if is_large
+            }
             return [large[path].result() if path in large else _prepare(path) for path in chunk]
 
         jobs = ((chunk, ahead.submit(prepare, chunk)) for chunk in self._chunks(paths))
         try:
             for (chunk, job), _next in pairwise(chain(jobs, [None])):  # which submits the next
-                yield chunk, job.result()
+                yield list(chunk), job.result()
         finally:
             for executor in (pool, ahead):
                 executor.shutdown(cancel_futures=True)
 
-    def _chunks(self, paths: list[Path]) -> Iterator[list[Path]]:
+    def _chunks(self, paths: list[Path]) -> Iterator[dict[Path, bool]]:
         """Cut paths into batches of `batch_size`, or fewer if there are many large files.
 
         A photo takes as long as a hundred small pictures: so the progress bar does not stand still.
+        Each path comes with whether its file is large.
         """
-        chunk, large = [], 0
+        chunk, large = {}, 0
         for path in paths:
-            chunk.append(path)
-            large += _is_large(path)
+            chunk[path] = _is_large(path)
+            large += chunk[path]
             if len(chunk) == self.batch_size or large == LARGE_AT_ONCE * self.threads:
                 yield chunk
-                chunk, large = [], 0
+                chunk, large = {}, 0
         if chunk:
             yield chunk
 
