@@ -116,7 +116,8 @@ def _patiently(start: Callable[[], Any]) -> Any:
 
     for left in reversed(range(ATTEMPTS)):
         try:
-            return start()
+            with _few_processes():
+                return start()
         except Exception as error:  # that is all that Ray says it is
             ray.shutdown()
             if "timed out during startup" not in str(error):
@@ -126,6 +127,32 @@ def _patiently(start: Callable[[], Any]) -> Any:
                     f"Ray did not start in {ATTEMPTS} attempts: this machine is too busy. Close "
                     "what else computes on it, and try again"
                 ) from error
+
+
+@contextmanager
+def _few_processes() -> Iterator[None]:
+    """Let Ray's nodes start without what is not needed here, and a failed one take all along.
+
+    While they wait for each other, a third of the work is that of the autoscaler and the log
+    monitor. ``ray start`` can leave these out, `ray.init` cannot; and it leaves the processes of a
+    failed start running.
+    """
+    from ray._private import node
+
+    class Node(node.Node):
+        def __init__(self, ray_params: Any, **options: Any) -> None:
+            ray_params.update(no_monitor=True, include_log_monitor=False)
+            try:
+                super().__init__(ray_params, **options)
+            except BaseException:
+                self.kill_all_processes(check_alive=False, allow_graceful=False)
+                raise
+
+    original, node.Node = node.Node, Node
+    try:
+        yield
+    finally:
+        node.Node = original
 
 
 def _check_reachable(address: str) -> None:

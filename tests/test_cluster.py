@@ -17,14 +17,20 @@ from mnist_helpers.data import UNLABELLED, Digits, Splits  # noqa: E402
 from mnist_helpers.recipes import RECIPES  # noqa: E402
 
 
+def children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
 def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards() -> None:
-    mine = {process.pid for process in psutil.Process().children(recursive=True)}
+    mine = children()
     with scale.cluster() as resources:
         assert resources["CPU"] == os.cpu_count()
-        started = [p for p in psutil.Process().children(recursive=True) if p.pid not in mine]
+        started = children() - mine
         ports = [c for p in started for c in p.net_connections("tcp") if c.status == "LISTEN"]
         assert len(ports) >= 3
         assert {port.laddr.ip.removeprefix("::ffff:") for port in ports} == {"127.0.0.1"}
+        commands = " ".join(part for p in started for part in p.cmdline())
+        assert "gcs_server" in commands and "monitor.py" not in commands
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive and not ray.is_initialized()
 
@@ -57,6 +63,22 @@ def test_a_busy_machine_is_given_three_attempts(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ValueError, match="other"), scale.cluster():
         pass
     assert not list(attempts)
+
+
+def test_a_failed_start_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+
+    def start_raylet(*_: object) -> None:
+        left.append(children() - mine)
+        raise Exception("The current node timed out during startup.")
+
+    mine = children()
+    monkeypatch.setattr(ray._private.node.Node, "start_raylet", start_raylet)
+    with pytest.raises(TimeoutError, match="too busy"), scale.cluster():
+        pass
+    assert len(left) == scale.ATTEMPTS and all(left)
+    _, alive = psutil.wait_procs(set.union(*left), timeout=60)
+    assert not alive
 
 
 def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
