@@ -244,7 +244,7 @@ def test_what_is_not_known_to_be_permissive_is_for_a_person(licence: str, permis
 
 
 def test_the_bill_of_materials_is_cyclonedx_and_lists_us_and_torch(tmp_path: Path) -> None:
-    audit.sbom(tmp_path, validate=False)  # cyclonedx-py's own validation takes half a minute
+    audit.sbom(tmp_path)
     bill = json.loads((tmp_path / "sbom.cdx.json").read_text(encoding="utf-8"))
 
     schemas = {
@@ -266,3 +266,12 @@ def test_the_bill_of_materials_is_cyclonedx_and_lists_us_and_torch(tmp_path: Pat
     parts = {canonicalize_name(part["name"]): part for part in bill["components"]}
     assert runtime() <= set(parts)
     assert parts["torch"]["licenses"] and parts["torch"]["purl"].startswith("pkg:pypi/torch@")
+    needed = {need["ref"]: need.get("dependsOn", []) for need in bill["dependencies"]}
+    assert parts["torch"]["bom-ref"] in needed[us["bom-ref"]]
+    assert parts["pytest"]["bom-ref"] not in needed[us["bom-ref"]], "an extra is not always needed"
+
+    again = tmp_path / "again"
+    again.mkdir()
+    audit.sbom(again)
+    written = (folder / "sbom.cdx.json" for folder in (tmp_path, again))
+    assert len({path.read_bytes() for path in written}) == 1

@@ -17,9 +17,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-import mnist_helpers
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from mnist_helpers.paths import outputs_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,9 +124,8 @@ def licences(folder: Path) -> list[str]:
     RuntimeError
         If pip-licenses breaks.
     """
-    ran = tool("piplicenses", "--from=all", "--format=json", "--with-system")
     table = []
-    for package in json.loads(ran.stdout):
+    for package in packages():
         stated = statements(package)
         look = "" if all(map(is_permissive, stated)) else "look"
         table.append((package["Name"], package["Version"], stated[0], look))
@@ -132,6 +139,17 @@ def licences(folder: Path) -> list[str]:
     if flagged:
         lines += ["", "| package | version | licence |", "| --- | --- | --- |"]
     return lines + [f"| {name} | {version} | {licence} |" for name, version, licence, _ in flagged]
+
+
+def packages() -> list[dict[str, str]]:
+    """Return pip-licenses' list of what is installed.
+
+    Raises
+    ------
+    RuntimeError
+        If pip-licenses breaks.
+    """
+    return json.loads(tool("piplicenses", "--from=all", "--format=json", "--with-system").stdout)
 
 
 def statements(package: dict[str, str]) -> list[str]:
@@ -155,25 +173,49 @@ def is_permissive(licence: str) -> bool:
 # ------------------------------------------------------------------------------ bill of materials
 
 
-def sbom(folder: Path, validate: bool = True) -> list[str]:
+def sbom(folder: Path) -> list[str]:
     """Write the bill of materials as CycloneDX's JSON; return the report's line.
-
-    Validating takes most of the time.
 
     Raises
     ------
     RuntimeError
-        If cyclonedx-py breaks, or its result is not valid.
+        If pip-licenses, which knows the licences, breaks.
     """
+    stated = {canonicalize_name(package["Name"]): statements(package)[0] for package in packages()}
+    parts = {}
+    for part in distributions():
+        name = canonicalize_name(part.name)
+        parts[name] = component(part, stated.get(name, NOT_STATED))
+    bill = Bom(components=parts.values())
+    bill.metadata.component = parts["mnist-helpers"]
+    bill.components.remove(parts["mnist-helpers"])
+    for part in distributions():
+        needed = {canonicalize_name(name) for name in needs(part)} & set(parts)
+        name = canonicalize_name(part.name)
+        bill.register_dependency(parts[name], [parts[other] for other in needed])
+    written = json.loads(JsonV1Dot6(bill).output_as_string())
+    del written["serialNumber"], written["metadata"]["timestamp"]  # the same parts, the same file
     path = folder / "sbom.cdx.json"
-    project = str(ROOT / "pyproject.toml")
-    options = ["--output-reproducible", "--validate" if validate else "--no-validate"]
-    tool("cyclonedx_py", "environment", "--pyproject", project, *options, "-o", str(path))
-    bill = json.loads(path.read_text(encoding="utf-8"))
-    # pyproject.toml leaves the version to the package, where cyclonedx-py does not look.
-    bill["metadata"]["component"]["version"] = mnist_helpers.__version__
-    path.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
-    return [f"{path.name}: CycloneDX {bill['specVersion']}, {len(bill['components'])} components."]
+    path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    return [f"{path.name}: CycloneDX {written['specVersion']}, {len(bill.components)} components."]
+
+
+def component(part: Distribution, licence: str) -> Component:
+    """Return what CycloneDX notes of a package."""
+    return Component(
+        name=part.name,
+        version=part.version,
+        description=part.metadata.get("Summary"),
+        licenses=[] if licence == NOT_STATED else [LicenseFactory().make_from_string(licence)],
+        purl=PackageURL("pypi", name=canonicalize_name(part.name), version=part.version),
+        bom_ref=f"{part.name}=={part.version}",
+    )
+
+
+def needs(part: Distribution) -> list[str]:
+    """Return the names of what a package always needs on this machine."""
+    stated = map(Requirement, part.requires or ())
+    return [need.name for need in stated if not need.marker or need.marker.evaluate({"extra": ""})]
 
 
 REPORTS = {
