@@ -30,7 +30,6 @@ from packaging.utils import canonicalize_name
 
 from mnist_helpers.paths import outputs_folder
 
-ROOT = Path(__file__).resolve().parents[1]
 # How the last line of what pip-audit says looks if the service, not pip-audit, is at fault.
 UNREACHABLE = r"requests\.exceptions|urllib3\.exceptions|ServiceError|Try another service"
 NOT_STATED = "not stated"
@@ -182,17 +181,13 @@ def sbom(folder: Path) -> list[str]:
         If pip-licenses, which knows the licences, breaks.
     """
     stated = {canonicalize_name(package["Name"]): statements(package)[0] for package in packages()}
-    parts = {}
-    for part in distributions():
-        name = canonicalize_name(part.name)
-        parts[name] = component(part, stated.get(name, NOT_STATED))
-    bill = Bom(components=parts.values())
-    bill.metadata.component = parts["mnist-helpers"]
-    bill.components.remove(parts["mnist-helpers"])
-    for part in distributions():
-        needed = {canonicalize_name(name) for name in needs(part)} & set(parts)
-        name = canonicalize_name(part.name)
-        bill.register_dependency(parts[name], [parts[other] for other in needed])
+    found = {canonicalize_name(part.name): part for part in distributions()}
+    parts = {name: component(part, stated.get(name, NOT_STATED)) for name, part in found.items()}
+    us = parts["mnist-helpers"]
+    bill = Bom(components=[part for part in parts.values() if part is not us])
+    bill.metadata.component = us
+    for name, part in found.items():
+        bill.register_dependency(parts[name], [parts[other] for other in needs(part) & set(parts)])
     written = json.loads(JsonV1Dot6(bill).output_as_string())
     del written["serialNumber"], written["metadata"]["timestamp"]  # the same parts, the same file
     path = folder / "sbom.cdx.json"
@@ -212,10 +207,11 @@ def component(part: Distribution, licence: str) -> Component:
     )
 
 
-def needs(part: Distribution) -> list[str]:
-    """Return the names of what a package always needs on this machine."""
-    stated = map(Requirement, part.requires or ())
-    return [need.name for need in stated if not need.marker or need.marker.evaluate({"extra": ""})]
+def needs(part: Distribution) -> set[str]:
+    """Return the canonical names of what a package always needs on this machine."""
+    stated = [Requirement(text) for text in part.requires or ()]
+    always = [need for need in stated if not need.marker or need.marker.evaluate({"extra": ""})]
+    return {canonicalize_name(need.name) for need in always}
 
 
 REPORTS = {
