@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -533,6 +536,29 @@ def test_a_device_that_is_not_there(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="no CUDA:9 device here"):
         choose_device("cuda:9")
+
+
+MEMORY_AFTER_TRAINING = """
+import resource, torch
+from mnist_helpers.recipes import Recipe
+from mnist_helpers.synthetic import pen_digits
+from mnist_helpers.training import train
+
+train("tiny", pen_digits(64), None, Recipe(epochs=1), device="cpu", progress=False)
+for run in range(20):
+    torch.ones(50_000_000, dtype=torch.uint8)
+    if run == 9:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, as most Linux has it")
+def test_training_keeps_the_memory_that_it_frees() -> None:
+    """50 MB asked for anew would be 12,000 pages, or 24 huge ones, to fill with zeros."""
+    command = [sys.executable, "-c", MEMORY_AFTER_TRAINING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) < 100
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
