@@ -94,21 +94,27 @@ def autocast(device: torch.device, precision: str = "auto") -> AbstractContextMa
 # ------------------------------------------------------------------------------------ training loop
 
 
-def keep_freed_memory() -> bool:
-    """Have this process keep the memory it frees, up to 1 GiB a piece, where the C library can.
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Have the C library keep what is freed meanwhile, and hand it back to the system at the end.
 
-    Each step frees what the next one asks for again. By itself glibc hands large pieces back to the
-    system, which fills them with zeros anew, page by page. Does nothing without glibc.
-
-    Returns
-    -------
-    bool
-        Whether memory is kept from now on.
+    Each training step frees what the next one asks for again. By itself glibc hands large pieces
+    back at once, and the system fills them with zeros anew, page by page. Without glibc nothing
+    changes.
     """
-    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        return False
-    mmap_threshold, trim_threshold = -3, -1  # as in malloc.h
-    return all([libc.mallopt(option, 2**30) for option in (mmap_threshold, trim_threshold)])
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt"):
+        yield
+        return
+    mmap_threshold, trim_threshold = -3, -1  # their numbers in malloc.h
+    libc.mallopt(mmap_threshold, 2**30)
+    libc.mallopt(trim_threshold, 2**30)
+    try:
+        yield
+    finally:
+        libc.mallopt(mmap_threshold, 2**25)  # as far as both grow by themselves
+        libc.mallopt(trim_threshold, 2**26)
+        libc.malloc_trim(0)
 
 
 def train(
@@ -173,13 +179,11 @@ def train(
             model = build_model(model)
     recipe = recipe or recipe_for(getattr(model, "name", None))
     check_splits(train, val)
-    if device.type == "cpu":
-        keep_freed_memory()
     source, train = train.source, train.to(device)
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
-    with alone_in(out) if run.writes else nullcontext():
+    with memory_kept(), alone_in(out) if run.writes else nullcontext():
         run.data = train.fingerprint() if out else None
         if resume:
             run.restore()
