@@ -614,6 +614,7 @@ def benchmark_train(
     report: Annotated[
         bool, typer.Option("--report", help="Train nothing; tabulate what was finished.")
     ] = False,
+    device: Device = "cpu",
     data: Data = None,
 ) -> None:
     """Seconds and epochs to 99.0, 99.3 and 99.5 %: the usual recipes against ours.
@@ -621,14 +622,15 @@ def benchmark_train(
     Everything takes hours on two cores; --quick takes some minutes.
     """
     from .benchmarks import training
-    from .paths import outputs_folder
+    from .training import choose_device
 
     with plain_errors():
         names = tuple(contestants.split(","))
+        where = choose_device(device)[0].type
         if report:
-            training.report(outputs_folder("benchmarks", "quick" if quick else "training"), names)
+            training.report(names, quick, where)
         else:
-            training.benchmark(names, seeds, their_seeds, quick, resume, data)
+            training.benchmark(names, seeds, their_seeds, quick, resume, data, where)
 
 
 @benchmark.command("data")

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import RandomSampler
+from typer.testing import CliRunner
 
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving, strokes
@@ -19,13 +21,23 @@ from mnist_helpers.benchmarks import data as passes
 from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
 from mnist_helpers.benchmarks.handwriting import in_words, labelled_pictures, score
 from mnist_helpers.benchmarks.training import benchmark as race_benchmark
-from mnist_helpers.benchmarks.training import first_above, summarise, together, usual_dataset
+from mnist_helpers.benchmarks.training import (
+    first_above,
+    report,
+    summarise,
+    together,
+    trainings_folder,
+    usual_dataset,
+    usual_loader,
+)
 from mnist_helpers.benchmarks.training import in_words as race_in_words
 from mnist_helpers.checkpoints import save_checkpoint
+from mnist_helpers.cli import app
 from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.models import MEAN, STD, build_model
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
+from mnist_helpers.recipes import recipe_for
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 
@@ -148,7 +160,34 @@ def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None
         assert label == expected.labels[7]
         assert torch.allclose(image * STD + MEAN, expected.images[7] / 255, atol=1e-6)
         kept = Path(dataset.root)
+        recipe = recipe_for("pytorch_example")
+        for name, device, shuffled, workers in (
+            ("pytorch_example", "cpu", False, 0),
+            ("pytorch_example", "cuda", True, 1),
+            ("mnistnet", "cpu", True, 0),
+            ("mnistnet", "cuda", True, 0),
+        ):
+            loader = usual_loader(name, dataset, recipe, torch.device(device))
+            assert isinstance(loader.sampler, RandomSampler) == shuffled
+            assert (loader.num_workers, loader.batch_size) == (workers, 64)
     assert not kept.exists()
+
+
+def test_trainings_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    (trainings_folder(device="cuda") / "tiny-0.json").write_text(
+        json.dumps(race("tiny", 0, [0.98, 0.991]))
+    )
+    with pytest.raises(ValueError, match="no trainings"):
+        report(("tiny",))
+    report(("tiny",), device="cuda")
+    assert {path.name for path in written.glob("train*.*")} == {"train-cuda.json", "train-cuda.png"}
+
+
+def test_a_race_on_a_gpu_that_is_not_there(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    done = CliRunner().invoke(app, ["benchmark", "train", "--device", "cuda"])
+    assert done.exit_code == 1 and "no CUDA device here" in done.output
 
 
 def outputs(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from ..data import Digits, data_folder, find_idx, load_mnist
@@ -23,7 +24,7 @@ from ..evaluation import Evaluation, evaluate
 from ..models import build_model, count_parameters
 from ..paths import outputs_folder, replacing
 from ..recipes import Recipe, recipe_for
-from ..training import learning_rate, make_optimizer, train
+from ..training import choose_device, learning_rate, make_optimizer, train
 from .common import in_new_process, peak_memory, publish, usual_transform
 
 MARKS = (0.99, 0.993, 0.995)
@@ -38,13 +39,15 @@ def benchmark(
     quick: bool = False,
     resume: bool = False,
     data: Path | None = None,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Train every contestant with every seed on MNIST's 60,000, each in a process of its own.
 
     Theirs is what their users run: torchvision's `MNIST`, `ToTensor`, `Normalize`, a `DataLoader`
     without workers, float32, their batch size, optimizer and epochs. ``pytorch_example`` does not
-    shuffle on a CPU, and so does not here. Ours is `train` with the recipe of that name. Seconds
-    are those of the training alone; the look at the test set after each epoch is not counted.
+    shuffle on a CPU, and so does not here; on a GPU it does, and has one worker. Ours is `train`
+    with the recipe of that name. Seconds are those of the training alone; the look at the test set
+    after each epoch is not counted.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ def benchmark(
         Keep the trainings that a former run has finished.
     data : path, optional
         Folder with MNIST's idx files.
+    device : str
+        See `choose_device`.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def benchmark(
     unknown = set(contestants) - {*THEIRS, *OURS}
     if unknown:
         raise ValueError(f"no contestant {unknown.pop()!r}: choose of {', '.join(THEIRS + OURS)}")
-    folder = outputs_folder("benchmarks", "quick" if quick else "training")
+    folder = trainings_folder(quick, device)
     count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
     todo = [(seed, name) for seed, name in todo if seed < count[name]]
@@ -77,7 +82,7 @@ def benchmark(
     for seed, name in tqdm(todo, desc="training"):
         path = folder / f"{name}-{seed}.json"
         if not (resume and path.is_file()):
-            given = ["--data", data_folder(data)]
+            given = ["--data", data_folder(data), "--device", device]
             if name in OURS:
                 given += ["--readings", path.with_suffix(".npz")]
             elif quick:
@@ -85,21 +90,29 @@ def benchmark(
             result = in_new_process("training", name, seed, *given)
             with replacing(path) as part:
                 part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return report(folder, contestants, quick)
+    return report(contestants, quick, device)
 
 
-def report(folder: Path, contestants: tuple[str, ...], quick: bool = False) -> pd.DataFrame:
-    """Tabulate and draw the trainings that `benchmark` has left in a folder."""
+def trainings_folder(quick: bool = False, device: str = "cpu") -> Path:
+    """Return the folder in which `benchmark` leaves its trainings."""
+    name = "quick" if quick else "training"
+    return outputs_folder("benchmarks", name if device == "cpu" else f"{name}-{device}")
+
+
+def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu") -> pd.DataFrame:
+    """Tabulate and draw the trainings that `benchmark` has left."""
+    folder = trainings_folder(quick, device)
     paths = [path for name in contestants for path in sorted(folder.glob(f"{name}-[0-9]*.json"))]
     if not paths:
         raise ValueError(f"there are no trainings in {folder}: run without --report first")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     table = summarise(runs)
-    table = table.assign(together=[together(folder, name) for name in table["name"]])
-    publish("train", table, in_words(table), {"quick": quick, "runs": runs})
+    table = table.assign(together=[together(folder, trained) for trained in table["name"]])
+    name = "train" if device == "cpu" else f"train-{device}"
+    publish(name, table, in_words(table), {"quick": quick, "runs": runs})
     from ..plots import plot_training_race, save_figure
 
-    save_figure(plot_training_race(runs), outputs_folder("benchmarks") / "train.png")
+    save_figure(plot_training_race(runs), outputs_folder("benchmarks") / f"{name}.png")
     return table
 
 
@@ -203,17 +216,15 @@ def _reached(seconds: float, epochs: float, reached: int, row: dict) -> str:
 # ------------------------------------------------------------------- one training in one process
 
 
-def run_theirs(name: str, seed: int, epochs: int | None, data: Path) -> dict:
+def run_theirs(name: str, seed: int, epochs: int | None, data: Path, device: torch.device) -> dict:
     """Train a public project's network as its users do, with a `DataLoader`."""
-    from torch.utils.data import DataLoader
-
     recipe = recipe_for(name)
     torch.manual_seed(seed)
-    model = build_model(name)[1:]  # normalising is the loader's task there
+    model = build_model(name)[1:].to(device)  # normalising is the loader's task there
     optimizer = make_optimizer(model, recipe)
-    test = load_mnist("idx", data, val_size=0).test
+    test = load_mnist("idx", data, val_size=0).test.to(device)
     with usual_dataset(data) as dataset:
-        loader = DataLoader(dataset, recipe.batch_size, shuffle=name != "pytorch_example")
+        loader = usual_loader(name, dataset, recipe, device)
         history = []
         for epoch in range(epochs or recipe.epochs):
             started = time.perf_counter()
@@ -221,12 +232,27 @@ def run_theirs(name: str, seed: int, epochs: int | None, data: Path) -> dict:
             for step, (images, labels) in enumerate(loader, epoch * len(loader)):
                 optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, len(loader))
                 optimizer.zero_grad()
-                loss = F.cross_entropy(model(images), labels)
+                loss = F.cross_entropy(model(images.to(device)), labels.to(device))
                 loss.backward()
                 optimizer.step()
+            synchronize(device)
             seconds = time.perf_counter() - started
             history.append({"seconds": seconds, "test_accuracy": usual_accuracy(model, test)})
     return result(name, seed, model, recipe, history)
+
+
+def usual_loader(name: str, dataset: Dataset, recipe: Recipe, device: torch.device) -> DataLoader:
+    """Return the `DataLoader` that a public project makes for a device."""
+    options: dict = {"shuffle": name != "pytorch_example"}
+    if name == "pytorch_example" and device.type == "cuda":
+        options = {"shuffle": True, "num_workers": 1, "pin_memory": True}
+    return DataLoader(dataset, recipe.batch_size, **options)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was asked for, so that a clock may be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager
@@ -247,14 +273,19 @@ def usual_dataset(data: Path) -> Iterator:
 @torch.inference_mode()
 def usual_accuracy(model: torch.nn.Module, test: Digits) -> float:
     """Return the accuracy of a network that wants normalised pictures."""
-    normalise = build_model("mnistnet")[0]
+    normalise = build_model("mnistnet")[0].to(test.images.device)
     model.eval()
     found = [model(normalise(images)).argmax(1) for images in test.images.split(1000)]
     return (torch.cat(found) == test.labels).double().mean().item()
 
 
 def run_ours(
-    name: str, seed: int, epochs: int | None, data: Path, readings: Path | None = None
+    name: str,
+    seed: int,
+    epochs: int | None,
+    data: Path,
+    device: torch.device,
+    readings: Path | None = None,
 ) -> dict:
     """Train one of our networks by its recipe; ``NAME-fp32`` without bfloat16.
 
@@ -271,7 +302,7 @@ def run_ours(
     def look(_history: list) -> None:
         looks.append(evaluate(model, splits.test))
 
-    rows = train(model, splits.train, None, recipe, device="cpu", callbacks=[look], progress=False)
+    rows = train(model, splits.train, None, recipe, device=device, callbacks=[look], progress=False)
     history = [
         {"seconds": row["seconds"], "test_accuracy": test.accuracy}
         for row, test in zip(rows, looks, strict=True)
@@ -286,14 +317,15 @@ def run_ours(
 def result(
     name: str, seed: int, model: torch.nn.Module, recipe: Recipe, history: list[dict]
 ) -> dict:
-    """Return what is kept of a training."""
+    """Return what is kept of a training; its memory is the GPU's where it ran on one."""
+    gpu = next(model.parameters()).is_cuda
     return {
         "name": name,
         "seed": seed,
         "parameters": count_parameters(model),
         "epochs": recipe_for(name.partition("-")[0]).epochs,
         "history": history,
-        "memory_mb": peak_memory(),
+        "memory_mb": torch.cuda.max_memory_allocated() / 1e6 if gpu else peak_memory(),
         "recipe": asdict(recipe),
     }
 
@@ -305,9 +337,11 @@ def main() -> None:
     parser.add_argument("seed", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--readings", type=Path)
     given = parser.parse_args()
-    arguments = (given.name, given.seed, given.epochs, given.data)
+    device, _ = choose_device(given.device)
+    arguments = (given.name, given.seed, given.epochs, given.data, device)
     theirs = given.name in THEIRS
     print(json.dumps(run_theirs(*arguments) if theirs else run_ours(*arguments, given.readings)))
 
