@@ -47,6 +47,8 @@ def lab(notebooks: Path) -> Iterator[str]:
     """Start JupyterLab on a copy of the notebooks; give the address to open them under.
 
     Settings and workspaces lie in a folder of the test, so that the user's own stay as they are.
+    "reset" has each page open with its notebook alone, not with those of the page before it, which
+    JupyterLab remembers after some seconds.
     """
     home = notebooks.parent
     for name, values in SETTINGS.items():
@@ -72,7 +74,7 @@ def lab(notebooks: Path) -> Iterator[str]:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             _wait_for(f"{address}/api?token={token}", server, home / "log")
-            yield f"{address}/lab/tree/{{}}?token={token}"
+            yield f"{address}/lab/tree/{{}}?token={token}&reset"
         finally:
             server.terminate()
             server.wait(60)
