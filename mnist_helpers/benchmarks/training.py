@@ -61,8 +61,7 @@ def benchmark(
         Keep the trainings that a former run has finished.
     data : path, optional
         Folder with MNIST's idx files.
-    device : str
-        See `choose_device`.
+    device : {"cpu", "cuda", "mps"}
 
     Returns
     -------
@@ -95,8 +94,12 @@ def benchmark(
 
 def trainings_folder(quick: bool = False, device: str = "cpu") -> Path:
     """Return the folder in which `benchmark` leaves its trainings."""
-    name = "quick" if quick else "training"
-    return outputs_folder("benchmarks", name if device == "cpu" else f"{name}-{device}")
+    return outputs_folder("benchmarks", named_for("quick" if quick else "training", device))
+
+
+def named_for(name: str, device: str) -> str:
+    """Return a name for what a device has done; the CPU's goes without saying."""
+    return name if device == "cpu" else f"{name}-{device}"
 
 
 def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu") -> pd.DataFrame:
@@ -107,12 +110,12 @@ def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu
         raise ValueError(f"there are no trainings in {folder}: run without --report first")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     table = summarise(runs)
-    table = table.assign(together=[together(folder, trained) for trained in table["name"]])
-    name = "train" if device == "cpu" else f"train-{device}"
-    publish(name, table, in_words(table), {"quick": quick, "runs": runs})
+    table = table.assign(together=[together(folder, name) for name in table["name"]])
+    title = named_for("train", device)
+    publish(title, table, in_words(table), {"quick": quick, "runs": runs})
     from ..plots import plot_training_race, save_figure
 
-    save_figure(plot_training_race(runs), outputs_folder("benchmarks") / f"{name}.png")
+    save_figure(plot_training_race(runs), outputs_folder("benchmarks") / f"{title}.png")
     return table
 
 
@@ -235,7 +238,7 @@ def run_theirs(name: str, seed: int, epochs: int | None, data: Path, device: tor
                 loss = F.cross_entropy(model(images.to(device)), labels.to(device))
                 loss.backward()
                 optimizer.step()
-            synchronize(device)
+            loss.item()  # waits for a GPU, as the end of our epochs does
             seconds = time.perf_counter() - started
             history.append({"seconds": seconds, "test_accuracy": usual_accuracy(model, test)})
     return result(name, seed, model, recipe, history)
@@ -247,12 +250,6 @@ def usual_loader(name: str, dataset: Dataset, recipe: Recipe, device: torch.devi
     if name == "pytorch_example" and device.type == "cuda":
         options = {"shuffle": True, "num_workers": 1, "pin_memory": True}
     return DataLoader(dataset, recipe.batch_size, **options)
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what it was asked for, so that a clock may be read."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @contextmanager
