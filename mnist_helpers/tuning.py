@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from .augment import AUGMENTATIONS
 from .data import Batches, Digits
 from .models import build_model
 from .recipes import Recipe
-from .training import autocast, choose_device, make_optimizer, targets
+from .training import autocast, choose_device, make_optimizer, targets, train
 
 
 def learning_rate_range(
@@ -92,16 +93,36 @@ def endless(batches: Batches):
 
 
 def over_seeds(
-    model: str, train_digits: Digits, val: Digits, recipe: Recipe, seeds: Sequence[int]
-) -> np.ndarray:
-    """Train with each seed, and return the final validation accuracies: float ``[len(seeds)]``."""
-    from .training import train
+    model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int]
+) -> list[nn.Module]:
+    """Train a fresh network with each seed.
 
-    accuracies = []
+    What differs between them is luck: the initial weights, the order of pictures, augmentation
+    and dropout.
+
+    Parameters
+    ----------
+    model : str
+        One of `list_models`.
+    digits : Digits
+        The training split.
+    recipe : Recipe
+        Its own seed is not used.
+    seeds : sequence of int
+
+    Returns
+    -------
+    list of nn.Module
+        One network for each seed, in evaluation mode.
+    """
+    networks = []
     for seed in seeds:
-        history = train(model, train_digits, val, replace(recipe, seed=seed), progress=False)
-        accuracies.append(history[-1]["val_accuracy"])
-    return np.array(accuracies)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = build_model(model)
+        train(network, digits, recipe=replace(recipe, seed=seed), progress=False)
+        networks.append(network)
+    return networks
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -34,11 +36,15 @@ def test_the_range_test_repeats_and_leaves_the_random_numbers_alone(digits: Spli
         learning_rate_range("tiny", digits.train, RECIPE, 1, 0.1)
 
 
-def test_seeds_give_different_networks(digits: Splits) -> None:
+def test_seeds_give_different_networks_and_each_the_same_again(digits: Splits) -> None:
     few: Digits = digits.train[:300]
-    first = over_seeds("tiny", few, digits.val, RECIPE, [0, 1, 2])
-    assert first.shape == (3,) and len(set(first)) > 1 and ((first > 0.1) & (first <= 1)).all()
-    assert (over_seeds("tiny", few, digits.val, RECIPE, [2]) == first[2:]).all()
+    before = torch.get_rng_state()
+    first = over_seeds("tiny", few, RECIPE, [0, 1])
+    assert torch.equal(before, torch.get_rng_state())
+    assert not any(network.training for network in first)
+    again = over_seeds("tiny", few, replace(RECIPE, seed=7), [1])
+    weights = [network.fc.weight for network in (*first, *again)]
+    assert not torch.equal(weights[0], weights[1]) and torch.equal(weights[1], weights[2])
 
 
 def test_the_interval_is_students() -> None:
