@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .paths import alone_in, project_root, replacing
+from .paths import alone_in, as_text, name_of, project_root, replacing
 from .prediction import CONFIDENT, MNISTPredictor
 from .preprocess import Picture, to_mnist
 
@@ -154,7 +154,7 @@ class BatchProcessor:
             )
         self.labels = _find_labels(map(self._name, paths)) if labels == "auto" else labels
         settings = {
-            "folder": _text(folder.resolve()),
+            "folder": as_text(folder.resolve()),
             "recursive": recursive,
             "pattern": pattern,
             "network": _fingerprint(self.predictor),
@@ -274,21 +274,18 @@ class BatchProcessor:
                 ):
                     yield path
                 else:
-                    self.skipped[_text(path.suffix) or "without extension"] += 1
+                    self.skipped[as_text(path.suffix) or "without extension"] += 1
         yield from (Path(error.filename) for error in unreadable)
 
     def _name(self, path: Path) -> str:
         """Return a file's path within the folder; bytes that are no UTF-8 come out escaped."""
         inside = os.fspath(path).removeprefix(os.path.join(self.folder, ""))
-        return _text(inside.replace(os.sep, "/"))
+        return as_text(inside.replace(os.sep, "/"))
 
     def _path(self, name: str) -> Path:
         """Return the file that `_name` gave this name."""
         path = self.folder / name
-        if path.exists():
-            return path
-        bytes_ = re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes([int(hit[1], 16)]), name.encode())
-        return self.folder / os.fsdecode(bytes_)
+        return path if path.exists() else self.folder / name_of(name)
 
     def _read(
         self, paths: list[Path], prepared: list[Prepared], log: logging.Logger
@@ -384,7 +381,7 @@ class BatchProcessor:
                 lost += 1
         read = digits.total()
         result = {
-            "folder": _text(self.folder),
+            "folder": as_text(self.folder),
             "pictures": pictures,
             "read": read,
             "unreadable": pictures - read,
@@ -530,7 +527,7 @@ def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
         return to_mnist(load()), time.perf_counter() - start, None
     except Exception as error:  # whatever a decoder raises, the other pictures are to be read
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-        text = _text(" ".join(f"{kind}{error}".split())) or type(error).__name__
+        text = as_text(" ".join(f"{kind}{error}".split())) or type(error).__name__
         return None, time.perf_counter() - start, text
 
 
@@ -595,11 +592,6 @@ def _fingerprint(predictor: MNISTPredictor) -> str:
     for name, value in predictor.model.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _text(name: str | os.PathLike) -> str:
-    r"""Return a name as text that any file can hold: bytes that are no UTF-8 become ``\xe9``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _json(value: object) -> str:

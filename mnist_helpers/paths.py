@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNFINISHED = ".mnist_helpers-"  # how the names of files begin that are still being written
 
 
 def project_root() -> Path:
@@ -39,7 +42,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".part{path.suffix}")
+    suffix = f".part{path.suffix}"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
     os.close(handle)
     part = Path(name)
     try:
@@ -70,7 +74,7 @@ def alone_in(folder: str | Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
-            for part in folder.glob(".*.part*"):
+            for part in folder.glob(f"{UNFINISHED}*.part*"):
                 part.unlink()
             yield folder
     except Timeout as error:
@@ -78,6 +82,17 @@ def alone_in(folder: str | Path) -> Iterator[Path]:
             f"another process is writing to {folder}: wait until it is done, stop it, or choose "
             "another folder with out=… (--out)"
         ) from error
+
+
+def as_text(name: str | os.PathLike) -> str:
+    r"""Return a name as text that any file can hold: bytes that are no UTF-8 become ``\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def name_of(text: str) -> str:
+    """Return the name that `as_text` has turned into this text."""
+    bytes_ = re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes([int(hit[1], 16)]), text.encode())
+    return os.fsdecode(bytes_)
 
 
 def _umask() -> int:

@@ -142,7 +142,8 @@ def train(
         Default: the recipe of the model's name in `RECIPES`.
     out : path, optional
         Folder for ``last.pt`` (written after each epoch; in the end the network as it is left)
-        and ``best.pt`` (the epoch with the lowest validation loss).
+        and ``best.pt`` (the epoch with the lowest validation loss). What a former training has
+        learnt there is kept as ``former.pt``, unless `resume` goes on with it.
     resume : bool
         Go on from ``out/last.pt`` where there is one. On a CPU with the same number of threads
         this ends in the very weights of an uninterrupted run, since each epoch's random numbers
@@ -448,7 +449,7 @@ class _Run:
     def save_if_new(self) -> None:
         """Save before the first epoch, so that a run killed in it can be resumed too."""
         if self.writes and not self.history:
-            (self.out / "best.pt").unlink(missing_ok=True)  # of a former run
+            set_aside(self.out)
             self.save("last.pt")
 
     def restore(self) -> None:
@@ -484,6 +485,19 @@ class _Run:
         if self.best_state is not None:
             self.model.load_state_dict(self.best_state)
             self.save("last.pt")
+
+
+def set_aside(out: Path) -> None:
+    """Make room in a folder for a new training: what the former one has learnt is ``former.pt``."""
+    last = out / "last.pt"
+    try:
+        learnt = last.is_file() and bool(load_checkpoint(last).history)
+    except ValueError:  # damaged
+        learnt = False
+    if learnt:
+        last.replace(out / "former.pt")
+        tqdm.write(f"The former training in {out} is kept as former.pt; --resume goes on with one.")
+    (out / "best.pt").unlink(missing_ok=True)
 
 
 def _differences(checkpoint: Checkpoint, run: _Run) -> str:

@@ -143,11 +143,32 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> No
         assert not (tmp_path / "last.pt").exists()
         first.kill()
         first.wait()
-        (tmp_path / ".last.abc.part.pt").write_bytes(b"half")  # as a killed one leaves it
+        (tmp_path / ".mnist_helpers-abc.part.pt").write_bytes(b"half")  # as a killed one leaves it
+        (tmp_path / ".thesis.part2.docx").touch()  # of somebody else
         with alone_in(tmp_path):
-            assert os.listdir(tmp_path) == [".lock"], "half a file was left"
+            left = set(os.listdir(tmp_path))
+            assert left == {".lock", ".thesis.part2.docx"}, "half a file is left, or another's gone"
     finally:
         first.communicate()
+
+
+def test_a_former_training_is_kept_when_another_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    options = {"recipe": replace(RECIPE, epochs=1), "out": tmp_path, "progress": False}
+    train("tiny", made_up(20), **options)
+    former = (tmp_path / "last.pt").read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train_epoch", interrupted)
+    for said in ("is kept as former.pt", ""):  # the second finds nothing that was learnt
+        with pytest.raises(KeyboardInterrupt):
+            train("tiny", made_up(20), **options)
+        assert said in capsys.readouterr().out
+        assert (tmp_path / "former.pt").read_bytes() == former
+        assert not load_checkpoint(tmp_path / "last.pt").history
 
 
 def test_other_data_are_not_resumed_on(tmp_path: Path) -> None:
