@@ -184,6 +184,22 @@ def test_trainings_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
     assert {path.name for path in written.glob("train*.*")} == {"train-cuda.json", "train-cuda.png"}
 
 
+def test_a_race_deletes_the_trainings_of_those_who_run_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs(monkeypatch, tmp_path)
+    kept = trainings_folder()
+    for name in ("tiny-0.json", "tiny-0.npz", "fast-0.json"):
+        (kept / name).write_text("hours of work")
+    monkeypatch.setattr("mnist_helpers.benchmarks.training.in_new_process", lambda *_: {})
+    monkeypatch.setattr("mnist_helpers.benchmarks.training.report", lambda *_: None)
+    with pytest.raises(FileNotFoundError, match="no MNIST in"):
+        race_benchmark(("tiny",), seeds=1, data=tmp_path / "nowhere")
+    assert len(list(kept.iterdir())) == 3
+    race_benchmark(("tiny",), seeds=1, data=folder)
+    assert {path.name for path in kept.iterdir()} == {"tiny-0.json", "fast-0.json"}
+
+
 def test_a_race_on_a_gpu_that_is_not_there(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     done = CliRunner().invoke(app, ["benchmark", "train", "--device", "cuda"])

@@ -58,7 +58,8 @@ def benchmark(
     quick : bool
         Of theirs train one epoch only, and extrapolate the seconds of the whole recipe from it.
     resume : bool
-        Keep the trainings that a former run has finished.
+        Keep the trainings that a former run has finished. Without it, those of `contestants` are
+        deleted first.
     data : path, optional
         Folder with MNIST's idx files.
     device : {"cpu", "cuda", "mps"}
@@ -75,13 +76,15 @@ def benchmark(
     count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
     todo = [(seed, name) for seed, name in todo if seed < count[name]]
+    data = data_folder(data)
+    load_mnist("idx", data, val_size=0)  # says what is wrong before anything is deleted
     if not resume:
-        for path in [*folder.glob("*.json"), *folder.glob("*.npz")]:
+        for path in [path for name in contestants for path in folder.glob(f"{name}-[0-9]*")]:
             path.unlink()
     for seed, name in tqdm(todo, desc="training"):
         path = folder / f"{name}-{seed}.json"
         if not (resume and path.is_file()):
-            given = ["--data", data_folder(data), "--device", device]
+            given = ["--data", data, "--device", device]
             if name in OURS:
                 given += ["--readings", path.with_suffix(".npz")]
             elif quick:
@@ -111,7 +114,7 @@ def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     table = summarise(runs)
     table = table.assign(together=[together(folder, name) for name in table["name"]])
-    title = named_for("train", device)
+    title = named_for("train-quick" if quick else "train", device)
     publish(title, table, in_words(table), {"quick": quick, "runs": runs})
     from ..plots import plot_training_race, save_figure
 
