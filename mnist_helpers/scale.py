@@ -6,6 +6,7 @@ this machine for as long as it runs.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -28,10 +29,10 @@ from .batch import EXTENSIONS, PROBABILITIES, timed_to_mnist
 from .checkpoints import History, load_checkpoint
 from .data import Digits
 from .models import build_model
-from .paths import alone_in, outputs_folder
+from .paths import alone_in, as_text, name_of, outputs_folder
 from .prediction import CONFIDENT, MNISTPredictor
 from .recipes import Recipe, recipe_for
-from .training import check_splits, ranks, train
+from .training import check_splits, ranks, set_aside, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +217,8 @@ def train_distributed(
         Folder for ``last.pt`` and ``best.pt``, as `mnist_helpers.train` writes them. All machines
         must reach it. Default: ``outputs/distributed/MODEL``.
     resume : bool
-        Go on where an earlier call into the same folder was interrupted.
+        Go on where an earlier call into the same folder was interrupted; if none was, but there is
+        a ``last.pt``, with that, in this process.
     address : str, optional
         See `cluster`.
 
@@ -241,10 +243,15 @@ def train_distributed(
     check_splits(train, val)
     recipe = recipe or recipe_for(model)
     out = Path(out).absolute() if out else outputs_folder("distributed", model)
+    if resume and (out / "last.pt").is_file() and not (out / "ray").is_dir():
+        return _go_on_here(model, train, val, recipe, out)
+    if not resume:
+        _check_ours(out / "ray")
     with alone_in(out), cluster(address) as resources:
         _check_room(resources, "num_workers", num_workers, "GPU" if use_gpu else "CPU")
         if not resume:
-            _forget(out)
+            _empty(out / "ray")
+            set_aside(out)
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={
@@ -266,8 +273,13 @@ def train_distributed(
         with result.checkpoint.as_directory() as folder:
             for path in Path(folder).glob("*.pt"):
                 shutil.copyfile(path, out / path.name)
-        shutil.rmtree(out / "ray")
+        _remove(out / "ray")
     return load_checkpoint(out / "last.pt").history
+
+
+def _go_on_here(model: str, train_: Digits, val: Digits, recipe: Recipe, out: Path) -> History:
+    """Go on with a training that has left the cluster, or never was on one: mostly it is done."""
+    return train(model, train_, val, recipe, out=out, resume=True)
 
 
 def _train_worker(config: dict[str, Any]) -> None:
@@ -350,13 +362,6 @@ def _check_room(resources: dict[str, float], name: str, number: float, kind: str
         )
 
 
-def _forget(out: Path) -> None:
-    """Delete what an earlier run left."""
-    shutil.rmtree(out / "ray", ignore_errors=True)
-    for name in ("last.pt", "best.pt"):
-        (out / name).unlink(missing_ok=True)
-
-
 # ------------------------------------------------------------------------------------------- search
 
 
@@ -412,8 +417,8 @@ def tune(
         Folder for the search's state. All machines must reach it. Default:
         ``outputs/tune/MODEL``.
     resume : bool
-        Go on with a search that was interrupted in this folder; `search_space` and `trials` are
-        then its own.
+        Go on with a search that was interrupted in this folder, with the same model, recipe and
+        data; `search_space` and `trials` are then its own.
     seed : int
         Of Optuna's proposals. Which trials it has seen by then depends on their timing.
     address : str, optional
@@ -446,8 +451,16 @@ def tune(
     check_splits(train, val)
     out = Path(out).absolute() if out else outputs_folder("tune", model)
     state = out / "ray"
+    search = json.dumps({"model": model, "recipe": asdict(recipe), "data": train.fingerprint()})
     if resume and not Tuner.can_restore(str(state)):
         raise ValueError(f"there is no search to resume in {out}")
+    if resume and _mark(state).is_file() and _mark(state).read_text() != search:
+        raise ValueError(
+            f"the search in {out} is one with another model, recipe or data: resume it with the "
+            "same, or search in another folder"
+        )
+    if not resume:
+        _check_ours(state)
     with alone_in(out), cluster(address) as resources:
         _check_room(resources, "cpus", cpus, "CPU")
         if gpus:
@@ -456,7 +469,7 @@ def tune(
         if resume:
             tuner = Tuner.restore(str(state), trainable, resume_unfinished=True)
         else:
-            shutil.rmtree(state, ignore_errors=True)
+            _mark(_empty(state)).write_text(search)
             tuner = _tuner(trainable, search_space, trials, recipe, seed, out)
         return _table(tuner.fit(), search_space)
 
@@ -591,6 +604,7 @@ def predict_folder(
     if checkpoint:
         checkpoint = Path(checkpoint).absolute()
         load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
+    _check_ours(out / "rows")
     with alone_in(out):
         names = _empty(out / "names")
         listed = _list_pictures(uri, names)  # before a cluster is started for nothing
@@ -603,7 +617,7 @@ def predict_folder(
     summary = _count(rows, format)
     if summary["pictures"] != listed:
         raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} pictures")
-    shutil.rmtree(names)
+    _remove(names)
     return {"rows": rows} | summary
 
 
@@ -643,10 +657,32 @@ def _absolute(uri: str) -> str:
 
 
 def _empty(folder: Path) -> Path:
-    """Return the folder, new and empty."""
+    """Return the folder, new and empty, if it may be emptied."""
+    _check_ours(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    _mark(folder).touch()
     return folder
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to empty a folder that a user has filled."""
+    if folder.is_dir() and any(folder.iterdir()) and not _mark(folder).exists():
+        raise ValueError(
+            f"{folder} holds files that were not made here, and would be emptied: choose another "
+            "folder with out=… (--out), or move it away"
+        )
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder that `_empty` has made."""
+    shutil.rmtree(folder)
+    _mark(folder).unlink(missing_ok=True)
+
+
+def _mark(folder: Path) -> Path:
+    """Return the file beside a folder that says that it is ours, and may be emptied."""
+    return folder.with_name(f".{folder.name}.ours")
 
 
 def _pictures(uri: str) -> Iterator[str]:
@@ -656,14 +692,34 @@ def _pictures(uri: str) -> Iterator[str]:
     files, root = url_to_fs(uri)
     if not files.isdir(root):
         raise ValueError(f"there is no folder {uri}")
-    for folder, inner, found in files.walk(root, detail=True):
-        for name in [name for name in inner if name.startswith(".")]:
-            del inner[name]  # is not walked into
-        inside = folder[len(root) :].strip("/")
-        for name, info in found.items():
-            suffix = PurePosixPath(name).suffix.lower()
-            if info["type"] == "file" and suffix in EXTENSIONS and not name.startswith("."):
-                yield f"{inside}/{name}".lstrip("/")
+    todo = [root]
+    while todo:
+        folder = todo.pop()
+        try:
+            found = files.ls(folder, detail=True)
+        except PermissionError:  # a row that says so, as for a picture
+            yield _inside(folder, root)
+            continue
+        for info in found:
+            path = PurePosixPath(info["name"])
+            if path.name.startswith(".") or path == PurePosixPath(folder):
+                continue
+            if info["type"] == "directory":
+                todo.append(info["name"])
+            elif path.suffix.lower() in EXTENSIONS and _is_file(files, info):
+                yield _inside(info["name"], root)
+
+
+def _inside(path: str, root: str) -> str:
+    """Return a path within the folder `root`, as text that any table can hold."""
+    return as_text(path.removeprefix(root).strip("/"))
+
+
+def _is_file(files: Any, info: dict[str, Any]) -> bool:
+    """Return whether this is a file, or a link that is no folder's: whatever else would block."""
+    if info["type"] == "file" or not info.get("islink"):
+        return info["type"] == "file"
+    return files.isfile(info["name"]) or not files.exists(info["name"])
 
 
 def _list_pictures(uri: str, to: Path) -> int:
@@ -684,7 +740,7 @@ def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
     from fsspec.core import url_to_fs
 
     files, root = url_to_fs(uri)
-    done = [timed_to_mnist(lambda n=name: files.cat_file(f"{root}/{n}")) for name in batch["file"]]
+    done = [timed_to_mnist(lambda n=name: _fetch(files, root, n)) for name in batch["file"]]
     blank = np.zeros((28, 28), np.uint8)
     return {
         "file": batch["file"],
@@ -692,6 +748,18 @@ def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
         "seconds": np.array([seconds for _, seconds, _ in done]),
         "error": np.array([error or "" for _, _, error in done], dtype=object),
     }
+
+
+def _fetch(files: Any, root: str, name: str) -> bytes:
+    """Return what is in a file, by the name that `_pictures` gave it."""
+    path = f"{root}/{name}"
+    if "\\x" in name and not files.exists(path):
+        path = f"{root}/{name_of(name)}"
+    try:
+        return files.cat_file(path)
+    except IsADirectoryError:
+        files.ls(path)  # says why it could not be listed
+        raise
 
 
 class _Reader:

@@ -92,9 +92,7 @@ def endless(batches: Batches):
         yield from batches
 
 
-def over_seeds(
-    model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int]
-) -> list[nn.Module]:
+def over_seeds(model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int]) -> list[nn.Module]:
     """Train a fresh network with each seed.
 
     What differs between them is luck: the initial weights, the order of pictures, augmentation

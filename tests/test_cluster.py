@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 ray = pytest.importorskip(
     "ray", reason="the extra `scale` is not installed: the jobs on a Ray cluster are left out"
 )
-from mnist_helpers import scale  # noqa: E402
+from fsspec.implementations.local import LocalFileSystem  # noqa: E402
+from ray.tune import Tuner  # noqa: E402
+
+from mnist_helpers import scale, train  # noqa: E402
 from mnist_helpers.data import UNLABELLED, Digits, Splits  # noqa: E402
 from mnist_helpers.recipes import RECIPES  # noqa: E402
 
@@ -87,8 +96,7 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a cluster was started"))
     empty, out = tmp_path / "empty", tmp_path / "out"
     empty.mkdir()
-    (out / "rows").mkdir(parents=True)
-    (out / "rows" / "earlier.csv").write_text("an earlier table")
+    scale._empty(out / "rows").joinpath("earlier.csv").write_text("an earlier table")
     for folder, options, message in (
         (tmp_path / "nowhere", {}, "there is no folder"),
         (empty, {}, "there are no pictures in"),
@@ -110,3 +118,91 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
             scale.train_distributed(model, digits.train, val, RECIPES["tiny"], out=out)
         with pytest.raises(ValueError, match=message):
             scale.tune({"lr": 1e-2}, digits.train, val, 1, model, RECIPES["tiny"], out=out)
+
+
+def test_folders_of_the_users_own_are_not_emptied(digits: Splits, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "7.png").touch()
+    for name, job in (
+        ("names", lambda: scale.predict_folder(tmp_path / "scans", tmp_path)),
+        ("rows", lambda: scale.predict_folder(tmp_path / "scans", tmp_path)),
+        ("ray", lambda: scale.train_distributed("tiny", digits.train, out=tmp_path)),
+        ("ray", lambda: scale.tune({"lr": 1e-2}, digits.train, digits.val, out=tmp_path)),
+    ):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "my_file.txt").touch()
+        with pytest.raises(ValueError, match=f"{name} holds files that were not made here"):
+            job()
+        assert (tmp_path / name / "my_file.txt").is_file()
+
+
+def test_what_a_folder_holds_has_a_row_each(tmp_path: Path) -> None:
+    png = io.BytesIO()
+    Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(png, "png")
+    folder = tmp_path / "scans"
+    for name in ("real/1.png", "caf\udce9.png", ".hidden/2.png", "text.txt"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png.getvalue())
+    (folder / "link.png").symlink_to("real/1.png")
+    (folder / "broken.png").symlink_to("nowhere.png")
+    (folder / "loop.png").symlink_to(folder)
+    os.mkfifo(folder / "pipe.png")
+    names = sorted(scale._pictures(str(folder)))
+    assert names == ["broken.png", "caf\\xe9.png", "link.png", "real/1.png"]
+    prepared = scale._prepare({"file": np.array(names, dtype=object)}, str(folder))
+    assert ["No such file" in error for error in prepared["error"]] == [True, False, False, False]
+    assert list(prepared["error"][1:]) == ["", "", ""]
+
+
+def test_a_folder_that_cannot_be_listed_has_a_row_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").mkdir()
+    listed = LocalFileSystem.ls
+
+    def ls(self: LocalFileSystem, path: str, **options: object) -> list:
+        if path.endswith("secret"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(self, path, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", ls)
+    assert list(scale._pictures(str(tmp_path))) == ["secret"]
+    prepared = scale._prepare({"file": np.array(["secret"], dtype=object)}, str(tmp_path))
+    assert "Permission denied" in prepared["error"][0]
+
+
+def test_a_distributed_training_that_is_done_is_not_done_again(
+    digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a cluster was started"))
+    recipe = replace(RECIPES["tiny"], epochs=1)
+    history = train("tiny", digits.train, digits.val, recipe, out=tmp_path, progress=False)
+    options = {"out": tmp_path, "resume": True}
+    assert scale.train_distributed("tiny", digits.train, digits.val, recipe, **options) == history
+    other = replace(recipe, lr=0.5)
+    with pytest.raises(ValueError, match=r"another recipe \(lr 0\.03, now 0\.5\)"):
+        scale.train_distributed("tiny", digits.train, digits.val, other, **options)
+
+
+def test_another_search_is_not_resumed(
+    digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(*_: object, **__: object) -> None:
+        (tmp_path / "ray" / "tuner.pkl").touch()
+        raise Begun
+
+    monkeypatch.setattr(scale, "_tuner", begin)
+    monkeypatch.setattr(scale, "cluster", lambda _: nullcontext({"CPU": 2}))
+    monkeypatch.setattr(scale, "_trainable", lambda *_: None)
+    monkeypatch.setattr(Tuner, "restore", begin)
+    splits, recipe = (digits.train, digits.val), RECIPES["tiny"]
+    for resume in (False, True):
+        with pytest.raises(Begun):
+            scale.tune({"lr": 1e-2}, *splits, recipe=recipe, out=tmp_path, resume=resume)
+    for model, other in (("tiny", replace(recipe, epochs=5)), ("fast", recipe)):
+        with pytest.raises(ValueError, match="with another model, recipe or data"):
+            scale.tune({"lr": 1e-2}, *splits, model=model, recipe=other, out=tmp_path, resume=True)
