@@ -100,6 +100,7 @@ def train(
 
     What is not given comes from the architecture's own recipe.
     """
+    from .checkpoints import load_checkpoint
     from .data import load_mnist
     from .paths import project_root
     from .recipes import recipe_for
@@ -120,6 +121,7 @@ def train(
         recipe = replace(recipe_for(model), **{k: v for k, v in given.items() if v is not None})
         if augment is not None:
             recipe = replace(recipe, augment=None if augment == "none" else augment)
+        temperature = load_checkpoint(temperature_from).temperature if temperature_from else None
         if not distributed:
             where, why = choose_device("cpu" if no_cuda else device)
         else:  # the workers' device, which this machine need not have
@@ -149,7 +151,7 @@ def train(
                 err=True,
             )
             raise typer.Exit(130) from None
-        finish(out, splits, temperature_from, shrink_variances)
+        finish(out, splits, temperature, shrink_variances)
 
 
 def _only_with(given: object, option: str, others: dict[str, object]) -> None:
@@ -195,21 +197,19 @@ def _with_synthetic(splits: Splits, pen: int, non: int) -> Splits:
     return splits._replace(train=train)
 
 
-def finish(
-    out: Path, splits: Splits, temperature_from: Path | None = None, shrink: float = 0
-) -> None:
+def finish(out: Path, splits: Splits, temperature: float | None = None, shrink: float = 0) -> None:
     """Calibrate the trained network, measure it on the test split, and write everything down."""
     import pandas as pd
 
     from . import models
     from .checkpoints import load_checkpoint, save_checkpoint
     from .evaluation import evaluate, fit_temperature
-    from .paths import replacing
+    from .paths import as_text, replacing
 
     done = load_checkpoint(out / "last.pt")
     models.shrink_variances(done.model, shrink)
-    if temperature_from is not None:
-        done.temperature = load_checkpoint(temperature_from).temperature
+    if temperature is not None:
+        done.temperature = temperature
     elif len(splits.val):
         validation = evaluate(done.model, splits.val)
         done.temperature = fit_temperature(validation.logits, validation.labels)
@@ -229,7 +229,7 @@ def finish(
     calibrated = replace(test, logits=test.logits / done.temperature)
     draw_figures(out, done.history, splits.test, calibrated)
     typer.echo(_verdict(test))
-    typer.echo(f"Network, history, metrics, figures and model card are in {out}")
+    typer.echo(f"Network, history, metrics, figures and model card are in {as_text(out)}")
 
 
 def write_metrics(
@@ -493,7 +493,9 @@ def _batch_on_ray(
 def tune(
     model: Annotated[str, typer.Option(help=f"One of {MODELS}.")] = "tiny",
     trials: Annotated[int, typer.Option(help="Recipes to try.", min=1)] = 20,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training data.", min=1)
+    ] = None,
     val_size: Annotated[int, typer.Option(help="Pictures to compare by.", min=1)] = 5000,
     cpus: Annotated[int, typer.Option(help="Of each trial.", min=1)] = 1,
     data: Data = None,
@@ -536,7 +538,10 @@ def tune(
         with replacing(out / "trials.csv") as part:
             table.to_csv(part, index=False)
         typer.echo(table.to_string(float_format=lambda value: f"{value:.5g}"))
-        best = table.iloc[0]
+        ended = table[table["error"].isna()]
+        if ended.empty:
+            raise ValueError(f"no trial came to its end; one of their errors: {table['error'][0]}")
+        best = ended.iloc[0]
         typer.echo(
             f"The best, as a training:\n  python -m mnist_helpers train --model {model} "
             f"--epochs {recipe.epochs} --lr {best['lr']:.5g} --batch-size {best['batch_size']} "
@@ -759,21 +764,34 @@ def data(
     download: Annotated[bool, typer.Option("--download", help="Fetch MNIST there.")] = False,
 ) -> None:
     """Say where MNIST is looked for, and what is there."""
-    from .data import data_folder, download_mnist, find_idx, load_mnist
+    from .data import data_folder, download_mnist, find_idx, find_tables, load_mnist
+    from .paths import as_text
 
     with plain_errors():
         folder = data_folder(root)
-        typer.echo(f"Looking in {folder.absolute()}")
-        if download:
+        typer.echo(f"Looking in {as_text(folder.absolute())}")
+        if download and not _holds_mnist(folder):
             download_mnist(folder)
         found = find_idx(folder)
-        for stem, path in found.items():
-            typer.echo(f"  {stem}: {path} ({path.stat().st_size:,} bytes)")
-        if not found:
+        files = found or {path.stem: path for path in find_tables(folder)}
+        for stem, path in files.items():
+            typer.echo(f"  {stem}: {as_text(path)} ({path.stat().st_size:,} bytes)")
+        if not files:
             typer.echo("  no MNIST: the first training fetches it, or add --download")
             return
-        train, _, test = load_mnist("idx", folder, val_size=0)
+        train, _, test = load_mnist("idx" if found else "csv", folder, val_size=0)
         typer.echo(f"  readable: {len(train):,} pictures to train, {len(test):,} to test")
+
+
+def _holds_mnist(folder: Path) -> bool:
+    """Return whether MNIST's four files are in a folder, undamaged."""
+    from .data import load_mnist
+
+    try:
+        load_mnist("idx", folder, val_size=0)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 @app.command()

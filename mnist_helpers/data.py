@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .paths import project_root, replacing
+from .paths import as_text, project_root, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -438,7 +438,8 @@ def _opened(path: Path) -> IO[bytes]:
 def _read_idx_folder(folder: Path) -> tuple[Digits, Digits]:
     """Read the training and the test split from MNIST's four files."""
     paths = find_idx(folder)
-    source = f"MNIST's idx files (folder {next(iter(paths.values())).parent.name})"
+    name = as_text(next(iter(paths.values())).parent.name)
+    source = f"MNIST's idx files (folder {name})"
     splits = []
     for images_stem, labels_stem in IDX_STEMS.values():
         images, labels = read_idx(paths[images_stem]), read_idx(paths[labels_stem])
@@ -599,7 +600,7 @@ def load_csv(path: str | Path) -> Digits:
         labels = torch.from_numpy(values[:, 0].astype(np.int64))
     else:
         labels = torch.full((len(pixels),), UNLABELLED)
-    return Digits(pixels, labels, f"CSV file {path.name}")
+    return Digits(pixels, labels, f"CSV file {as_text(path.name)}")
 
 
 def _first_row(path: Path) -> tuple[int, int]:

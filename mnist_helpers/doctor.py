@@ -134,15 +134,23 @@ def _device() -> Finding:
 
 def _data() -> Finding:
     """MNIST is on this machine."""
-    from .data import data_folder, find_idx
+    from .data import data_folder, find_idx, find_tables
 
     folder = data_folder()
     try:
         found = find_idx(folder)
+        tables = [] if found else find_tables(folder)
     except FileNotFoundError as error:
         return Finding("data", False, str(error), f"empty {folder}, and run load_mnist() online")
+    except OSError as error:
+        what = f"{folder} cannot be read ({error.strerror or error})"
+        mend = "allow reading it, or name another folder in $MNIST_HELPERS_DATA"
+        return Finding("data", False, what, mend)
     if found:
         return Finding("data", True, f"MNIST is in {next(iter(found.values())).parent}")
+    if tables:
+        names = ", ".join(path.name for path in tables)
+        return Finding("data", True, f"MNIST is in {folder} ({names})")
     return Finding("data", True, f"no MNIST in {folder} yet: the first load_mnist() fetches it")
 
 

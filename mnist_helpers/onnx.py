@@ -86,7 +86,7 @@ class OnnxNetwork(nn.Module):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no ONNX file, or a network of another kind.
+        If it is no ONNX file, a network of another kind, or one with a fixed batch size.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -111,6 +111,12 @@ class OnnxNetwork(nn.Module):
             raise ValueError(
                 f"{path} is a network of another kind: expected uint8 images [N, 1, 28, 28] in and "
                 f"float logits [N, 10] out, found {shapes}"
+            )
+        together = self.session.get_inputs()[0].shape[0]
+        if isinstance(together, int):  # a free size is a name, or None
+            raise ValueError(
+                f"{path} has a fixed batch size of {together}: expected images [N, 1, 28, 28] with "
+                "any N, export it anew with a free first dimension"
             )
         self.about = _about(self.session.get_modelmeta().custom_metadata_map, path)
         self.register_buffer("content", torch.from_numpy(np.frombuffer(content, np.uint8).copy()))

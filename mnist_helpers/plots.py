@@ -38,7 +38,8 @@ def save_figure(
     """
     figure = drawn if isinstance(drawn, Figure) else np.ravel(drawn)[0].figure
     if title:
-        figure.suptitle(textwrap.fill(title, round(12 * figure.get_figwidth())), fontsize=9)
+        title = textwrap.fill(title, round(12 * figure.get_figwidth()))
+        figure.suptitle(title, fontsize=9, parse_math=False)  # a folder's name may hold dollars
     with replacing(path) as part:
         figure.savefig(part, dpi=dpi, format="png")
     plt.close(figure)
@@ -494,7 +495,7 @@ def plot_handwriting(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         low, high = table[way] - table[f"{way}_low"], table[f"{way}_high"] - table[way]
         places = np.arange(len(table)) + (number - 1) * 0.27
         ax.bar(places, table[way], 0.26, yerr=(low, high), capsize=2, color=colour, label=name)
-    ax.set_xticks(range(len(table)), table["set"], rotation=20, ha="right")
+    ax.set_xticks(range(len(table)), table["set"], rotation=20, ha="right", parse_math=False)
     ax.set(ylabel="accuracy", ylim=(0, 1.05))
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
@@ -643,7 +644,9 @@ def plot_confidence_scores(
     digits = table["accuracy"].notna()
     errors = (table["flagged"] - table["low"], table["high"] - table["flagged"])
     colours = [ORANGE if is_digit else BLUE for is_digit in digits]
-    bars = axes[0].barh(table["what"], table["flagged"], xerr=errors, color=colours, capsize=2)
+    places = range(len(table))
+    bars = axes[0].barh(places, table["flagged"], xerr=errors, color=colours, capsize=2)
+    axes[0].set_yticks(places, table["what"], parse_math=False)
     axes[0].bar_label(bars, [f"{share:.1%}" for share in table["flagged"]], padding=3, fontsize=8)
     axes[0].set(xlabel="share flagged as uncertain (orange: digits)", xlim=(0, 1.12))
     axes[0].xaxis.set_major_formatter("{x:.0%}")
@@ -657,7 +660,8 @@ def plot_confidence_scores(
     axes[1].set_xlim(0.7, 1.005)
     axes[1].xaxis.set_major_formatter("{x:.0%}")
     axes[1].yaxis.set_major_formatter("{x:.1%}")
-    axes[1].legend(fontsize=8, frameon=False)
+    for text in axes[1].legend(fontsize=8, frameon=False).get_texts():
+        text.set_parse_math(False)
     return axes
 
 

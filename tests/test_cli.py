@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +191,30 @@ def test_data_says_what_is_there(folder: Path, tmp_path: Path) -> None:
     assert shown.exit_code == 1 and "train-labels-idx1-ubyte" in shown.output
 
 
+def test_data_says_which_tables_are_there(digits: Splits, tmp_path: Path) -> None:
+    for name, split in (("mnist_train.csv", digits.train), ("mnist_test.csv", digits.test)):
+        rows = np.column_stack([split.labels, split.images.reshape(-1, 784)])
+        np.savetxt(tmp_path / name, rows, "%d", ",")
+    shown = call("data", "--data", tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert "mnist_train.csv" in shown.output and "mnist_test.csv" in shown.output
+    assert "1,000 pictures to train, 500 to test" in shown.output
+    assert "no MNIST" not in shown.output
+
+
+def test_data_downloads_only_what_is_not_there_or_damaged(
+    folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    fetched = []
+    monkeypatch.setattr("mnist_helpers.data.download_mnist", fetched.append)
+    shown = call("data", "--data", folder, "--download")
+    assert shown.exit_code == 0 and "1,200 pictures" in shown.output and not fetched
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()[:20])
+    call("data", "--data", tmp_path, "--download")
+    assert fetched == [tmp_path]
+
+
 def test_doctor_in_one_line_each(monkeypatch) -> None:
     shown = call("doctor")
     assert shown.exit_code == 0 and len(shown.output.splitlines()) == 7
@@ -208,6 +234,7 @@ def test_doctor_in_one_line_each(monkeypatch) -> None:
         (["train", "--source", "web"], "source must be one of"),
         (["train", "--source", "idx", "--data", "nowhere"], "no MNIST in"),
         (["train", "--device", "tpu"], "'tpu': choose one of auto"),
+        (["train", "--temperature-from", "none.pt"], "no checkpoint none.pt"),
         (["evaluate", "--checkpoint", "none.pt"], "no checkpoint none.pt"),
         (["predict", "three.png", "--checkpoint", "none.pt"], "no checkpoint none.pt"),
         (["batch", "nowhere"], "nowhere"),
@@ -259,6 +286,19 @@ def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path:
     assert "1,200 pictures to train, 0 to validate" in shown.output
     assert load_checkpoint(tmp_path / "out" / "model.safetensors").temperature == 1.75
     assert not (tmp_path / "out" / "best.pt").exists()
+
+
+def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9_$5_$")
+    shutil.copytree(folder, odd)
+    out = tmp_path / os.fsdecode(b"out_\xe9")
+    arguments = ["--data", odd, "--epochs", 1, "--val-size", 200, "--no-cuda", "--out", out]
+    shown = call("train", "--model", "tiny", *arguments)
+    assert shown.exit_code == 0, shown.output
+    source = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["data"]
+    assert source == r"MNIST's idx files (folder caf\xe9_$5_$)"
+    assert source in (out / "README.md").read_text(encoding="utf-8")
+    assert r"caf\xe9_$5_$" in call("data", "--data", odd).output
 
 
 def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> None:

@@ -110,6 +110,25 @@ def test_data_that_are_absent_or_in_part(tmp_path: Path, monkeypatch) -> None:
     assert not finding.ok and "train-labels-idx1-ubyte" in finding.text and finding.mend
 
 
+def test_data_that_are_tables(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MNIST_HELPERS_DATA", str(tmp_path))
+    for name in ("mnist_train.csv", "mnist_test.csv"):
+        (tmp_path / name).touch()
+    assert one("data").ok
+    assert one("data").text == f"MNIST is in {tmp_path} (mnist_train.csv, mnist_test.csv)"
+
+
+def test_data_that_may_not_be_read(tmp_path: Path, monkeypatch) -> None:
+    def forbidden(folder: Path) -> dict[str, Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setenv("MNIST_HELPERS_DATA", str(tmp_path))
+    monkeypatch.setattr("mnist_helpers.data.find_idx", forbidden)
+    finding = one("data")
+    assert not finding.ok and f"{tmp_path} cannot be read (Permission denied)" in finding.text
+    assert "MNIST_HELPERS_DATA" in finding.mend
+
+
 def test_damaged_weights(tmp_path: Path, monkeypatch) -> None:
     weights = tmp_path / "fast.safetensors"
     monkeypatch.setattr("mnist_helpers.prediction.SHIPPED_WEIGHTS", weights)

@@ -221,6 +221,13 @@ def test_the_temperature_undoes_a_known_scaling(factor: float, honest) -> None:
     assert calibration(softmax(factor * logits / np.float32(temperature)), labels).ece < 0.01
 
 
+def test_a_small_split_without_an_error_does_not_make_confidence_boundless(honest) -> None:
+    logits, labels = honest
+    right = np.flatnonzero(logits.argmax(1) == labels)
+    few, many = (fit_temperature(logits[right[:size]], labels[right[:size]]) for size in (50, 200))
+    assert 0.15 < many < few
+
+
 # ---------------------------------------------------------------------------------------- saliency
 
 

@@ -80,6 +80,11 @@ def test_what_is_no_such_network_is_refused(exported: Path, tmp_path: Path) -> N
     onnx.save(other, broken)
     with pytest.raises(ValueError, match="a network of another kind"):
         load_checkpoint(broken)
+    fixed = onnx.load(exported)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(fixed, broken)
+    with pytest.raises(ValueError, match=r"broken\.onnx has a fixed batch size of 1: expected"):
+        load_checkpoint(broken)
     export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, broken, {"temperature": "abc"})
     with pytest.raises(ValueError, match=r"broken\.onnx holds the temperature 'abc'"):
         load_checkpoint(broken)

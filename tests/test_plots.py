@@ -384,6 +384,19 @@ def test_a_saved_figure_names_its_data(tmp_path, images) -> None:
     assert axes.flat[0].figure.get_suptitle() == "offline sample (5,000 pictures)"
 
 
+def test_names_with_dollars_are_no_formulas(tmp_path, images) -> None:
+    name = "cost_$5_$"
+    plots.save_figure(plots.plot_digits(images[:3]), tmp_path / "named.png", title=name)
+    ways = ("resized", "inverted", "ours")
+    sets = {way + end: [0.5] for way in ways for end in ("", "_low", "_high")} | {"set": [name]}
+    plots.save_figure(plots.plot_handwriting(pd.DataFrame(sets)), tmp_path / "sets.png")
+    table = {"what": [name], "flagged": [0.1], "low": [0.1], "high": [0.1], "accuracy": [1.0]}
+    curves = {name: (np.array([0.9]), np.array([True]))}
+    axes = plots.plot_confidence_scores(pd.DataFrame(table), curves)
+    plots.save_figure(axes, tmp_path / "confidence.png")
+    assert axes[0].get_yticklabels()[0].get_text() == name
+
+
 def test_save_figure_writes_a_png_of_axes_grids_and_figures(tmp_path, images):
     for name, draw in {
         "axes": lambda: plots.plot_learning_rates([1, 2]),
