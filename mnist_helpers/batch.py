@@ -298,7 +298,7 @@ class BatchProcessor:
         for path, (image, seconds, error) in zip(paths, prepared, strict=True):
             row: dict = {"file": self._name(path)}
             if image is None:
-                log.warning("%r: %s", row["file"], error)
+                log.warning("%s", error if row["file"] in error else f"{row['file']!r}: {error}")
                 yield row | {"seconds": f"{seconds:.6f}", "error": error}
                 continue
             probs = next(read)

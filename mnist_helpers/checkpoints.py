@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_MEASURED = (
+    *("epoch", "lr", "seconds"),
+    *("train_loss", "train_accuracy", "val_loss", "val_accuracy"),
+)
 _STATES = ("state", "model_state_dict", "state_dict", "model")
 
 
@@ -233,6 +237,9 @@ def _history(rows: Any, path: Path) -> History:
     """Return the history that a file records."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} holds the history {rows!r:.80}, expected a list of dicts")
+    for name, value in ((name, row[name]) for row in rows for name in _MEASURED if name in row):
+        if not isinstance(value, (int, float)):
+            raise ValueError(f"{path} holds a history with the {name} {value!r}, expected numbers")
     return History(rows)
 
 
@@ -254,7 +261,7 @@ def _read_file(path: Path) -> dict[str, Any]:
                 about = json.loads((file.metadata() or {}).get("mnist_helpers", "{}"))
                 names = sorted(file.keys(), key=_natural)
                 return {**about, "state": {name: file.get_tensor(name) for name in names}}
-        except (SafetensorError, json.JSONDecodeError, TypeError) as error:
+        except (SafetensorError, ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -370,7 +370,8 @@ def predict(
         try:
             prediction = predictor.predict(image)
         except (ValueError, OSError) as error:
-            typer.secho(f"{image}: {error}", fg="red", err=True)
+            named = str(image) in str(error)
+            typer.secho(f"{error}" if named else f"{image}: {error}", fg="red", err=True)
             failed += 1
         else:
             doubt = "" if prediction.is_confident else "  (not sure)"

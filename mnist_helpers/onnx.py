@@ -131,6 +131,6 @@ def _about(metadata: dict[str, str], path: str | Path) -> dict[str, Any]:
     """Return what was kept with the network, if anything was."""
     try:
         about = json.loads(metadata.get("mnist_helpers", "{}"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds a damaged description of its network: {error}") from error
     return about if isinstance(about, dict) else {}

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -100,8 +101,9 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     if is_mnist(decoded):
         return {"already MNIST": decoded}
     grey = to_grey(decoded)
-    ink = ink_on_black(grey)
-    mask = digit_mask(ink)
+    with _naming(picture):
+        ink = ink_on_black(grey)
+        mask = digit_mask(ink)
     crop = cut_out(ink, mask)
     strokes = even_strokes(crop)
     fitted = fit_into_box(strokes)
@@ -143,8 +145,9 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
     if is_mnist(decoded):
         rows, columns = box_around(decoded)
         return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
-    ink = ink_on_black(to_grey(decoded))
-    parts, _ = ndimage.label(digit_mask(ink), np.ones((3, 3)))
+    with _naming(picture):
+        ink = ink_on_black(to_grey(decoded))
+        parts, _ = ndimage.label(digit_mask(ink), np.ones((3, 3)))
     groups: list[tuple[slice, list[int]]] = []
     places = ndimage.find_objects(parts)
     for number in sorted(range(1, len(places) + 1), key=lambda n: places[n - 1][1].start):
@@ -163,6 +166,17 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
         image = centre(fit_into_box(even_strokes(cut_out(ink, mask))))
         found.append((tuple(round(scale * side) for side in box), image))
     return found
+
+
+@contextmanager
+def _naming(picture: Picture) -> Iterator[None]:
+    """Let the error about an empty picture begin with its path, if it has one."""
+    try:
+        yield
+    except EmptyPictureError as error:
+        if not isinstance(picture, (str, os.PathLike)):
+            raise
+        raise EmptyPictureError(f"{os.fspath(picture)}: {error}") from error
 
 
 def _share(first: slice, second: slice) -> float:

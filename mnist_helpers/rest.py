@@ -7,7 +7,7 @@ import binascii
 import io
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,6 +43,9 @@ class Limits:
         Of one request, in 10⁶ bytes.
     megapixels : float
         Of one picture, in 10⁶ pixels, looked up before it is decoded.
+    megapixels_together : float
+        Of all pictures of one request. An upload of the page may have ten times as many: there
+        they are read one by one, and leave the processors to others.
     pictures : int
         In one request, and in one upload of the page.
     room : int
@@ -50,6 +54,7 @@ class Limits:
 
     megabytes: float = 25
     megapixels: float = 50
+    megapixels_together: float = 100
     pictures: int = 256
     room: int = 1024
 
@@ -150,8 +155,14 @@ def prepare(content: bytes, limits: Limits) -> np.ndarray:
         raise PictureError(f"the picture could not be read: {type(error).__name__}") from error
 
 
-def check_pixels(content: bytes, limits: Limits) -> None:
-    """Refuse what is no picture, or one of too many pixels, without decoding it."""
+def check_pixels(content: bytes, limits: Limits) -> int:
+    """Return how many pixels a picture has, without decoding it.
+
+    Raises
+    ------
+    PictureError
+        If it is no picture, or has too many of them.
+    """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
@@ -165,6 +176,27 @@ def check_pixels(content: bytes, limits: Limits) -> None:
         raise PictureError(
             f"the picture has {width:,} × {height:,} pixels: more than {limits.megapixels:g} "
             "million are not read. Reduce it first."
+        )
+    return width * height
+
+
+def pixels_to_decode(content: bytes, limits: Limits) -> int:
+    """Return how many pixels a picture has; 0 if `prepare` refuses it without decoding it."""
+    try:
+        return check_pixels(content, limits)
+    except Exception:  # whatever it is, `prepare` tells it
+        return 0
+
+
+def check_together(contents: Sequence[bytes], limits: Limits) -> None:
+    """Answer 413 if the pictures of a request have too many pixels together."""
+    pixels = sum(pixels_to_decode(content, limits) for content in contents)
+    if pixels > limits.megapixels_together * 1e6:
+        raise HTTPException(
+            413,
+            f"the pictures have {pixels / 1e6:.1f} million pixels together: more than "
+            f"{limits.megapixels_together:g} million at once are not read. Send fewer, or reduce "
+            "them first.",
         )
 
 
@@ -185,12 +217,15 @@ async def uploads(
     Raises
     ------
     HTTPException
-        415 for another kind of body, 422 if pictures are missing or not in base64, 413 if there
-        are more than `most`.
+        415 for another kind of body, 422 if pictures are missing or not in base64 or names not in
+        the form's charset, 413 if there are more than `most`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        found = await _from_form(request, form)
+        try:
+            found = await _from_form(request, form)
+        except UnicodeError as error:
+            raise HTTPException(422, "the names in the form are not in its charset") from error
     elif kind == "application/json":
         found = _from_json(await request.body(), json_, single)
     else:
@@ -208,7 +243,15 @@ async def _from_form(request: Request, field: str) -> list[tuple[str, bytes]]:
         files = form.getlist(field)
         if not files or not all(isinstance(file, UploadFile) for file in files):
             raise HTTPException(422, f"the form needs a file in its field {field!r}")
-        return [(file.filename or str(at), await file.read()) for at, file in enumerate(files)]
+        return [
+            (_sendable(file.filename or str(at)), await file.read())
+            for at, file in enumerate(files)
+        ]
+
+
+def _sendable(name: str) -> str:
+    r"""Return a name as JSON can hold it: half a character, as odd charsets make, is ``\ud800``."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _from_json(body: bytes, field: str, single: bool) -> list[tuple[str, bytes]]:
@@ -287,7 +330,7 @@ def create_api(
     app.add_middleware(BodyLimit, most=limits.bytes)
     problems = {
         400: "Not a picture, or an empty one",
-        413: "Too large, or too many",
+        413: "Too large, alone or together, or too many",
         415: "Neither a form nor JSON",
         422: "No picture where one should be",
         503: "Too busy; try again",
@@ -324,7 +367,9 @@ def create_api(
         A picture that cannot be read has its error instead of an answer; the others are read.
         """
         sent = await uploads(request, "files", "images", limits.pictures, single=False)
-        found = await batcher.read([content for _, content in sent])
+        contents = [content for _, content in sent]
+        await run_in_threadpool(check_together, contents, limits)
+        found = await batcher.read(contents)
         return Answers(
             answers=[
                 Row(name=name, error=str(one))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ except ImportError as error:
         "the page and the API need the extra `serve`: pip install 'mnist-helpers[serve]'"
     ) from error
 
+from .checkpoints import load_checkpoint
 from .paths import project_root
 from .prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
 from .rest import Limits, create_api
@@ -107,9 +109,22 @@ class SafeHeaders:
 
 
 def known_checkpoints() -> list[Path]:
-    """Return the network that ships, and those that were trained into ``outputs/train/``."""
+    """Return the network that ships, and those that were trained into ``outputs/train/``.
+
+    One that cannot be loaded is left out, and named on stderr.
+    """
     trained = sorted((project_root() / "outputs" / "train").glob("*/model.safetensors"))
-    return [SHIPPED_WEIGHTS, *trained]
+    return [SHIPPED_WEIGHTS, *filter(_loads, trained)]
+
+
+def _loads(path: Path) -> bool:
+    """Return whether a checkpoint can be loaded; if not, say why."""
+    try:
+        load_checkpoint(path)
+    except (ValueError, OSError) as error:
+        print("Left out of the page:", " ".join(str(error).split()), file=sys.stderr)
+        return False
+    return True
 
 
 def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:

@@ -25,7 +25,7 @@ from .models import count_parameters
 from .onnx import OnnxNetwork
 from .prediction import CONFIDENT, SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
 from .preprocess import PictureError, preprocessing_steps
-from .rest import FORMATS, Limits, check_pixels, prepare
+from .rest import FORMATS, Limits, check_pixels, pixels_to_decode, prepare
 from .strokes import draw_strokes, pen_strokes
 from .synthetic import letter
 
@@ -195,8 +195,11 @@ def harmless(name: str) -> str:
 
 
 def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
-    """Yield name and content of uploaded files, and of the files in those that are archives."""
-    count = 0
+    """Yield name and content of uploaded files, and of the files in those that are archives.
+
+    Where there are too many of them, or of their pixels, an error is the last content.
+    """
+    count, pixels, most = 0, 0, 10 * limits.megapixels_together
     for path in map(Path, paths):
         content = path.read_bytes()
         single = not zipfile.is_zipfile(io.BytesIO(content))
@@ -204,6 +207,11 @@ def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes |
             count += 1
             if count > limits.pictures:
                 words = f"more than {limits.pictures} pictures at once are not read"
+                yield name, PictureError(words)
+                return
+            pixels += pixels_to_decode(found, limits) if isinstance(found, bytes) else 0
+            if pixels > most * 1e6:
+                words = f"more than {most:g} million pixels at once are not read"
                 yield name, PictureError(words)
                 return
             yield name, found

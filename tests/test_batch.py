@@ -269,7 +269,10 @@ def test_broken_pictures_are_rows_with_an_error(batch, inbox, draw) -> None:
     for name in ("zero.png", "truncated.png", "bomb.png", "text.jpg", "empty.png"):
         assert found[name], name
     assert "too large" in found["bomb.png"]
-    assert "empty" in found["empty.png"]
+    assert "the picture is empty" in found["empty.png"]
+    (log,) = batch.logs.iterdir()
+    told = log.read_text(encoding="utf-8")
+    assert [told.count(name) for name in found if found[name]] == [1] * 5, "named, and once"
     table = batch.results.set_index("file")
     assert table.loc["zero.png", ["digit", "confidence", *PROBABILITIES]].isna().all()
 

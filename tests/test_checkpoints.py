@@ -360,6 +360,7 @@ def test_files_of_another_version_are_named(change, words, ending: str, tmp_path
     [
         ({"history": 5}, "the history 5, expected a list"),
         ({"history": [5]}, r"the history \[5\], expected a list"),
+        ({"history": [{"val_accuracy": "98 %"}]}, "history .*'98 %'.*, expected numbers"),
         ({"temperature": "abc"}, "the temperature 'abc', expected a number above 0"),
         ({"temperature": 0.0}, r"the temperature 0\.0"),
         ({"temperature": -1.5}, r"the temperature -1\.5"),
@@ -377,6 +378,14 @@ def test_what_a_file_cannot_say_of_its_network_is_refused(
     with pytest.raises(ValueError, match=words) as caught:
         load_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("about", ["[" * 100_000, "1" * 5_000], ids=["deep", "long"])
+def test_a_description_that_cannot_be_read_is_refused(about: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file(build_model("fast").state_dict(), path, metadata={"mnist_helpers": about})
+    with pytest.raises(ValueError, match=r"net\.safetensors is not a whole safetensors file"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,11 @@ def test_what_is_no_such_network_is_refused(exported: Path, tmp_path: Path) -> N
     export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, broken, {"temperature": "abc"})
     with pytest.raises(ValueError, match=r"broken\.onnx holds the temperature 'abc'"):
         load_checkpoint(broken)
+    deep = onnx.load(exported)
+    onnx.helper.set_model_props(deep, {"mnist_helpers": "[" * 100_000})
+    onnx.save(deep, broken)
+    with pytest.raises(ValueError, match=r"broken\.onnx holds a damaged description"):
+        load_checkpoint(broken)
 
 
 def test_a_failed_export_leaves_the_former_file(exported: Path, tmp_path: Path) -> None:

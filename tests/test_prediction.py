@@ -115,6 +115,21 @@ def test_what_cannot_be_read_raises(predictor: MNISTPredictor, tmp_path: Path) -
         predictor.predict(tmp_path / "missing.png")
 
 
+def test_an_empty_picture_from_a_file_is_named(predictor: MNISTPredictor, tmp_path: Path) -> None:
+    path = tmp_path / "blank.png"
+    Image.new("L", (100, 100), 255).save(path)
+    for read, given in (
+        (predictor.predict, path),
+        (predictor.predict_many, [sheet(7), str(path)]),
+        (predictor.predict_number, path),
+    ):
+        with pytest.raises(EmptyPictureError) as caught:
+            read(given)
+        assert str(caught.value).startswith(f"{path}: the picture is empty: ")
+    with pytest.raises(EmptyPictureError, match=r"^the picture is empty: "):
+        predictor.predict(path.read_bytes())
+
+
 def test_mnist_pictures_are_read_as_they_are(predictor: MNISTPredictor, digits: Splits) -> None:
     images = digits.test.images[:40]
     probs = predictor.probabilities(images)

@@ -33,7 +33,14 @@ from mnist_helpers.cli import app as command_line
 from mnist_helpers.microbatch import MicroBatcher, TooBusyError
 from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
 from mnist_helpers.rest import Limits, prepare
-from mnist_helpers.serve import create_app, listening, names_of, run, serving
+from mnist_helpers.serve import (
+    create_app,
+    known_checkpoints,
+    listening,
+    names_of,
+    run,
+    serving,
+)
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.web_page import about, harmless, picture_of, pictures_in, read_files
 
@@ -227,6 +234,18 @@ def test_413_for_too_much(client: TestClient) -> None:
     assert answer.status_code == 413 and "6 pictures" in answer.json()["detail"]
 
 
+def test_413_for_too_many_pixels_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(megapixels=0.1, megapixels_together=0.2)  # a drawing has 280 × 280 pixels
+    files = [("files", ("3.png", png(3))), ("files", ("large.png", bomb(9_000)))]
+    with TestClient(create_app(page=False, limits=limits)) as client:
+        answers = client.post("/predict/batch", files=files * 2).json()["answers"]
+        assert [row["error"] is None for row in answers] == [True, False] * 2, "none is decoded"
+        monkeypatch.setattr(MicroBatcher, "read", None)  # nothing is queued
+        answer = client.post("/predict/batch", files=files * 3)
+        assert answer.status_code == 413
+        assert "0.2 million pixels together: more than 0.2 million" in answer.json()["detail"]
+
+
 def test_415_and_422_for_other_bodies(client: TestClient) -> None:
     assert client.post("/predict", content=b"x").status_code == 415
     answer = client.post("/predict", content=b"x", headers={"content-type": "image/png"})
@@ -240,6 +259,16 @@ def test_415_and_422_for_other_bodies(client: TestClient) -> None:
     assert client.post("/predict", data={"file": "text"}, files={"x": b""}).status_code == 422
     assert client.post("/predict/batch", json={"images": []}).status_code == 422
     assert client.post("/predict/batch", json={"images": "abcd"}).status_code == 422
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "punycode", "idna", "undefined"])
+def test_a_form_in_an_odd_charset_is_read_or_refused(client: TestClient, charset: str) -> None:
+    headers = {"content-type": f"multipart/form-data; charset={charset}; boundary=B"}
+    for name in (r"\ud800", "+2AA-", "xn--a"):
+        head = f'--B\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+        answer = client.post("/predict/batch", content=f"{head}x\r\n--B--\r\n", headers=headers)
+        assert answer.status_code in (200, 422), answer.text
+        assert answer.json().keys() <= {"answers", "detail"}
 
 
 def test_503_when_there_is_no_room(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,6 +367,23 @@ def test_another_networks_card_says_what_is_known() -> None:
     predictor.checkpoint.history.append({"epoch": 1, "val_accuracy": 0.987})
     said = about("mine.pt", predictor)
     assert "104,938 parameters" in said and "98.70%" in said and "MNIST" in said
+
+
+def test_a_damaged_training_is_left_out_of_the_page_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mnist_helpers.serve.project_root", lambda: tmp_path)
+    whole, cut = (tmp_path / "outputs/train" / run / "model.safetensors" for run in "ab")
+    for path in (whole, cut):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(SHIPPED_WEIGHTS.read_bytes())
+    assert known_checkpoints() == [SHIPPED_WEIGHTS, whole, cut] and not capsys.readouterr().err
+    cut.write_bytes(cut.read_bytes()[:-99])
+    assert known_checkpoints() == [SHIPPED_WEIGHTS, whole]
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("Left out of the page: ") and told.count(str(cut)) == 1
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        create_app(cut, page=False)
 
 
 def test_only_this_server_is_asked_for_anything(with_page: TestClient) -> None:
@@ -524,6 +570,9 @@ def test_zip_bombs_and_damaged_archives_are_refused(tmp_path: Path) -> None:
     (tmp_path / "many.zip").write_bytes(archive({f"{n}.png": png() for n in range(9)}))
     found = list(pictures_in([str(tmp_path / "many.zip")], SMALL))
     assert len(found) == SMALL.pictures + 1 and "more than 5" in str(found[-1][1])
+    few = Limits(megapixels_together=0.02)  # an upload may have ten times as many
+    found = list(pictures_in([str(tmp_path / "many.zip")], few))
+    assert len(found) == 3 and "more than 0.2 million pixels" in str(found[-1][1])
 
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
