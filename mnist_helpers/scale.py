@@ -29,7 +29,7 @@ from .batch import EXTENSIONS, PROBABILITIES, timed_to_mnist
 from .checkpoints import History, load_checkpoint
 from .data import Digits
 from .models import build_model
-from .paths import alone_in, as_text, name_of, outputs_folder
+from .paths import alone_in, as_text, name_of, outputs_folder, project_root
 from .prediction import CONFIDENT, MNISTPredictor
 from .recipes import Recipe, recipe_for
 from .training import check_splits, ranks, set_aside, train
@@ -666,8 +666,10 @@ def _empty(folder: Path) -> Path:
 
 
 def _check_ours(folder: Path) -> None:
-    """Refuse to empty a folder that a user has filled."""
-    if folder.is_dir() and any(folder.iterdir()) and not _mark(folder).exists():
+    """Refuse to empty a folder that a user has filled; in ``outputs/`` nobody but we fill any."""
+    own = {project_root() / "outputs", project_root() / "predictions"}
+    ours = _mark(folder).exists() or own & set(folder.parents)
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise ValueError(
             f"{folder} holds files that were not made here, and would be emptied: choose another "
             "folder with out=… (--out), or move it away"

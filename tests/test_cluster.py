@@ -136,6 +136,15 @@ def test_folders_of_the_users_own_are_not_emptied(digits: Splits, tmp_path: Path
         assert (tmp_path / name / "my_file.txt").is_file()
 
 
+def test_what_an_older_version_left_in_outputs_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale, "project_root", lambda: tmp_path)
+    for name in ("outputs/search/ray", "predictions/rows"):
+        (tmp_path / name / "trial").mkdir(parents=True)
+        assert not any(scale._empty(tmp_path / name).iterdir())
+
+
 def test_what_a_folder_holds_has_a_row_each(tmp_path: Path) -> None:
     png = io.BytesIO()
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(png, "png")

@@ -307,14 +307,15 @@ def test_patience_without_validation_data_is_idle(few: Digits) -> None:
     assert len(train("fast", few, recipe=replace(BRIEF, patience=1), **CPU)) == 4
 
 
-def test_a_new_run_leaves_nothing_of_the_former(
+def test_a_new_run_leaves_nothing_of_the_former_but_what_it_has_learnt(
     tmp_path: Path, few: Digits, digits: Splits
 ) -> None:
     brief = replace(BRIEF, epochs=1)
     train("fast", few, digits.val, brief, out=tmp_path, **CPU)
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "best.pt", "last.pt"}
     train("cnn2", few, None, brief, out=tmp_path, **CPU)
-    assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt", "former.pt"}
+    assert load_checkpoint(tmp_path / "former.pt").name == "fast"
 
 
 def test_divergence_is_said_and_not_saved(
