@@ -123,8 +123,12 @@ class OnnxNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``[N, 10]`` for uint8 images ``[N, 1, 28, 28]``, the logits on the CPU."""
+        return torch.from_numpy(self.logits(images.cpu().numpy()))
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Return what calling the network does, from array to array and without PyTorch."""
         name = self.session.get_inputs()[0].name
-        return torch.from_numpy(self.session.run(None, {name: images.cpu().numpy()})[0])
+        return self.session.run(None, {name: images})[0]
 
 
 def _about(metadata: dict[str, str], path: str | Path) -> dict[str, Any]:

@@ -152,6 +152,7 @@ def test_mnist_pictures_are_read_as_they_are(predictor: MNISTPredictor, digits: 
         np.zeros((2, 3, 28, 28), np.uint8),
         np.zeros((2, 14, 56), np.uint8),
         torch.zeros(2, 27, 28, dtype=torch.uint8),
+        torch.zeros(2, 28, 28, dtype=torch.bfloat16),  # which NumPy does not know
     ],
     ids=lambda images: f"{images.dtype} {list(images.shape)}",
 )
