@@ -199,10 +199,10 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
         name=network.name,
         recipe=_recipe(about.get("recipe"), path),
         history=_history(about.get("history") or [], path),
-        source=about.get("source", "unknown"),
-        versions=about.get("versions", {}),
+        source=_said(about, "source", "unknown", path),
+        versions=_said(about, "versions", {}, path),
         temperature=_temperature(about, path),
-        resume=about.get("resume") or {},
+        resume=_said(about, "resume", {}, path),
     )
 
 
@@ -241,6 +241,15 @@ def _history(rows: Any, path: Path) -> History:
         if not isinstance(value, (int, float)):
             raise ValueError(f"{path} holds a history with the {name} {value!r}, expected numbers")
     return History(rows)
+
+
+def _said(about: dict[str, Any], name: str, default: Any, path: Path) -> Any:
+    """Return what a file says under `name`, if anything; it is of the default's type."""
+    value = default if about.get(name) is None else about[name]
+    if not isinstance(value, type(default)):
+        kind = type(default).__name__
+        raise ValueError(f"{path} holds the {name} {value!r:.80}, expected a {kind}")
+    return value
 
 
 def _temperature(about: dict[str, Any], path: Path) -> float:

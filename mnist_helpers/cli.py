@@ -360,6 +360,8 @@ def predict(
 
     if bool(images) == bool(csv):
         raise typer.BadParameter("name either pictures or --csv TABLE")
+    if out and not csv:
+        raise typer.BadParameter("--out is for --csv; readings of pictures are printed")
     with plain_errors():
         predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
         if csv:

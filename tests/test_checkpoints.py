@@ -366,6 +366,9 @@ def test_files_of_another_version_are_named(change, words, ending: str, tmp_path
         ({"temperature": -1.5}, r"the temperature -1\.5"),
         ({"temperature": math.nan}, "the temperature nan"),
         ({"temperature": math.inf}, "the temperature inf"),
+        ({"source": [1, 2]}, r"the source \[1, 2\], expected a str"),
+        ({"versions": "2.9"}, "the versions '2.9', expected a dict"),
+        ({"resume": [5]}, r"the resume \[5\], expected a dict"),
     ],
     ids=str,
 )

@@ -260,7 +260,13 @@ def test_divergence_gets_one_sentence(folder: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_use_says_how() -> None:
-    for arguments in (["predict"], ["predict", "a.png", "--csv", "b.csv"], ["fly"], ["train", "x"]):
+    for arguments in (
+        ["predict"],
+        ["predict", "a.png", "--csv", "b.csv"],
+        ["predict", "a.png", "--out", "b.csv"],
+        ["fly"],
+        ["train", "x"],
+    ):
         shown = call(*arguments)
         assert shown.exit_code == 2 and "Usage" in shown.output
     assert call("train", "--epochs", "many").exit_code == 2
