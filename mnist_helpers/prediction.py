@@ -12,6 +12,7 @@ from torch import nn
 
 from .checkpoints import Checkpoint, load_checkpoint
 from .data import AT_ONCE
+from .evaluation import softmax
 from .models import Classifier, folded
 from .onnx import OnnxNetwork
 from .preprocess import Box, Picture, split_digits, to_mnist
@@ -175,33 +176,24 @@ class MNISTPredictor:
         ValueError
             If the pictures have another shape or dtype.
         """
-        images = images if torch.is_tensor(images) else np.asarray(images)
-        uint8 = torch.uint8 if torch.is_tensor(images) else np.uint8
+        if not torch.is_tensor(images):
+            images = np.asarray(images)
+        elif images.dtype == torch.uint8:  # of PyTorch's other types NumPy does not know all
+            images = images.cpu().numpy()
         shape = list(images.shape)
-        if images.dtype != uint8 or shape[1:] not in ([28, 28], [1, 28, 28]):
+        if images.dtype != np.uint8 or shape[1:] not in ([28, 28], [1, 28, 28]):
             raise ValueError(
                 "images must be uint8 of shape [N, 1, 28, 28] or [N, 28, 28], "
                 f"not {images.dtype} of shape {shape}"
             )
-        pixels = images.cpu().numpy() if torch.is_tensor(images) else images
-        pixels = pixels.reshape(len(pixels), 1, 28, 28)
+        pixels = images.reshape(len(images), 1, 28, 28)
         starts = range(0, max(1, len(pixels)), AT_ONCE)
         logits = np.concatenate([self._logits(pixels[at : at + AT_ONCE]) for at in starts])
-        return _softmax(logits / self.checkpoint.temperature)
+        return softmax(logits / self.checkpoint.temperature)
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """Return float32 logits ``[N, 10]`` for uint8 pixels ``[N, 1, 28, 28]``."""
-        if isinstance(self._folded, OnnxNetwork):
+        if isinstance(self._folded, OnnxNetwork):  # past PyTorch: one picture is read sooner so
             return self._folded.logits(pixels)
         with torch.inference_mode():
             return self._folded(torch.tensor(pixels, device=self.device)).float().cpu().numpy()
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities ``[N, 10]`` for logits.
-
-    In NumPy, so that an ONNX network is read without PyTorch: for one picture, waking PyTorch up
-    would take as long as half of the network.
-    """
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
