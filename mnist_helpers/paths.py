@@ -29,6 +29,25 @@ def outputs_folder(*parts: str) -> Path:
     return folder
 
 
+def notebooks_folder() -> Path:
+    """Return the folder with the notebooks: the checkout's, or those that the package carries.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none, as in a copy of the package's folder alone.
+    """
+    package = Path(__file__).resolve().parent
+    carried, checkout = package / "notebooks", package.parent / "notebooks"
+    for folder in (carried, checkout):
+        if any(folder.glob("*.ipynb")):
+            return folder
+    raise FileNotFoundError(
+        f"no notebooks in {carried} or {checkout}: install mnist-helpers from its wheel, or clone "
+        "its repository"
+    )
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to, which replaces `path` only if the block succeeds.

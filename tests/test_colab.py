@@ -37,7 +37,7 @@ print("reads:", "rightly" if digit == digits.labels[0] else "wrongly")
 def address(tmp_path: Path) -> str:
     """What git calls a repository with the files that are tracked here, as they are now."""
     folder = tmp_path / "repository"
-    for path in tracked("mnist_helpers", "pyproject.toml", "README.md", "LICENSE"):
+    for path in tracked("mnist_helpers", "notebooks", "pyproject.toml", "README.md", "LICENSE"):
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
