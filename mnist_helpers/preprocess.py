@@ -13,49 +13,44 @@ recognition", Proceedings of the IEEE 86, 1998, section III.A.
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
-
 import numpy as np
-import torch
-from PIL import ExifTags, Image, ImageStat, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
 
-Picture = str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor
+from .decode import (
+    EmptyPictureError,
+    Picture,
+    PictureError,
+    decode,
+    decode_with_scale,
+    naming,
+)
+from .segment import (
+    LEAST_CONTRAST,
+    Box,
+    between_dark_and_light,
+    box_around,
+    digit_mask,
+    group_columns,
+)
 
-Box = tuple[int, int, int, int]
+__all__ = [
+    "Box",
+    "EmptyPictureError",
+    "Picture",
+    "PictureError",
+    "decode",
+    "preprocessing_steps",
+    "split_digits",
+    "to_mnist",
+]
 
 FRAME = 28  # an MNIST picture's side
 BOX = 20  # the longest side of the digit in it
 DETAIL = 4  # the digit is worked on at this many pixels for one of MNIST's
 STROKES = (1.5, 4.0)  # least and greatest mean stroke width of 19 in 20 of MNIST's, in its pixels
-WORKING_SIDE = 512  # larger pictures are reduced to this side before anything else is done
-MOST_PIXELS = 120_000_000
-LEAST_SIDE = 5
-LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
 UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
-FOR_OTHER_PROGRAMS = ("EPS", "WMF")  # Pillow would have others draw them: Ghostscript, Windows
-UPRIGHT = {  # how a picture is turned, by the orientation in its EXIF data
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 WINDOWS = (0.4, 0.25, 0.12)  # of the longer side: what is narrower is ink, what is wider a shadow
-
-
-class EmptyPictureError(ValueError):
-    """There is nothing to read in the picture."""
-
-
-class PictureError(ValueError):
-    """What was given is no picture that can be read."""
 
 
 def to_mnist(picture: Picture) -> np.ndarray:
@@ -101,7 +96,7 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     if is_mnist(decoded):
         return {"already MNIST": decoded}
     grey = to_grey(decoded)
-    with _naming(picture):
+    with naming(picture):
         ink = ink_on_black(grey)
         mask = digit_mask(ink)
     crop = cut_out(ink, mask)
@@ -141,173 +136,20 @@ def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
     EmptyPictureError, PictureError, OSError
         As for `to_mnist`.
     """
-    decoded, scale = _decode(picture)
+    decoded, scale = decode_with_scale(picture)
     if is_mnist(decoded):
         rows, columns = box_around(decoded)
         return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
-    with _naming(picture):
+    with naming(picture):
         ink = ink_on_black(to_grey(decoded))
-        parts, _ = ndimage.label(digit_mask(ink), np.ones((3, 3)))
-    groups: list[tuple[slice, list[int]]] = []
-    places = ndimage.find_objects(parts)
-    for number in sorted(range(1, len(places) + 1), key=lambda n: places[n - 1][1].start):
-        columns = places[number - 1][1]
-        if groups and _share(groups[-1][0], columns) >= 0.5:
-            span, members = groups.pop()
-            columns = slice(span.start, max(span.stop, columns.stop))
-            groups.append((columns, [*members, number]))
-        else:
-            groups.append((columns, [number]))
+        masks = group_columns(digit_mask(ink))
     found = []
-    for _, members in groups:
-        mask = np.isin(parts, members)
+    for mask in masks:
         rows, columns = box_around(mask)
         box = (columns.start, rows.start, columns.stop, rows.stop)
         image = centre(fit_into_box(even_strokes(cut_out(ink, mask))))
         found.append((tuple(round(scale * side) for side in box), image))
     return found
-
-
-@contextmanager
-def _naming(picture: Picture) -> Iterator[None]:
-    """Let the error about an empty picture begin with its path, if it has one."""
-    try:
-        yield
-    except EmptyPictureError as error:
-        if not isinstance(picture, (str, os.PathLike)):
-            raise
-        raise EmptyPictureError(f"{os.fspath(picture)}: {error}") from error
-
-
-def _share(first: slice, second: slice) -> float:
-    """Return how much of the narrower of two spans lies within the other."""
-    common = min(first.stop, second.stop) - max(first.start, second.start)
-    return common / min(first.stop - first.start, second.stop - second.start)
-
-
-# ------------------------------------------------------------------------------------------ decode
-
-
-def decode(picture: Picture) -> np.ndarray:
-    """Read a picture of any kind as uint8 ``[H, W]`` or ``[H, W, 3]``, upright and without alpha.
-
-    Photos carry their rotation in EXIF data; it is applied. Transparent pictures are laid on
-    white or on black, whichever their ink stands out from. Large ones are reduced.
-    """
-    return _decode(picture)[0]
-
-
-def _decode(picture: Picture) -> tuple[np.ndarray, float]:
-    """Return the decoded picture, and how many pixels of the original one of its pixels is."""
-    if isinstance(picture, (np.ndarray, torch.Tensor)):
-        return _upright(_from_array(picture))
-    if isinstance(picture, Image.Image):
-        return _upright(picture)
-    name = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else "the picture"
-    if isinstance(picture, (bytes, bytearray)):
-        picture = io.BytesIO(picture)
-    elif name == "the picture" and not hasattr(picture, "read"):
-        raise PictureError(
-            "expected a path, bytes, an open file, a PIL picture, an array or a tensor, "
-            f"not {type(picture).__name__}"
-        )
-    try:
-        with Image.open(picture) as image:
-            if image.format in FOR_OTHER_PROGRAMS:
-                raise PictureError(f"{name} is a drawing, not a picture: save it as PNG first")
-            if image.width * image.height > MOST_PIXELS:
-                raise PictureError(
-                    f"{name} has {image.width:,} × {image.height:,} pixels: more than "
-                    f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
-                )
-            size = image.size
-            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
-            return _upright(image, size)
-    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError, PictureError):
-        raise
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{name} is not a picture in a format that can be read") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"{name} is far too large to be read: {error}") from error
-    except Exception as error:  # Pillow's decoders raise errors of many kinds
-        raise PictureError(f"{name} is damaged: {error}") from error
-
-
-def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
-    """Reduce, turn and flatten a picture that was once of `size`; see `_decode`."""
-    pixels = _opaque(_reduced(image))
-    height, width = pixels.shape[:2]
-    if min(height, width) < LEAST_SIDE:
-        raise PictureError(
-            f"a picture of {width}×{height} pixels is too small to hold a digit: at least "
-            f"{LEAST_SIDE}×{LEAST_SIDE} are needed"
-        )
-    return pixels, max(size or image.size) / max(pixels.shape[:2])
-
-
-def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
-    """Turn an array or tensor into a PIL picture."""
-    if isinstance(array, torch.Tensor):
-        array = array.detach().cpu().numpy()
-    shape = array.shape
-    if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
-        array = np.moveaxis(array, 0, -1)  # channels first, as in PyTorch
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise PictureError(f"expected [H, W], [H, W, 3 or 4] or [1 or 3, H, W], not {list(shape)}")
-    if 0 in array.shape:
-        raise PictureError(f"the picture has no pixels: its shape is {list(shape)}")
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8) * 255
-    elif array.dtype == np.uint16 and array.max() > 255:
-        array = (array >> 8).astype(np.uint8)
-    elif np.issubdtype(array.dtype, np.floating):
-        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise PictureError(
-                "floats must lie in [0, 1]; divide by 255, or pass whole numbers as uint8"
-            )
-        array = np.round(array * 255).astype(np.uint8)
-    elif array.dtype != np.uint8:
-        if array.min() < 0 or array.max() > 255:
-            raise PictureError(f"{array.dtype} values must lie in 0 to 255")
-        array = array.astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _reduced(image: Image.Image) -> Image.Image:
-    """Turn a picture upright, to 8 bits, and to at most `WORKING_SIDE` pixels a side."""
-    image.load()
-    turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        values = np.asarray(image)
-        if values.max() > 255:
-            values = values // 257  # 65,535 becomes 255
-        elif image.mode == "F" and values.max() <= 1:
-            values = values * 255
-        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    elif image.mode not in ("L", "RGB", "RGBA", "LA"):
-        has_alpha = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
-        image = image.convert("RGBA" if has_alpha else "L" if image.mode == "1" else "RGB")
-    if max(image.size) > WORKING_SIDE:
-        image = image.copy()
-        image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
-    return image if turn is None else image.transpose(turn)
-
-
-def _opaque(image: Image.Image) -> np.ndarray:
-    """Lay a transparent picture on white or black, whichever its ink stands out from."""
-    if image.mode not in ("RGBA", "LA"):
-        return np.array(image)
-    alpha = image.getchannel("A")
-    if alpha.getextrema()[0] > 252:
-        return np.array(image.convert("RGB"))
-    image = image.convert("RGBA")
-    *colour, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colours times alpha
-    paper = "white" if sum(colour) < 3 * opacity / 2 else "black"
-    sheet = Image.new("RGB", image.size, paper)
-    sheet.paste(image, mask=alpha)
-    return np.array(sheet)
 
 
 def is_mnist(pixels: np.ndarray) -> bool:
@@ -412,13 +254,6 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
     return _above(uneven_paper(picture, window), picture)
 
 
-def between_dark_and_light(grey: np.ndarray) -> float:
-    """Return the brightness halfway between dark and light pixels, by Otsu's method."""
-    from skimage.filters import threshold_otsu
-
-    return threshold_otsu(hist=np.bincount(grey.ravel(), minlength=256)) + 0.5
-
-
 def uneven_paper(grey: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
     """Estimate the paper's brightness at each pixel, for light ink on dark: float32 ``[H, W]``.
 
@@ -437,67 +272,7 @@ def uneven_paper(grey: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
     return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BICUBIC))
 
 
-# ---------------------------------------------------------------------------------- find the digit
-
-
-def digit_mask(ink: np.ndarray) -> np.ndarray:
-    """Mark the digit's pixels: bool ``[H, W]``, without specks, dirt and ruled lines.
-
-    Ink is what lies above Otsu's threshold, and fainter ink that touches it. Of the connected
-    parts, those stay that have enough ink to belong to a digit.
-    """
-    if np.ptp(ink) < LEAST_CONTRAST:
-        raise EmptyPictureError("the picture is empty: no ink stands out from the paper")
-    high = between_dark_and_light(ink)
-    faint = ink > 0.6 * high
-    parts, count = ndimage.label(faint, np.ones((3, 3)))
-    if count == 1:
-        return faint
-    sizes = np.bincount(parts[ink > high], minlength=count + 1)[1:]
-    places = ndimage.find_objects(parts)
-    kept = {
-        number
-        for number, (size, place) in enumerate(zip(sizes, places, strict=True), 1)
-        if size >= 0.06 * sizes.max() and not _lies_along_an_edge(place, ink.shape)
-    }
-    lines = {number for number in kept if _crosses(places[number - 1], ink.shape)}
-    if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * ink.shape[1]:
-        kept -= lines
-    return np.isin(parts, list(kept) or [int(sizes.argmax()) + 1])
-
-
-Place = tuple[slice, slice]
-
-
-def _lies_along_an_edge(place: Place, shape: tuple[int, int]) -> bool:
-    """Return whether a part is a band along an edge of the picture, like a shadow."""
-    for axis in (0, 1):
-        along, across = place[1 - axis], place[axis]
-        length = (along.stop - along.start) / shape[1 - axis]
-        width = (across.stop - across.start) / shape[axis]
-        outside = across.start == 0 or across.stop == shape[axis]
-        if outside and ((length > 0.5 and width < 0.12) or (length > 0.95 and width < 0.25)):
-            return True
-    return False
-
-
-def _crosses(place: Place, shape: tuple[int, int]) -> bool:
-    """Return whether a part runs flat from the left edge to the right one, like a ruled line."""
-    down, right = place
-    flat = (down.stop - down.start) < 0.15 * shape[0]
-    return flat and (right.stop - right.start) > 0.9 * shape[1]
-
-
-def _width(places: Iterable[Place]) -> int:
-    """Return how many columns parts span together; 0 for none."""
-    spans = [right for _, right in places]
-    return max(s.stop for s in spans) - min(s.start for s in spans) if spans else 0
-
-
-def box_around(mask: np.ndarray) -> Place:
-    """Return the smallest box that holds all that is marked."""
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+# ---------------------------------------------------------------------------------- cut it out
 
 
 def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ FLOORS = [
     "data",
     "augment",
     "strokes",
+    "decode",
+    "segment",
     "preprocess",
     "synthetic",
     "models",

@@ -111,7 +111,8 @@ def fuzz(target: str, seconds: int) -> None:
     """Fuzz one reader; write what breaks it to the corpus."""
     import atheris
 
-    instrument("mnist_helpers.preprocess", "mnist_helpers.data", "mnist_helpers.checkpoints")
+    instrument("mnist_helpers.decode", "mnist_helpers.segment", "mnist_helpers.preprocess")
+    instrument("mnist_helpers.data", "mnist_helpers.checkpoints")
     instrument("PIL.Image", "PIL.ImageFile", "PIL.PngImagePlugin", "PIL.GifImagePlugin")
     read = targets()[target]
     folder = CORPUS / target
