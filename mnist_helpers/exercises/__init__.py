@@ -1,0 +1,16 @@
+"""Self-checks of the notebooks' exercises: one module for the engine, one for each notebook."""
+
+from . import (  # noqa: F401 - each registers its checks
+    architecture,
+    dataset,
+    gpu_training,
+    misclassification_analysis,
+    prediction,
+    scaling_out,
+    serving,
+    tuning,
+    your_own_handwriting,
+)
+from .engine import check, compare, hint_for, list_exercises
+
+__all__ = ["check", "compare", "hint_for", "list_exercises"]

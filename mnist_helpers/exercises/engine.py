@@ -1,0 +1,139 @@
+"""Self-checks of the notebooks' exercises, and of what readers predict before they run a cell.
+
+In a notebook: ``exercises.check("03-1", answer)`` says right or wrong, and if wrong, why. Each
+check is a function that takes an answer, and returns None if it is right and a hint if it is not.
+``exercises.compare(my_prediction, outcome)`` puts a prediction beside what came out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Check = Callable[[Any], str | None]
+_CHECKS: dict[str, Check] = {}
+
+
+class Hint(Exception):
+    """What is wrong with an answer, found out before its check compares anything."""
+
+
+def exercise(name: str) -> Callable[[Check], Check]:
+    """Register a check under the notebook's and the exercise's number, such as ``"03-1"``."""
+
+    def register(function: Check) -> Check:
+        _CHECKS[name] = function
+        return function
+
+    return register
+
+
+def list_exercises() -> list[str]:
+    """Return the names that `check` takes."""
+    return sorted(_CHECKS)
+
+
+def check(name: str, answer: Any) -> None:
+    """Say whether an answer is right, and if not, why.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    if answer is None:
+        print(f"Exercise {name}: not answered yet. Put your answer in the place of None.")
+        return
+    hint = hint_for(name, answer)
+    print(f"Exercise {name}: right!" if hint is None else f"Exercise {name}: not yet. {hint}")
+
+
+def compare(
+    prediction: Any, outcome: float | str | tuple, unit: str = "", near: float | None = None
+) -> None:
+    """Print a reader's prediction beside what came out.
+
+    Parameters
+    ----------
+    prediction : float, str, tuple or None
+        Of the same kind as `outcome`; None for one that nobody has made.
+    outcome : float, str or tuple
+    unit : str
+        Follows each number, such as "%".
+    near : float, optional
+        How far off a number may be to count as well predicted (default: a tenth of `outcome`).
+    """
+    if prediction is None:
+        print("No prediction: put yours in the place of None before you run such a cell.")
+    elif isinstance(outcome, (str, tuple)):
+        same = _plainly(prediction) == _plainly(outcome)
+        print(f"Well predicted: {outcome}." if same else f"Predicted {prediction}, but: {outcome}.")
+    else:
+        print(_compare_numbers(prediction, float(outcome), unit, near))
+
+
+def _plainly(value: Any) -> Any:
+    """Return words in lower case without spaces around them, and a list as a tuple."""
+    return value.strip().lower() if isinstance(value, str) else tuple(np.ravel(value).tolist())
+
+
+def _compare_numbers(prediction: Any, outcome: float, unit: str, near: float | None) -> str:
+    """Say how far off a predicted number is."""
+    try:
+        predicted = number(prediction)
+    except Hint as hint:
+        return str(hint)
+    said = f"Predicted {predicted:.4g}{unit}, came out {outcome:.4g}{unit}"
+    if abs(predicted - outcome) <= (0.1 * abs(outcome) if near is None else near):
+        return f"{said}: well predicted."
+    return f"{said}: too {'low' if predicted < outcome else 'high'}. Why?"
+
+
+def hint_for(name: str, answer: Any) -> str | None:
+    """Return None for a right answer, a hint for a wrong one."""
+    if name not in _CHECKS:
+        raise ValueError(f"no exercise {name!r}: there are {', '.join(list_exercises())}")
+    try:
+        return _CHECKS[name](_watched(answer) if callable(answer) else answer)
+    except Hint as hint:
+        return str(hint)
+    except Exception as error:  # what came back may be anything
+        return f"Your answer is not of the kind that was asked for: {error}"
+
+
+def _watched(answer: Callable) -> Callable:
+    """Wrap the reader's function, to tell its errors from those of a check."""
+
+    def watched(*arguments: Any) -> Any:
+        try:
+            result = answer(*arguments)
+        except Hint:
+            raise
+        except Exception as error:  # the reader's own code may raise anything
+            raise Hint(f"Your answer raised {type(error).__name__}: {error}") from error
+        if result is None:
+            raise Hint("Your function returns nothing: is there a `return`?")
+        return result
+
+    return watched
+
+
+def expect_function(answer: Any) -> str | None:
+    """Return a hint if the answer is no function."""
+    if callable(answer):
+        return None
+    return f"A function was asked for, this is {answer!r}. Pass it without calling it."
+
+
+def number(value: Any) -> float:
+    """Return one number as a float, or raise a hint."""
+    if not isinstance(value, str):
+        try:
+            return float(value.detach() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError):
+            pass
+    shape = getattr(value, "shape", None)
+    what = repr(value) if shape is None else f"an array of shape {tuple(shape)}"
+    raise Hint(f"One number was asked for, this is {what}.")
