@@ -1,0 +1,173 @@
+"""``benchmark …``: what is measured against the usual ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .base import Data, Device, Weights, app, plain_errors
+
+benchmark = typer.Typer(
+    help="Measure against the usual ways: a table, and JSON and a figure in outputs/benchmarks/.",
+    no_args_is_help=True,
+)
+app.add_typer(benchmark, name="benchmark")
+
+
+Repeats = Annotated[int, typer.Option(help="How often each way is timed.", min=1)]
+
+
+@benchmark.command("train")
+def benchmark_train(
+    contestants: Annotated[
+        str, typer.Option(help="Names with commas between; theirs: mnistnet, pytorch_example.")
+    ] = "mnistnet,pytorch_example,tiny,fast,fast-fp32,accurate",
+    seeds: Annotated[int, typer.Option(help="Trainings of each of ours.", min=1)] = 5,
+    their_seeds: Annotated[
+        int | None, typer.Option(help="Trainings of each of theirs. Default: as many.", min=1)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One epoch of theirs; their seconds extrapolated.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the trainings that a former run finished.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Train nothing; tabulate what was finished.")
+    ] = False,
+    device: Device = "cpu",
+    data: Data = None,
+) -> None:
+    """Seconds and epochs to 99.0, 99.3 and 99.5 %: the usual recipes against ours.
+
+    Everything takes hours on two cores; --quick takes some minutes.
+    """
+    from ..benchmarks import training
+    from ..training import choose_device
+
+    with plain_errors():
+        names = tuple(contestants.split(","))
+        where = choose_device(device)[0].type
+        if report:
+            training.report(names, quick, where)
+        else:
+            training.benchmark(names, seeds, their_seeds, quick, resume, data, where)
+
+
+@benchmark.command("data")
+def benchmark_data(repeats: Repeats = 5, data: Data = None) -> None:
+    """One pass over the 60,000 training pictures: DataLoader against Batches."""
+    from ..benchmarks import data as benchmark
+
+    with plain_errors():
+        benchmark.benchmark(repeats, data)
+
+
+@benchmark.command("predict")
+def benchmark_predict(
+    calls: Annotated[int, typer.Option(help="Predictions of each way.", min=10)] = 300,
+    pictures: Annotated[int, typer.Option(help="PNGs in the folder.", min=1)] = 5000,
+    data: Data = None,
+) -> None:
+    """From file to digit: one picture, and a folder, the usual way and ours."""
+    from ..benchmarks import prediction
+
+    with plain_errors():
+        prediction.benchmark(calls, pictures, data)
+
+
+@benchmark.command("serve")
+def benchmark_serve(
+    requests: Annotated[int, typer.Option(help="In each repeat.", min=1)] = 5000,
+    clients: Annotated[int, typer.Option(help="At the same time.", min=1)] = 50,
+    repeats: Repeats = 3,
+    checkpoint: Weights = None,
+    data: Data = None,
+) -> None:
+    """Many people at once: pictures read together against one by one."""
+    with plain_errors():
+        from ..benchmarks import serving
+
+        serving.benchmark(requests, clients, repeats, checkpoint, data)
+
+
+@benchmark.command("scale")
+def benchmark_scale(
+    pictures: Annotated[int, typer.Option(help="Drawings in the folder.", min=100)] = 6000,
+    repeats: Repeats = 3,
+    data: Data = None,
+) -> None:
+    """A folder and a training on a Ray cluster: two workers against one."""
+    with plain_errors():
+        from ..benchmarks import scale
+
+        scale.benchmark(pictures, repeats=repeats, data=data)
+
+
+@benchmark.command("import")
+def benchmark_import(repeats: Repeats = 5) -> None:
+    """How long a new Python takes to import the package."""
+    from ..benchmarks import imports
+
+    with plain_errors():
+        imports.benchmark(repeats)
+
+
+@benchmark.command("augment")
+def benchmark_augment(
+    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/PICTURE.")],
+    seeds: Annotated[int, typer.Option(help="Trainings of each.", min=1)] = 3,
+    epochs: Annotated[int, typer.Option(help="Passes over the training split.", min=1)] = 6,
+    data: Data = None,
+) -> None:
+    """What each augmentation does to accuracy, on validation data and on real handwriting."""
+    from ..benchmarks import augmentation
+
+    with plain_errors():
+        augmentation.benchmark(pictures, seeds, epochs, data)
+
+
+@benchmark.command("strokes")
+def benchmark_strokes(
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of [SET/]LABEL/PICTURE; without, our pens alone.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """What bringing strokes to MNIST's width does: pens from a hair to a marker, handwriting."""
+    from ..benchmarks import strokes
+
+    with plain_errors():
+        strokes.benchmark(pictures, data)
+
+
+@benchmark.command("confidence")
+def benchmark_confidence(
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of [SET/]LABEL/PICTURE; without, MNIST alone.")
+    ] = None,
+    weights: Weights = None,
+    data: Data = None,
+) -> None:
+    """How many non-digits are flagged, and what confidence promises on real handwriting."""
+    from ..benchmarks import confidence
+
+    with plain_errors():
+        confidence.benchmark(pictures, weights, data)
+
+
+@benchmark.command("handwriting")
+def benchmark_handwriting(
+    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/PICTURE.")],
+    network: Annotated[
+        str, typer.Option(help="The network that reads the usual way.")
+    ] = "mnistnet",
+    data: Data = None,
+) -> None:
+    """Real handwriting: grey and resized, as usual, against MNIST's way of preparing a picture."""
+    from ..benchmarks import handwriting
+
+    with plain_errors():
+        handwriting.benchmark(pictures, network, data)
