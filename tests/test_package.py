@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,11 @@ def test_every_module_imports_only_from_the_floors_above_it() -> None:
     assert imports("evaluation") <= {"augment", "data"}
     assert imports("paths") == set() and imports("data") == {"paths"}
     assert "training" in imports("cli"), "the test sees no imports"
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """A folder that pyproject.toml does not list works in a checkout, and nowhere else."""
+    text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"^packages = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)
+    folders = [path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("__init__.py")]
+    assert {".".join(folder.parts) for folder in folders} <= set(re.findall(r'"(.+?)"', listed[1]))
