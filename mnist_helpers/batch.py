@@ -25,7 +25,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .paths import alone_in, as_text, name_of, project_root, replacing
-from .prediction import CONFIDENT, MNISTPredictor
+from .prediction import CONFIDENT, MNISTPredictor, is_confident
 from .preprocess import Picture, to_mnist
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class BatchProcessor:
             yield row | {
                 "digit": probs.index(confidence),
                 "confidence": f"{confidence:.6f}",
-                "is_confident": confidence >= CONFIDENT,
+                "is_confident": is_confident(confidence),
                 **{name: f"{p:.6f}" for name, p in zip(PROBABILITIES, probs, strict=True)},
                 "seconds": f"{seconds + share:.6f}",
             }

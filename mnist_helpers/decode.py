@@ -38,12 +38,12 @@ UPRIGHT = {  # how a picture is turned, by the orientation in its EXIF data
 }
 
 
-class EmptyPictureError(ValueError):
-    """There is nothing to read in the picture."""
-
-
 class PictureError(ValueError):
     """What was given is no picture that can be read."""
+
+
+class EmptyPictureError(PictureError):
+    """There is nothing to read in the picture."""
 
 
 def decode(picture: Picture) -> np.ndarray:

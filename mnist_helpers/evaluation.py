@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from .augment import to_float
+from .compare import ArrayEquality
 from .data import AT_ONCE, Batches, Digits
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False)
+class Evaluation(ArrayEquality):
     """What a network said of N labelled pictures.
 
     Parameters
@@ -208,8 +209,8 @@ def misclassified(evaluation: Evaluation) -> pd.DataFrame:
 # -------------------------------------------------------------------------------------- calibration
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, eq=False)
+class Calibration(ArrayEquality):
     """How often a network is right when it says how sure it is.
 
     Parameters

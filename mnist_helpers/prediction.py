@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from .checkpoints import Checkpoint, load_checkpoint
+from .compare import ArrayEquality
 from .data import AT_ONCE
 from .evaluation import softmax
 from .models import Classifier, folded
@@ -23,9 +25,38 @@ SHIPPED_NAME = "fast (ships with the package)"
 CONFIDENT = 0.9
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the network read in a picture; unpacks into ``digit, confidence, probs``.
+def is_confident(confidence: float | np.ndarray) -> bool | np.ndarray:
+    """Return whether a confidence reaches `CONFIDENT`: the one rule, wherever it is asked.
+
+    Ask it of the confidence as it was computed, before it is rounded for display: 0.89997 is shown
+    as 0.9 but is not confident.
+
+    Parameters
+    ----------
+    confidence : float or ndarray of floats
+        In [0, 1].
+
+    Returns
+    -------
+    bool or ndarray of bool
+
+    Examples
+    --------
+    >>> is_confident(0.9), is_confident(0.89997)
+    (True, False)
+    >>> is_confident(np.array([0.5, 0.95])).tolist()
+    [False, True]
+    """
+    reached = np.asarray(confidence, np.float64) >= CONFIDENT
+    return reached if reached.ndim else bool(reached)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction(ArrayEquality):
+    """What the network predicts for an image; unpacks into ``digit, confidence, probs``.
+
+    It can be indexed as it unpacks (``prediction[0]`` is the digit), and equals another one if
+    all four attributes are equal.
 
     Parameters
     ----------
@@ -47,10 +78,16 @@ class Prediction:
     @property
     def is_confident(self) -> bool:
         """Whether the confidence reaches `CONFIDENT`; if not, a person should look."""
-        return self.confidence >= CONFIDENT
+        return is_confident(self.confidence)
 
     def __iter__(self) -> Iterator:
         return iter((self.digit, self.confidence, self.probs))
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return (self.digit, self.confidence, self.probs)[index]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from .checkpoints import History, load_checkpoint
 from .data import Digits
 from .models import build_model
 from .paths import alone_in, as_text, name_of, outputs_folder, project_root
-from .prediction import CONFIDENT, MNISTPredictor
+from .prediction import MNISTPredictor, is_confident
 from .recipes import Recipe, recipe_for
 from .training import check_splits, ranks, set_aside, train
 
@@ -778,7 +778,7 @@ class _Reader:
         probs = self.predictor.probabilities(batch["image"])
         rows = pd.DataFrame({"file": batch["file"], "digit": probs.argmax(1)})
         rows["confidence"] = probs.max(1)
-        rows["is_confident"] = rows["confidence"] >= CONFIDENT
+        rows["is_confident"] = is_confident(rows["confidence"].to_numpy())
         rows[PROBABILITIES] = probs
         kinds = {"digit": "Int64", "is_confident": "boolean"}
         rows = rows.astype(kinds)

@@ -23,20 +23,9 @@ from .checkpoints import Checkpoint, History, load_checkpoint, save_checkpoint
 from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
 from .models import build_model
 from .paths import alone_in
-from .recipes import RECIPES, Recipe, recipe_for
+from .recipes import Recipe, recipe_for
 
 EXPLODED = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
-
-__all__ = [
-    "RECIPES",
-    "Checkpoint",
-    "History",
-    "Recipe",
-    "choose_device",
-    "load_checkpoint",
-    "save_checkpoint",
-    "train",
-]
 
 
 def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, str]:

@@ -67,6 +67,20 @@ def test_evaluation_by_hand() -> None:
     assert "75.00%" in repr(result) and "1 errors in 4" in repr(result)
 
 
+def test_evaluations_and_calibrations_are_compared_by_value() -> None:
+    def made(first: float = 1.0, source: str = "ten") -> Evaluation:
+        logits = np.full((4, 10), first, np.float32)
+        return Evaluation(np.array([3, 1, 2, 7]), logits, source)
+
+    assert made() == made() and made() != made(2.0) and made() != made(source="eleven")
+    read = made()
+    assert read.accuracy == 0 and read == made(), "what was computed from it makes no difference"
+    probs = np.eye(10, dtype=np.float32)[[3, 1, 2, 7]]
+    one, other = calibration(probs, [3, 1, 2, 7]), calibration(probs, [3, 1, 2, 8])
+    assert one == calibration(probs, [3, 1, 2, 7]), "bins without an image hold not-a-number"
+    assert one != other
+
+
 def test_evaluation_against_scikit_learn(random_evaluation: Evaluation) -> None:
     result = random_evaluation
     labels, predictions = result.labels, result.predictions

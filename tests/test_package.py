@@ -15,6 +15,7 @@ import mnist_helpers
 PACKAGE = Path(mnist_helpers.__file__).parent
 FLOORS = [
     "paths",
+    "compare",
     "data",
     "augment",
     "strokes",
@@ -63,6 +64,28 @@ def test_every_public_name_is_there() -> None:
         assert name.startswith("__") or isinstance(found, dict) or found.__doc__, name
     assert dir(mnist_helpers) == sorted(mnist_helpers.__all__)
     assert len(set(mnist_helpers.__all__)) == len(mnist_helpers.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(set(mnist_helpers.__all__) - {"__version__"}))
+def test_the_front_door_names_the_room_in_which_a_name_is_defined(name: str) -> None:
+    room = f"mnist_helpers.{mnist_helpers._MODULE_OF[name]}"
+    found = getattr(mnist_helpers, name)
+    if hasattr(found, "__module__"):
+        assert found.__module__ == room or found.__module__.startswith(f"{room}.")
+    else:  # a table, which does not say where it comes from
+        tree = ast.parse(Path(sys.modules[room].__file__).read_text(encoding="utf-8"))
+        assigned = [node for node in tree.body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+        targets = [
+            ast.unparse(getattr(node, "target", None) or node.targets[0]) for node in assigned
+        ]
+        assert name in targets
+
+
+def test_what_public_functions_return_and_raise_is_public() -> None:
+    names = """Checkpoint History Evaluation Calibration McNemar Limits DownloadError PictureError
+    EmptyPictureError Number Prediction Recipe Splits"""
+    assert set(names.split()) <= set(mnist_helpers.__all__)
+    assert issubclass(mnist_helpers.EmptyPictureError, mnist_helpers.PictureError)
 
 
 def test_every_figure_is_public() -> None:
@@ -131,7 +154,7 @@ def test_every_module_imports_only_from_the_floors_above_it() -> None:
     for module in modules:
         above = FLOORS[: FLOORS.index(module)]
         assert imports(module) <= set(above), f"{module} imports from below"
-    assert imports("evaluation") <= {"augment", "data"}
+    assert imports("evaluation") <= {"augment", "compare", "data"}
     assert imports("paths") == set() and imports("data") == {"paths"}
     assert "training" in imports("cli"), "the test sees no imports"
 

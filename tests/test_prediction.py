@@ -15,7 +15,14 @@ from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.data import Splits
 from mnist_helpers.evaluation import calibration, evaluate, softmax
 from mnist_helpers.models import build_model, count_parameters
-from mnist_helpers.prediction import CONFIDENT, SHIPPED_WEIGHTS, MNISTPredictor, Prediction
+from mnist_helpers.prediction import (
+    CONFIDENT,
+    SHIPPED_WEIGHTS,
+    MNISTPredictor,
+    Number,
+    Prediction,
+    is_confident,
+)
 from mnist_helpers.preprocess import EmptyPictureError, to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
@@ -85,7 +92,46 @@ def test_a_prediction_unpacks_and_has_names(predictor: MNISTPredictor) -> None:
 def test_confident_from_nine_tenths_on() -> None:
     probs, image = np.zeros(10, np.float32), np.zeros((28, 28), np.uint8)
     assert Prediction(3, CONFIDENT, probs, image).is_confident
-    assert not Prediction(3, 0.899, probs, image).is_confident
+    for almost in (0.899, 0.89997, float(np.nextafter(CONFIDENT, 0))):
+        assert not Prediction(3, almost, probs, image).is_confident
+        assert not is_confident(almost) and not is_confident(np.array([almost]))[0]
+    assert is_confident(CONFIDENT) is True and is_confident(0.89997) is False
+
+
+def test_one_rule_says_what_is_confident() -> None:
+    """No other file compares with the threshold, or has one of its own."""
+    package = Path(SHIPPED_WEIGHTS).parents[1]
+    comparisons = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in set(package.rglob("*.py")) - {package / "web_page.py"}
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"[<>]=? CONFIDENT\b|onfidence[\w.()\[\]\"]* [<>]=? 0?\.9\b", line)
+    ]
+    assert len(comparisons) == 1 and comparisons[0].startswith("prediction.py"), comparisons
+
+
+def test_predictions_are_equal_if_all_of_them_is() -> None:
+    def made(digit: int = 3, ink: int = 7, share: float = 0.5) -> Prediction:
+        probs, image = np.full(10, share, np.float32), np.full((28, 28), ink, np.uint8)
+        return Prediction(digit, 0.95, probs, image)
+
+    assert made() == made()
+    assert [made(), made(4)] == [made(), made(4)]
+    for other in (made(digit=4), made(ink=8), made(share=0.25), (3, 0.95), None):
+        assert made() != other
+    number = Number("3", [made()], [(0, 0, 5, 5)])
+    assert number == Number("3", [made()], [(0, 0, 5, 5)])
+    assert number != Number("3", [made(ink=8)], [(0, 0, 5, 5)])
+
+
+def test_a_prediction_is_indexed_as_it_unpacks() -> None:
+    probs = np.full(10, 0.1, np.float32)
+    prediction = Prediction(3, 0.95, probs, np.zeros((28, 28), np.uint8))
+    assert len(prediction) == 3 == len(list(prediction))
+    assert prediction[0] == 3 and prediction[1] == 0.95 and prediction[-1] is probs
+    assert prediction[:2] == (3, 0.95)
+    with pytest.raises(IndexError):
+        prediction[3]
 
 
 def test_every_kind_of_picture_gives_the_same(predictor: MNISTPredictor, tmp_path: Path) -> None:

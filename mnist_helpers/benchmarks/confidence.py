@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..data import load_mnist
 from ..evaluation import accuracy_interval
 from ..paths import outputs_folder
-from ..prediction import CONFIDENT, MNISTPredictor
+from ..prediction import CONFIDENT, MNISTPredictor, is_confident
 from ..preprocess import EmptyPictureError, to_mnist
 from ..synthetic import KINDS, OTHER_FONTS, letter
 from .augmentation import read_handwriting
@@ -64,7 +64,7 @@ def benchmark(
     for name, (images, labels) in digits.items():
         probs = predictor.probabilities(images)
         correct, confidence = probs.argmax(1) == labels, probs.max(1)
-        sure = confidence >= CONFIDENT
+        sure = is_confident(confidence)
         curves[name] = (confidence, correct)
         row = _row(name, ~sure) | {"accuracy": correct.mean()}
         rows.append(row | {"accuracy_if_confident": correct[sure].mean() if sure.any() else np.nan})
@@ -99,7 +99,8 @@ def flagged(predictor: MNISTPredictor, sheets: list[Image.Image]) -> np.ndarray:
             refused.append(True)
     if not images:
         return np.array(refused)
-    unsure = predictor.probabilities(torch.from_numpy(np.stack(images))).max(1) < CONFIDENT
+    probs = predictor.probabilities(torch.from_numpy(np.stack(images)))
+    unsure = ~is_confident(probs.max(1))
     return np.concatenate((np.array(refused, dtype=bool), unsure))
 
 
