@@ -1,0 +1,117 @@
+"""The kinds of tests, as markers, and what each kind needs of a machine.
+
+A path or a fixture decides about most kinds; `load`, `kill` and `slow` stand at the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from nbmake.pytest_items import NotebookFile, NotebookItem
+
+# What decides about a test's kind: the end of a notebook's or the name of a test's file, a fixture.
+OF_PATH = {
+    "test_cluster.py": "ray",
+    "test_scale.py": "ray",
+    "scaling_out.ipynb": "ray",
+    "serving.ipynb": "serve",
+}
+OF_FIXTURE = {"browser_path": "browser", "mnist_root": "mnist"}
+EXTRAS = {"ray": ("scale", "ray"), "serve": ("serve", "fastapi")}
+# The kinds that `make test-fast` leaves out.
+NOT_FAST = ("notebook", "browser", "ray", "load", "kill", "slow", "mnist")
+NO_MNIST = (
+    "needs all of MNIST, 60,000 images: make test-mnist DATA=/folder/with/mnist (fetch it first, "
+    "if need be: python -m mnist_helpers data --download)"
+)
+NAMED_BY_THE_USER = os.environ.get("MNIST_HELPERS_DATA")  # before `hermetic` replaces it
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says where MNIST is."""
+    parser.addoption(
+        "--mnist",
+        metavar="FOLDER",
+        help="Folder with all of MNIST (write --mnist=FOLDER) for the tests marked `mnist`; with "
+        "--nbmake notebooks are run on it as well. Default, without the notebooks: "
+        "$MNIST_HELPERS_DATA.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out where MNIST is; the workers of a parallel run are told with the options."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = config.option.mnist or NAMED_BY_THE_USER
+    if config.option.mnist and not Path(folder).is_dir():
+        raise pytest.UsageError(f"--mnist: there is no folder {folder}")
+    config.option.mnist_folder = folder and str(Path(folder).expanduser().absolute())
+
+
+class NotebookOnMNIST(NotebookFile):
+    """A notebook once more, to be executed on all of MNIST."""
+
+    def collect(self) -> Iterator[NotebookItem]:
+        """Yield the notebook, marked."""
+        for item in super().collect():
+            item.add_marker("mnist")
+            yield item
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> NotebookOnMNIST | None:
+    """Collect each notebook once more where --mnist says where MNIST is."""
+    option = parent.config.option
+    if file_path.suffix != ".ipynb" or not (option.nbmake and option.mnist):
+        return None
+    name = f"{file_path.name} (all of MNIST)"
+    return NotebookOnMNIST.from_parent(
+        parent, path=file_path, name=name, nodeid=f"{parent.nodeid}/{name}"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its kinds, before -m selects; skip what this machine cannot run."""
+    for item in items:
+        for kind in _kinds(item):
+            item.add_marker(kind)
+        if item.get_closest_marker("mnist") and not config.option.mnist_folder:
+            item.add_marker(pytest.mark.skip(reason=NO_MNIST))
+        if item.path.suffix == ".ipynb":
+            for kind, (extra, module) in EXTRAS.items():
+                if item.get_closest_marker(kind) and not _is_installed(module):
+                    item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is missing"))
+
+
+def _kinds(item: pytest.Item) -> set[str]:
+    """Return the kinds that a test's path and fixtures decide."""
+    kinds = {kind for name, kind in OF_PATH.items() if item.path.name.endswith(name)}
+    fixtures = getattr(item, "fixturenames", ())
+    kinds |= {kind for fixture, kind in OF_FIXTURE.items() if fixture in fixtures}
+    if item.path.suffix == ".ipynb":
+        kinds.add("notebook")
+    if item.path.parent.name == "browser":
+        kinds.add("browser")
+    return kinds
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Show MNIST to the tests marked `mnist`, and to no other."""
+    folder = item.config.option.mnist_folder
+    with pytest.MonkeyPatch.context() as patch:
+        if folder and item.get_closest_marker("mnist"):
+            patch.setenv("MNIST_HELPERS_DATA", folder)
+        return (yield)
