@@ -112,7 +112,8 @@ def fuzz(target: str, seconds: int) -> None:
     import atheris
 
     instrument("mnist_helpers.decode", "mnist_helpers.segment", "mnist_helpers.preprocess")
-    instrument("mnist_helpers.data", "mnist_helpers.checkpoints")
+    instrument("mnist_helpers.data.tables", "mnist_helpers.data.idx", "mnist_helpers.data.packed")
+    instrument("mnist_helpers.checkpoints")
     instrument("PIL.Image", "PIL.ImageFile", "PIL.PngImagePlugin", "PIL.GifImagePlugin")
     read = targets()[target]
     folder = CORPUS / target

@@ -1,0 +1,211 @@
+"""The currency of the package: images and labels, their splits, their mini-batches.
+
+`Digits` holds all images of a split as one ``uint8`` tensor ``[N, 1, 28, 28]`` and their labels as
+``int64`` ``[N]``. MNIST's 60,000 training images take 47 MB, so they live in memory, on the
+training device, and a mini-batch is an index into them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+UNLABELLED = -1
+NO_DIGIT = -2
+AT_ONCE = 256  # images to predict: what layers hand on had better fit into a CPU's cache
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Pictures of digits and their labels.
+
+    Parameters
+    ----------
+    images : Tensor of shape [N, 1, 28, 28], dtype uint8
+        Light ink on black, 0 to 255.
+    labels : Tensor of shape [N], dtype int64
+        0 to 9, `UNLABELLED` (-1) where the label is not known, or `NO_DIGIT` (-2) for a picture
+        of something else.
+    source : str
+        Where the pictures come from, in words.
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or label is not as above.
+
+    Examples
+    --------
+    >>> digits = Digits(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([5, 0, 4]), "")
+    >>> len(digits[1:]), digits[0][1]
+    (2, 5)
+    """
+
+    images: Tensor
+    labels: Tensor
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.shape[1:] != (1, 28, 28):
+            raise ValueError(
+                "images must be uint8 of shape [N, 1, 28, 28], "
+                f"not {self.images.dtype} of shape {list(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 of shape [{len(self.images)}], one for each image, "
+                f"not {self.labels.dtype} of shape {list(self.labels.shape)}"
+            )
+        if len(self.labels) and not NO_DIGIT <= self.labels.min() <= self.labels.max() <= 9:
+            raise ValueError(
+                "labels must lie between 0 and 9 (-1: unlabelled, -2: no digit), "
+                f"not between {self.labels.min()} and {self.labels.max()}"
+            )
+
+    def fingerprint(self) -> str:
+        """Return a hash of pictures and labels, which tells one set of digits from another."""
+        content = hashlib.blake2b(digest_size=16)
+        for part in (self.images, self.labels):
+            content.update(part.cpu().contiguous().numpy().tobytes())
+        return content.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int | slice | Tensor | np.ndarray | list[int]):
+        """Return one ``(image, label)`` for an int, and `Digits` for anything that picks many."""
+        if isinstance(index, (int, np.integer)):
+            return self.images[index], int(self.labels[index])
+        if not isinstance(index, (slice, Tensor)):  # a list, an array, a column of a table
+            index = torch.from_numpy(np.array(index, dtype=None if len(index) else np.int64))
+        return Digits(self.images[index], self.labels[index], self.source)
+
+    def __repr__(self) -> str:
+        return f"Digits({len(self):,} pictures from {self.source})"
+
+    def __add__(self, other: Digits) -> Digits:
+        """Return these digits and then the others."""
+        return Digits(
+            torch.cat((self.images, other.images)),
+            torch.cat((self.labels, other.labels)),
+            f"{self.source} and {len(other):,} {other.source}",
+        )
+
+    def to(self, device: torch.device | str) -> Digits:
+        """Return the same digits on `device`."""
+        return Digits(self.images.to(device), self.labels.to(device), self.source)
+
+
+class Splits(NamedTuple):
+    """Training, validation and test split; unpacks in this order."""
+
+    train: Digits
+    val: Digits
+    test: Digits
+
+    @property
+    def source(self) -> str:
+        """Where the pictures come from, in words."""
+        return self.train.source
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether this is the small offline sample and not MNIST."""
+        return is_sample(self.source)
+
+
+class Batches:
+    """Shuffled mini-batches, cut by index on the device that the digits are on.
+
+    Parameters
+    ----------
+    digits : Digits
+        Moved to the device beforehand (``digits.to(device)``), once.
+    batch_size : int
+        Pictures a batch; the last batch of a pass may be smaller. A single picture that is left
+        over joins the batch before it: BatchNorm learns nothing sound from one picture.
+    shuffle : bool
+        Draw a new order for each pass from PyTorch's global random numbers.
+    augment : callable, optional
+        Applied to each batch of images as a whole, see `mnist_helpers.augment`.
+    rank, world : int
+        Where `world` processes train together: each makes the same batches from the same random
+        numbers, and yields its own part of them, every `world`-th picture from number `rank` on.
+
+    Yields
+    ------
+    images : Tensor of shape [batch, 1, 28, 28]
+        uint8, or what `augment` returns.
+    labels : Tensor of shape [batch], dtype int64
+    """
+
+    def __init__(
+        self,
+        digits: Digits,
+        batch_size: int,
+        shuffle: bool = True,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if batch_size < world:
+            raise ValueError(f"batch_size must be at least {world}, not {batch_size}")
+        self.digits = digits
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.augment = augment
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.digits), self.batch_size)
+        return full + (rest >= 2 * self.world or (rest > 0 and full == 0))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        images, labels = self.digits.images, self.digits.labels
+        pick = torch.randperm if self.shuffle else torch.arange
+        order = pick(len(images), device=images.device)
+        starts = [number * self.batch_size for number in range(1, len(self))]
+        for index in order.tensor_split(starts):
+            batch = images[index]
+            batch = self.augment(batch) if self.augment else batch
+            yield batch[self.rank :: self.world], labels[index][self.rank :: self.world]
+
+
+def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, Digits]:
+    """Take `size` pictures out of `digits`, the same share of every class.
+
+    Returns
+    -------
+    rest, taken : Digits
+        Together all of `digits`, both in their former order.
+
+    Raises
+    ------
+    ValueError
+        If `size` is negative or leaves nothing, or a class is too small to be shared out.
+    """
+    if size == 0:
+        return digits, digits[:0]
+    if not 0 < size < len(digits):
+        raise ValueError(
+            f"cannot take {size:,} of {len(digits):,} pictures: choose between 0 and "
+            f"{len(digits) - 1:,}"
+        )
+    from sklearn.model_selection import train_test_split
+
+    labels = digits.labels.cpu().numpy()
+    rest, taken = train_test_split(
+        np.arange(len(digits)), test_size=size, random_state=seed, stratify=labels
+    )
+    return digits[np.sort(rest)], digits[np.sort(taken)]
+
+
+def is_sample(source: str) -> bool:
+    """Whether digits with this source are the small offline sample and not MNIST."""
+    return source.startswith("offline sample")

