@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mnist_helpers import MNISTPredictor, to_mnist
+from mnist_helpers.serve.page import PAGE
 from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
-from mnist_helpers.web_page import PAGE
 
 NODE = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
 SCRIPT = """

@@ -30,10 +30,8 @@ from hypothesis import HealthCheck, settings
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.benchmarks import serving as load
 from mnist_helpers.cli import app as command_line
-from mnist_helpers.microbatch import MicroBatcher, TooBusyError
 from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
-from mnist_helpers.rest import Limits, prepare
-from mnist_helpers.serve import (
+from mnist_helpers.serve.app import (
     create_app,
     known_checkpoints,
     listening,
@@ -41,8 +39,11 @@ from mnist_helpers.serve import (
     run,
     serving,
 )
+from mnist_helpers.serve.archives import pictures_in
+from mnist_helpers.serve.microbatch import MicroBatcher, TooBusyError
+from mnist_helpers.serve.page import about, harmless, picture_of, read_files
+from mnist_helpers.serve.uploads import Limits, prepare
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.web_page import about, harmless, picture_of, pictures_in, read_files
 
 SMALL = Limits(megabytes=0.2, megapixels=1, pictures=5, room=8)
 
@@ -132,7 +133,7 @@ def test_whatever_one_picture_raises_the_others_are_read(
             raise error
         return to_mnist(content)
 
-    monkeypatch.setattr("mnist_helpers.rest.to_mnist", sometimes)
+    monkeypatch.setattr("mnist_helpers.serve.uploads.to_mnist", sometimes)
     files = [("files", ("good.png", png(3))), ("files", ("bad.png", bad))]
     good, other = client.post("/predict/batch", files=files).json()["answers"]
     assert good["answer"]["digit"] == 3
@@ -371,7 +372,7 @@ def test_another_networks_card_says_what_is_known() -> None:
 def test_a_damaged_training_is_left_out_of_the_page_and_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("mnist_helpers.serve.project_root", lambda: tmp_path)
+    monkeypatch.setattr("mnist_helpers.serve.app.project_root", lambda: tmp_path)
     whole, cut = (tmp_path / "outputs/train" / run / "model.safetensors" for run in "ab")
     for path in (whole, cut):
         path.parent.mkdir(parents=True)

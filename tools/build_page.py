@@ -19,7 +19,7 @@ from mnist_helpers.checkpoints import load_checkpoint
 from mnist_helpers.onnx import export_onnx
 from mnist_helpers.paths import outputs_folder, replacing
 from mnist_helpers.prediction import SHIPPED_WEIGHTS
-from mnist_helpers.web_page import PAGE, read
+from mnist_helpers.serve.page import PAGE, read
 
 NPM = Path(__file__).parent / "page"
 RUNTIME = "ort-wasm-simd-threaded"

@@ -8,9 +8,8 @@ import io
 import json
 import os
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is reported to anybody
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -20,20 +19,21 @@ import pandas as pd
 from fastapi import FastAPI
 from PIL import Image
 
-from .evaluation import saliency
-from .models import count_parameters
-from .onnx import OnnxNetwork
-from .prediction import CONFIDENT, SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
-from .preprocess import PictureError, preprocessing_steps
-from .rest import FORMATS, Limits, check_pixels, pixels_to_decode, prepare
-from .strokes import draw_strokes, pen_strokes
-from .synthetic import letter
+from ..evaluation import saliency
+from ..models import count_parameters
+from ..onnx import OnnxNetwork
+from ..prediction import CONFIDENT, SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
+from ..preprocess import preprocessing_steps
+from ..strokes import draw_strokes, pen_strokes
+from ..synthetic import letter
+from .archives import pictures_in
+from .uploads import FORMATS, Limits, check_pixels, prepare
 
 SIDE = 112  # of the pictures that explain an answer, in pixels
 SHEET = 280  # side of the sheet to draw on, in the units of its strokes
 MOST_POINTS = 20_000  # in a drawing
 EXAMPLES = ("ink", "chalk", "shadow", "thin pen", "marker", "letter")
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "static"
 DRAW = "Draw a digit, and the network reads along."
 CHOOSE = "Choose a picture of one digit."
 THEME = gr.themes.Default(
@@ -192,83 +192,6 @@ def read_files(
 def harmless(name: str) -> str:
     """Return a name that no spreadsheet takes for a formula."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
-
-
-def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
-    """Yield name and content of uploaded files, and of the files in those that are archives.
-
-    Where there are too many of them, or of their pixels, an error is the last content.
-    """
-    count, pixels, most = 0, 0, 10 * limits.megapixels_together
-    for path in map(Path, paths):
-        content = path.read_bytes()
-        single = not zipfile.is_zipfile(io.BytesIO(content))
-        for name, found in [(path.name, content)] if single else members(path, content, limits):
-            count += 1
-            if count > limits.pictures:
-                words = f"more than {limits.pictures} pictures at once are not read"
-                yield name, PictureError(words)
-                return
-            pixels += pixels_to_decode(found, limits) if isinstance(found, bytes) else 0
-            if pixels > most * 1e6:
-                words = f"more than {most:g} million pixels at once are not read"
-                yield name, PictureError(words)
-                return
-            yield name, found
-
-
-def members(path: Path, content: bytes, limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
-    """Yield name and content of the files in a zip archive, which is never unpacked to disk.
-
-    Refused as a whole, with an error in place of the content: an archive with names that lead out
-    of it or nowhere, one with a password, one that unpacks to more than ten times what may be
-    uploaded (a zip bomb), one without pictures, and one whose list of contents is damaged.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
-            pictures = [entry for entry in entries if not hidden(entry.filename)]
-            problem = unsafe(entries, limits) or (None if pictures else "no picture is in it")
-            if problem:
-                yield path.name, PictureError(f"{path.name} is refused: {problem}")
-                return
-            for entry in pictures:
-                yield entry.filename, content_of(entry, archive, limits)
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        yield path.name, PictureError(f"{path.name} is not a whole zip archive: {error}")
-
-
-def hidden(name: str) -> bool:
-    """Return whether a name in an archive is one that systems add for themselves."""
-    return PurePosixPath(name).name.startswith(".") or "__MACOSX" in name
-
-
-def content_of(
-    entry: zipfile.ZipInfo, archive: zipfile.ZipFile, limits: Limits
-) -> bytes | PictureError:
-    """Return the content of a file in an archive, or what is wrong with it."""
-    try:
-        with archive.open(entry) as file:
-            found = file.read(limits.bytes + 1)
-    except Exception as error:  # whatever unpacking raises, the other pictures are to be read
-        return PictureError(f"it cannot be unpacked: {str(error) or type(error).__name__}")
-    if len(found) > limits.bytes:
-        return PictureError(f"it unpacks to more than {limits.megabytes:g} MB")
-    return found
-
-
-def unsafe(entries: list[zipfile.ZipInfo], limits: Limits) -> str | None:
-    """Return what is wrong with an archive's list of contents, if anything is."""
-    for entry in entries:
-        parts = PurePosixPath(entry.filename.replace("\\", "/"))
-        if not parts.name or parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-            return f"the name {entry.filename!r} leads out of it or nowhere"
-        if entry.flag_bits & 1:
-            return "it is protected by a password"
-    unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > 10 * limits.bytes:
-        return f"it would unpack to {unpacked / 1e6:,.0f} MB"
-    return None
 
 
 # ------------------------------------------------------------------------------------------- parts

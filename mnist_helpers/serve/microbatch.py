@@ -9,7 +9,7 @@ from os import cpu_count
 
 import numpy as np
 
-from .prediction import Prediction
+from ..prediction import Prediction
 
 
 class TooBusyError(RuntimeError):

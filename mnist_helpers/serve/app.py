@@ -21,10 +21,11 @@ except ImportError as error:
         "the page and the API need the extra `serve`: pip install 'mnist-helpers[serve]'"
     ) from error
 
-from .checkpoints import load_checkpoint
-from .paths import project_root
-from .prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
-from .rest import Limits, create_api
+from ..checkpoints import load_checkpoint
+from ..paths import project_root
+from ..prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
+from .rest import create_api
+from .uploads import Limits
 
 # Only from this server: no script, font or picture from elsewhere, whatever a library asks for.
 HEADERS = {
@@ -85,7 +86,7 @@ def create_app(
 
     app.add_middleware(SafeHeaders)
     if page:
-        from .web_page import create_page, mount_page
+        from .page import create_page, mount_page
 
         mount_page(app, create_page(predictors, limits), limits)
     return app

@@ -1,4 +1,4 @@
-"""The REST interface: pictures come in over HTTP, digits go out as JSON."""
+"""What comes in over HTTP: limits, and the pictures in a request's body."""
 
 from __future__ import annotations
 
@@ -7,28 +7,17 @@ import binascii
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
-from fastapi_offline import FastAPIOffline
 from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import __version__
-from .microbatch import MicroBatcher, TooBusyError
-from .models import count_parameters
-from .onnx import OnnxNetwork
-from .prediction import CONFIDENT, MNISTPredictor, Prediction
-from .preprocess import PictureError, to_mnist
+from ..preprocess import PictureError, to_mnist
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what browsers, phones, scanners make
 
@@ -62,76 +51,6 @@ class Limits:
     def bytes(self) -> int:
         """Bytes of one request."""
         return int(self.megabytes * 1e6)
-
-
-# ----------------------------------------------------------------------------------- what goes out
-
-
-class Answer(BaseModel):
-    """What the network read in one picture."""
-
-    digit: int = Field(ge=0, le=9, description="the likeliest digit")
-    confidence: float = Field(ge=0, le=1, description="its calibrated probability")
-    probabilities: list[float] = Field(
-        min_length=10, max_length=10, description="of the digits 0 to 9"
-    )
-    is_confident: bool = Field(
-        description=f"whether the confidence reaches {CONFIDENT}; if not, a person should look"
-    )
-
-    @classmethod
-    def of(cls, prediction: Prediction) -> Answer:
-        """Return a prediction as what is sent."""
-        return cls(
-            digit=prediction.digit,
-            confidence=prediction.confidence,
-            probabilities=prediction.probs.tolist(),
-            is_confident=prediction.is_confident,
-        )
-
-
-class Row(BaseModel):
-    """One picture of several: its answer, or what is wrong with it."""
-
-    name: str = Field(description="file name, or number in the list")
-    answer: Answer | None = None
-    error: str | None = None
-
-
-class Answers(BaseModel):
-    """What the network read in several pictures, in the order in which they came."""
-
-    answers: list[Row]
-
-
-class Health(BaseModel):
-    """Whether the server is well, and how busy."""
-
-    status: str = "ok"
-    version: str = __version__
-    inside: int = Field(description="pictures that are being read right now")
-    room: int = Field(description="how many there may be")
-
-
-class Model(BaseModel):
-    """Which network answers."""
-
-    name: str
-    parameters: int | None = Field(description="null if it runs on ONNX Runtime")
-    source: str = Field(description="the data it was trained on")
-    recipe: dict[str, Any] | None
-    temperature: float = Field(description="what logits are divided by")
-    confident_from: float = Field(description="the threshold of is_confident")
-    versions: dict[str, str]
-
-
-class Problem(BaseModel):
-    """What went wrong, and what to do."""
-
-    detail: str
-
-
-# ------------------------------------------------------------------------------------ what comes in
 
 
 def prepare(content: bytes, limits: Limits) -> np.ndarray:
@@ -304,123 +223,3 @@ class BodyLimit:
             return message
 
         await self.app(scope, counted, send)
-
-
-# --------------------------------------------------------------------------------------- the routes
-
-
-def create_api(
-    predictor: MNISTPredictor, limits: Limits, largest_batch: int = 256
-) -> FastAPIOffline:
-    """Return a FastAPI app with ``/predict``, ``/predict/batch``, ``/health``, ``/model``."""
-    prepare_within = partial(prepare, limits=limits)
-    batcher = MicroBatcher(prepare_within, predictor.probabilities, largest_batch, limits.room)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPIOffline) -> AsyncIterator[None]:
-        async with batcher:
-            yield
-
-    app = FastAPIOffline(
-        title="mnist_helpers",
-        version=__version__,
-        description="Reads handwritten digits in pictures of any kind.",
-        lifespan=lifespan,
-    )
-    app.add_middleware(BodyLimit, most=limits.bytes)
-    problems = {
-        400: "Not a picture, or an empty one",
-        413: "Too large, alone or together, or too many",
-        415: "Neither a form nor JSON",
-        422: "No picture where one should be",
-        503: "Too busy; try again",
-    }
-    responses = {
-        status: {"model": Problem, "description": words} for status, words in problems.items()
-    }
-
-    @app.exception_handler(TooBusyError)
-    async def too_busy(_: Request, error: TooBusyError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
-
-    @app.post(
-        "/predict",
-        responses=responses,
-        openapi_extra=_body("file", "image", "A picture of one digit", many=False),
-    )
-    async def predict(request: Request) -> Answer:
-        """Read the digit in one picture: a form with `file`, or JSON with `image` in base64."""
-        ((_, content),) = await uploads(request, "file", "image", most=1, single=True)
-        (found,) = await batcher.read([content])
-        if isinstance(found, ValueError):
-            raise HTTPException(400, str(found))
-        return Answer.of(found)
-
-    @app.post(
-        "/predict/batch",
-        responses=responses,
-        openapi_extra=_body("files", "images", "Pictures of one digit each", many=True),
-    )
-    async def predict_batch(request: Request) -> Answers:
-        """Read several pictures: a form with `files`, or JSON with `images` in base64.
-
-        A picture that cannot be read has its error instead of an answer; the others are read.
-        """
-        sent = await uploads(request, "files", "images", limits.pictures, single=False)
-        contents = [content for _, content in sent]
-        await run_in_threadpool(check_together, contents, limits)
-        found = await batcher.read(contents)
-        return Answers(
-            answers=[
-                Row(name=name, error=str(one))
-                if isinstance(one, ValueError)
-                else Row(name=name, answer=Answer.of(one))
-                for (name, _), one in zip(sent, found, strict=True)
-            ]
-        )
-
-    @app.get("/health")
-    async def health() -> Health:
-        """Say that the server is well, and how busy it is."""
-        return Health(inside=batcher.inside, room=batcher.room)
-
-    @app.get("/model")
-    async def model() -> Model:
-        """Say which network answers."""
-        return describe(predictor)
-
-    return app
-
-
-def describe(predictor: MNISTPredictor) -> Model:
-    """Return what is known of a predictor's network."""
-    checkpoint = predictor.checkpoint
-    counted = not isinstance(predictor.model, OnnxNetwork)
-    return Model(
-        name=checkpoint.name,
-        parameters=count_parameters(predictor.model) if counted else None,
-        source=checkpoint.source,
-        recipe=asdict(checkpoint.recipe) if checkpoint.recipe else None,
-        temperature=checkpoint.temperature,
-        confident_from=CONFIDENT,
-        versions={name: str(version) for name, version in checkpoint.versions.items()},
-    )
-
-
-def _body(form: str, json_: str, words: str, many: bool) -> dict[str, Any]:
-    """Describe the two kinds of body for the OpenAPI page."""
-
-    def of(name: str, picture: dict[str, str]) -> dict[str, Any]:
-        value = {"type": "array", "items": picture, "minItems": 1} if many else picture
-        properties = {name: value | {"description": words}}
-        return {"schema": {"type": "object", "required": [name], "properties": properties}}
-
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": of(form, {"type": "string", "format": "binary"}),
-                "application/json": of(json_, {"type": "string", "format": "byte"}),
-            },
-        }
-    }
