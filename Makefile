@@ -7,7 +7,9 @@ READY = $(VENV)/.ready
 
 LABFLAGS ?=
 PYTEST_ARGS ?=
-JOBS ?= 1
+JOBS ?= auto
+SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+DATA ?= $(or $(MNIST_HELPERS_DATA),data)
 NOTEBOOKS ?=
 HASHES ?=
 UPGRADE ?= --upgrade
@@ -26,13 +28,15 @@ PINS = --require-hashes --only-binary :all: --requirement requirements-hashed.tx
 $(READY): again
 endif
 
-.PHONY: help setup again lab test run book linkcheck page picture lint format pins audit sbom repository \
-  clean distclean
+.PHONY: help setup again lab test test-fast test-mnist run book linkcheck page picture lint format pins \
+  audit sbom repository clean distclean
 
 help:
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
 	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas', --random-order;"
-	@echo "                                                    JOBS=4: four files at a time)"
+	@echo "                                                    JOBS=4: four files at a time, not one per core)"
+	@echo "make test-fast   the tests that take less than two minutes together"
+	@echo "make test-mnist  what needs all of MNIST as well   (DATA=/folder/with/mnist)"
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
 	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
 	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
@@ -74,14 +78,17 @@ endif
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(LABFLAGS)
 
-# Several at once share the cores, so the threads of each sleep while they wait for each other.
-ifneq ($(JOBS),1)
-AT_ONCE = --numprocesses $(JOBS) --dist loadfile
-test: export OMP_WAIT_POLICY = PASSIVE
-endif
-
 test: setup
-	$(BIN)/python -m pytest --nbmake $(AT_ONCE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --nbmake $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+# What one runs while working: below two minutes.
+SLOW = notebook or browser or ray or load or kill or slow or mnist
+test-fast: setup
+	$(BIN)/python -m pytest -m "not ($(SLOW))" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+# What needs all of MNIST, and the notebooks on it.
+test-mnist: setup
+	$(BIN)/python -m pytest --nbmake -m mnist --mnist="$(DATA)" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 run: setup
 	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)

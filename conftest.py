@@ -3,4 +3,4 @@
 It stands here, not in tests/, so that `pytest --nbmake notebooks/04_prediction.ipynb` has it too.
 """
 
-pytest_plugins = ("hermetic", "kinds")  # in tests/plugins
+pytest_plugins = ("hermetic", "kinds", "plan")  # in tests/plugins

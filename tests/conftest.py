@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from kinds import BROWSERS, MNIST
 
 from mnist_helpers.data import (
     IDX_STEMS,
@@ -30,7 +31,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def mnist_root(pytestconfig: pytest.Config) -> Path:
     """Folder with all 60,000 images of MNIST; what asks for it is marked `mnist` by that."""
-    return Path(pytestconfig.option.mnist_folder)
+    return Path(pytestconfig.stash[MNIST])
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Path:
 @pytest.fixture(scope="session")
 def browser_path() -> str:
     """Chromium or Chrome of this machine; without one skips, but fails where CI is set."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        message = f"no browser: none of {', '.join(names)} is on the PATH"
+        message = f"no browser: none of {', '.join(BROWSERS)} is on the PATH"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     return path

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from nbmake.pytest_items import NotebookFile, NotebookItem
+from xdist.workermanage import WorkerController
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # What decides about a test's kind: the end of a notebook's or the name of a test's file, a fixture.
 OF_PATH = {
     "test_cluster.py": "ray",
@@ -28,6 +30,7 @@ NO_MNIST = (
     "needs all of MNIST, 60,000 images: make test-mnist DATA=/folder/with/mnist (fetch it first, "
     "if need be: python -m mnist_helpers data --download)"
 )
+MNIST = pytest.StashKey[str | None]()  # the folder with all of MNIST
 NAMED_BY_THE_USER = os.environ.get("MNIST_HELPERS_DATA")  # before `hermetic` replaces it
 
 
@@ -43,13 +46,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find out where MNIST is; the workers of a parallel run are told with the options."""
+    """Find out where MNIST is; the workers of a parallel run are told."""
     if hasattr(config, "workerinput"):
+        config.stash[MNIST] = config.workerinput["mnist"]
         return
     folder = config.option.mnist or NAMED_BY_THE_USER
     if config.option.mnist and not Path(folder).is_dir():
         raise pytest.UsageError(f"--mnist: there is no folder {folder}")
-    config.option.mnist_folder = folder and str(Path(folder).expanduser().absolute())
+    config.stash[MNIST] = folder and str(Path(folder).expanduser().absolute())
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where MNIST is."""
+    node.workerinput["mnist"] = node.config.stash[MNIST]
 
 
 class NotebookOnMNIST(NotebookFile):
@@ -79,11 +88,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for kind in _kinds(item):
             item.add_marker(kind)
-        if item.get_closest_marker("mnist") and not config.option.mnist_folder:
+        if item.get_closest_marker("mnist") and not config.stash[MNIST]:
             item.add_marker(pytest.mark.skip(reason=NO_MNIST))
         if item.path.suffix == ".ipynb":
             for kind, (extra, module) in EXTRAS.items():
-                if item.get_closest_marker(kind) and not _is_installed(module):
+                if item.get_closest_marker(kind) and not is_installed(module):
                     item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is missing"))
 
 
@@ -99,7 +108,8 @@ def _kinds(item: pytest.Item) -> set[str]:
     return kinds
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported."""
     try:
         import_module(module)
     except ImportError:
@@ -110,7 +120,7 @@ def _is_installed(module: str) -> bool:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item):
     """Show MNIST to the tests marked `mnist`, and to no other."""
-    folder = item.config.option.mnist_folder
+    folder = item.config.stash[MNIST]
     with pytest.MonkeyPatch.context() as patch:
         if folder and item.get_closest_marker("mnist"):
             patch.setenv("MNIST_HELPERS_DATA", folder)

@@ -1,0 +1,133 @@
+"""How a run is laid out: workers, threads, order; and what it will take, said before it begins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from kinds import BROWSERS, EXTRAS, MNIST, NO_MNIST, is_installed
+
+# Seconds for one test of a file on a quiet core, on average, where that is more than others take
+# (`--durations=0` tells them). They order the files, the longest first, and estimate a run's time.
+SECONDS: dict[str, float] = {}
+SECONDS_ELSEWHERE = 0.2
+STARTUP = 25.0  # a worker imports the package and collects
+GB_PER_WORKER = 2.5  # a worker and what it starts: kernels, servers, a browser
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return a worker for each core, if the memory suffices."""
+    import psutil
+
+    memory = psutil.virtual_memory().available / 1e9
+    return max(1, min(cores(), int(memory / GB_PER_WORKER)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the cores among the workers: threads of OpenMP spin while they wait for each other."""
+    if not hasattr(config, "workerinput") and (workers := _workers(config)):
+        os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))
+
+
+def _workers(config: pytest.Config) -> int:
+    """Return how many processes run tests beside each other, or 0 if this one runs them."""
+    return len(config.option.tx or ()) if config.option.dist != "no" else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first for workers; for a single process the notebooks last, in order.
+
+    The latter since a broken function had better show in its own test first. A random order stays.
+    """
+    if config.option.random_order_enabled:
+        return
+    if hasattr(config, "workerinput"):
+        seconds = seconds_of_files([item.nodeid for item in items])
+        items.sort(key=lambda item: -seconds[_file(item.nodeid)])
+    else:
+        items.sort(key=lambda item: (item.path.suffix == ".ipynb", _order(item)))
+
+
+def _order(item: pytest.Item) -> str:
+    return item.path.name if item.path.suffix == ".ipynb" else ""
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.split("::")[0]
+
+
+# ------------------------------------------------------------------------------ what it will take
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which kinds of tests cannot run on this machine, and why."""
+    lines = []
+    if not config.stash[MNIST]:
+        lines.append(f"skipped here: mnist ({NO_MNIST})")
+    if not any(map(shutil.which, BROWSERS)):
+        verb = "fails" if os.environ.get("CI") else "skipped"
+        lines.append(f"{verb} here: browser (none of {', '.join(BROWSERS)} is on the PATH)")
+    for kind, (extra, module) in EXTRAS.items():
+        if not is_installed(module):
+            lines.append(f"skipped here: {kind} (the extra `{extra}` is not installed)")
+    return lines
+
+
+class Announcement:
+    """Says once, as soon as the tests are known, how many there are and how long they take."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.made = False
+
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Announce what a worker has collected; all of them collect the same."""
+        self._announce(ids)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Announce what this process has collected."""
+        if session.items:
+            self._announce([item.nodeid for item in session.items])
+
+    def _announce(self, ids: Sequence[str]) -> None:
+        if self.made:
+            return
+        self.made = True
+        workers = _workers(self.config)
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        how = f"{workers} workers" if workers else "one after the other"
+        minutes = max(1, round(estimate(ids, workers or 1) / 60))
+        reporter.ensure_newline()
+        reporter.write_line(
+            f"{len(ids):,} tests, {how}: about {minutes} minute{'s'[: minutes > 1]} "
+            "on a machine that does nothing else"
+        )
+
+
+def estimate(ids: Sequence[str], workers: int) -> float:
+    """Return about how many seconds these tests take, spread over that many workers."""
+    seconds = seconds_of_files(ids).values()
+    return STARTUP + max(sum(seconds) / workers, max(seconds, default=0))
+
+
+def seconds_of_files(ids: Sequence[str]) -> dict[str, float]:
+    """Return about how many seconds these tests take, file by file."""
+    tests = Counter(map(_file, ids))
+    return {file: count * SECONDS.get(file, SECONDS_ELSEWHERE) for file, count in tests.items()}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Announce in the process that has the terminal."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(Announcement(session.config))
