@@ -6,11 +6,14 @@ most `WORKING_SIDE` pixels a side, upright, opaque and of 8 bits, or an error th
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
@@ -23,10 +26,35 @@ Picture: TypeAlias = (
     "str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor"
 )
 
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "AVIF",
+    "HEIF",
+    "JPEG2000",
+    "PPM",
+    "ICO",
+)
 WORKING_SIDE = 512  # larger pictures are reduced to this side before anything else is done
 MOST_PIXELS = 120_000_000
+MOST_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
 LEAST_SIDE = 5
-FOR_OTHER_PROGRAMS = ("EPS", "WMF")  # Pillow would have others draw them: Ghostscript, Windows
+BIT_DEPTHS = (8, 10, 12, 14, 16, 32)  # of what scanners and cameras store in 16 bits or more
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+NO_IMAGES = {  # how files begin that people take for images, and what to do with them
+    b"%!PS": "is a drawing in PostScript, not an image: save it as PNG first",
+    b"\xc5\xd0\xd3\xc6": "is a drawing in PostScript, not an image: save it as PNG first",
+    b"\xd7\xcd\xc6\x9a": "is a drawing (WMF), not an image: save it as PNG first",
+    b"%PDF": "is a PDF, not an image: save its page as PNG first",
+    b"<svg": "is a drawing (SVG), not an image: save it as PNG first",
+    b"version https://git-lfs": "is a Git LFS pointer, not the image itself: run `git lfs pull`",
+    b"<!DOCTYPE html": "is a web page, not an image: download the image itself",
+    b"<html": "is a web page, not an image: download the image itself",
+}
 UPRIGHT = {  # how a picture is turned, by the orientation in its EXIF data
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -69,26 +97,117 @@ def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
             "expected a path, bytes, an open file, a PIL picture, an array or a tensor, "
             f"not {type(picture).__name__}"
         )
+    with open_image(picture, name) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise PictureError(
+                f"{name} has {image.width:,} × {image.height:,} pixels: more than "
+                f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
+            )
+        size = image.size
+        image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
+        return _upright(image, size)
+
+
+@contextmanager
+def open_image(
+    file: str | os.PathLike | BinaryIO, name: str = "the picture"
+) -> Iterator[Image.Image]:
+    """Open an image file of one of `FORMATS` without decoding it; close it at the end.
+
+    Parameters
+    ----------
+    file : path or binary file
+    name : str, default="the picture"
+        What errors call it.
+
+    Raises
+    ------
+    PictureError
+        If it is of another format or damaged, or if its tiles are far larger than the image; also
+        for whatever goes wrong while it is used: Pillow's decoders raise errors of many kinds.
+    FileNotFoundError, PermissionError, IsADirectoryError
+        If the file cannot be opened.
+    """
+    formats = _formats()
     try:
-        with Image.open(picture) as image:
-            if image.format in FOR_OTHER_PROGRAMS:
-                raise PictureError(f"{name} is a drawing, not a picture: save it as PNG first")
-            if image.width * image.height > MOST_PIXELS:
-                raise PictureError(
-                    f"{name} has {image.width:,} × {image.height:,} pixels: more than "
-                    f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
-                )
-            size = image.size
-            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
-            return _upright(image, size)
+        with Image.open(file, formats=formats) as image:
+            _check_tiles(image, name)
+            yield image
     except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError, PictureError):
         raise
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} is not a picture in a format that can be read") from error
+        raise PictureError(f"{name} {_what_is_wrong(file)}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name} is far too large to be read: {error}") from error
-    except Exception as error:  # Pillow's decoders raise errors of many kinds
+    except Exception as error:
         raise PictureError(f"{name} is damaged: {error}") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that this installation can read: HEIF needs `pillow-heif`."""
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(format_ for format_ in FORMATS if format_ in Image.OPEN)
+
+
+def _what_is_wrong(file: str | os.PathLike | BinaryIO) -> str:
+    """Say what a file is that Pillow does not know as an image, by its first bytes."""
+    if isinstance(file, (str, os.PathLike)):
+        with open(file, "rb") as opened:
+            head = opened.read(64)
+    else:
+        file.seek(0)
+        head = file.read(64)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        if "HEIF" in _formats():
+            return "is a damaged HEIC photo"
+        return (
+            "is a HEIC photo, as iPhones take them: `pip install pillow-heif` lets it be read "
+            '(or `pip install "mnist-helpers[heif]"`), or save it as JPEG'
+        )
+    for beginning, message in NO_IMAGES.items():
+        if head.lstrip().lower().startswith(beginning.lower()):
+            return message
+    return f"is not a picture in a format that can be read ({', '.join(_formats())})"
+
+
+def _check_tiles(image: Image.Image, name: str) -> None:
+    """Refuse a TIFF whose tiles are far larger than its image: each is decoded as a whole."""
+    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    if not tags:
+        return
+    width, height = (int(tags.get(tag, 0)) for tag in (322, 323))  # TileWidth, TileLength
+    pixels = max(width, image.width) * max(height, image.height)
+    if (width or height) and pixels > max(4 * image.width * image.height, MOST_TILE_PIXELS):
+        raise PictureError(
+            f"{name} has {image.width:,} × {image.height:,} pixels in tiles of {width:,} × "
+            f"{height:,}: it is not read. Save it without tiles."
+        )
+
+
+def decode_base64(text: str) -> bytes:
+    r"""Decode base64 in the forms that people send: wrapped, URL-safe, unpadded, as a data URL.
+
+    Raises
+    ------
+    PictureError
+        If it is not base64.
+
+    Examples
+    --------
+    >>> decode_base64("data:image/png;base64,iVBO\nRw0K_-A")
+    b'\x89PNG\r\n\xff\xe0'
+    """
+    digits = "".join(text.rpartition("base64,")[2].split()).rstrip("=")
+    digits = digits.replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except ValueError as error:
+        raise PictureError(f"this is not base64: {error}") from error
 
 
 def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
@@ -112,7 +231,9 @@ def _is_tensor(given: object) -> TypeGuard[torch.Tensor]:
 def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
     """Turn an array or tensor into a PIL picture."""
     if _is_tensor(array):
-        array = array.detach().cpu().numpy()
+        array = _from_tensor(array)
+    if array.dtype.kind not in "biuf":
+        raise PictureError(f"expected numbers, not an array of {array.dtype}")
     shape = array.shape
     if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
         array = np.moveaxis(array, 0, -1)  # channels first, as in PyTorch
@@ -125,7 +246,7 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16 and array.max() > 255:
-        array = (array >> 8).astype(np.uint8)
+        array = _to_8_bits(array)
     elif np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise PictureError(
@@ -139,17 +260,38 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
+def _from_tensor(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor's values as an array; NumPy lacks some of PyTorch's floats."""
+    if tensor.is_floating_point():
+        tensor = tensor.float()
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise PictureError(f"the tensor has no pixels that can be read: {error}") from error
+
+
+def _to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Bring deep pixels to uint8, by the least of `BIT_DEPTHS` that holds the brightest of them.
+
+    Scanners and cameras store 10, 12 or 14 bits in 16; floats may lie in [0, 1].
+    """
+    brightest = values.max()
+    if not np.isfinite(brightest) or not np.isfinite(values.min()):
+        raise PictureError("some pixels are not numbers")
+    depth = next((bits for bits in BIT_DEPTHS if brightest < 1 << bits), BIT_DEPTHS[-1])
+    if values.dtype.kind == "f":
+        values = values * (255 / (1 if brightest <= 1 else (1 << depth) - 1))
+    elif depth > 8:
+        values = values >> (depth - 8)
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
 def _reduced(image: Image.Image) -> Image.Image:
     """Turn a picture upright, to 8 bits, and to at most `WORKING_SIDE` pixels a side."""
     image.load()
     turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        values = np.asarray(image)
-        if values.max() > 255:
-            values = values // 257  # 65,535 becomes 255
-        elif image.mode == "F" and values.max() <= 1:
-            values = values * 255
-        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+        image = Image.fromarray(_to_8_bits(np.asarray(image)))
     elif image.mode not in ("L", "RGB", "RGBA", "LA"):
         has_alpha = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
         image = image.convert("RGBA" if has_alpha else "L" if image.mode == "1" else "RGB")

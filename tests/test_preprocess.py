@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import struct
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +20,16 @@ from PIL import EpsImagePlugin, Image, ImageOps, PngImagePlugin
 from scipy import ndimage
 
 from mnist_helpers.data import Splits
-from mnist_helpers.preprocess import (
+from mnist_helpers.decode import (
+    FORMATS,
     EmptyPictureError,
     PictureError,
+    _formats,
     decode,
+    decode_base64,
+    open_image,
+)
+from mnist_helpers.preprocess import (
     is_mnist,
     preprocessing_steps,
     split_digits,
@@ -94,6 +102,8 @@ KINDS = {
     "1": sheet().convert("1", dither=Image.Dither.NONE),
     "CMYK": sheet().convert("CMYK"),
     "I;16": Image.fromarray(GREY.astype(np.uint16) * 257),
+    "I;16 of 10 bits": Image.fromarray(GREY.astype(np.uint16) * 4),
+    "I;16 of 12 bits": Image.fromarray(GREY.astype(np.uint16) * 16),
     "F": Image.fromarray(GREY.astype(np.float32)),
     "F in [0, 1]": Image.fromarray((GREY / 255).astype(np.float32)),
     "black on nothing": transparent(0),
@@ -104,6 +114,11 @@ KINDS = {
     "bool array": GREY > 127,
     "uint16 array": GREY.astype(np.uint16) * 257,
     "uint16 array up to 255": GREY.astype(np.uint16),
+    "uint16 array of 10 bits": GREY.astype(np.uint16) * 4,
+    "uint16 array of 12 bits": GREY.astype(np.uint16) * 16,
+    "bfloat16 tensor": torch.from_numpy(GREY / 255).to(torch.bfloat16),
+    "float16 tensor": torch.from_numpy(GREY / 255).half(),
+    "tensor that needs gradients": torch.from_numpy(GREY / 255).requires_grad_(),
     "int64 array": GREY.astype(np.int64),
     "H W 1": GREY[..., None],
     "H W 3": np.dstack([GREY] * 3),
@@ -147,6 +162,17 @@ def test_a_turned_photo_is_read_whatever_else_its_exif_data_say() -> None:
     upright = sheet(7).transpose(Image.Transpose.ROTATE_90)
     picture = encoded(upright, "JPEG", exif=exif, quality=95)
     assert difference(to_mnist(picture), to_mnist(sheet(7))) < NEAR
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("dark", [True, False])
+def test_a_deep_scan_loses_nothing_but_its_depth(bits: int, dark: bool, tmp_path: Path) -> None:
+    """Scanners store 10 or 12 bits in 16."""
+    deep = (GREY if dark else 255 - GREY).astype(np.uint16) << (bits - 8)
+    path = tmp_path / "scan.tif"
+    Image.fromarray(deep).save(path, compression="tiff_lzw")
+    np.testing.assert_array_equal(decode(path), GREY if dark else 255 - GREY)
+    np.testing.assert_array_equal(decode(deep), GREY if dark else 255 - GREY)
 
 
 def test_coloured_ink_on_coloured_paper_of_equal_brightness() -> None:
@@ -321,6 +347,14 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
             to_mnist(tmp_path / name)
 
 
+def test_tensors_without_readable_pixels_are_refused() -> None:
+    for tensor in (torch.empty(28, 28, device="meta"), torch.eye(28).to_sparse()):
+        with pytest.raises(PictureError, match="no pixels that can be read"):
+            to_mnist(tensor)
+    with pytest.raises(PictureError, match="complex"):
+        to_mnist(torch.zeros(28, 28, dtype=torch.complex64))
+
+
 @pytest.mark.parametrize("given", [None, 5, [[0, 255], [255, 0]]])
 def test_what_cannot_be_a_picture_is_named_by_its_type(given: object) -> None:
     with pytest.raises(PictureError, match=f"expected a path.*{type(given).__name__}"):
@@ -341,6 +375,103 @@ def test_no_file_is_handed_to_other_programs(tmp_path: Path, monkeypatch) -> Non
     sheet().convert("RGB").save(path, "EPS")
     with pytest.raises(PictureError, match=r"seven\.png is a drawing.*PNG"):
         to_mnist(path)
+
+
+HEIC = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEIC, "is a HEIC photo.*pillow-heif.*JPEG"),
+        (b"%PDF-1.7 ...", "is a PDF.*save its page as PNG"),
+        (b"<svg xmlns='...'>", "is a drawing.*PNG"),
+        (b"version https://git-lfs.github.com/spec/v1 ...", "is a Git LFS pointer.*git lfs pull"),
+        (b"\n<!doctype html><p>Not found", "is a web page"),
+    ],
+    ids=["heic", "pdf", "svg", "git-lfs", "html"],
+)
+def test_what_people_take_for_an_image_is_named(
+    content: bytes, message: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("mnist_helpers.decode.find_spec", lambda name: None)  # no pillow-heif
+    monkeypatch.setattr(Image, "OPEN", {k: v for k, v in Image.OPEN.items() if k != "HEIF"})
+    _formats.cache_clear()
+    path = tmp_path / "photo.png"
+    path.write_bytes(content)
+    try:
+        for given, name in ((path, "photo.png"), (content, "the picture")):
+            with pytest.raises(PictureError, match=f"{name} {message}"):
+                to_mnist(given)
+    finally:
+        _formats.cache_clear()
+
+
+def test_a_heic_photo_is_read_where_pillow_heif_is() -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pip install pillow-heif")
+    file = io.BytesIO()
+    heif.from_pillow(sheet().convert("RGB")).save(file, quality=90)
+    assert difference(to_mnist(file.getvalue()), REFERENCE) < 25
+    with pytest.raises(PictureError, match="damaged"):
+        to_mnist(file.getvalue()[:200])
+
+
+def tiled_tiff(side: int, tile: int, levels: int = 1) -> bytes:
+    """Write a gray TIFF of one deflated tile, which may be much larger than the image."""
+    data = zlib.compress(bytes(1 << 16))
+    tags = [
+        (256, 3, side),
+        (257, 3, side),
+        (258, 3, 8),
+        (259, 3, 8),
+        (262, 3, 1),
+        (277, 3, levels),
+        (322, 4, tile),
+        (323, 4, tile),
+        (324, 4, 8),
+        (325, 4, len(data)),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    header = b"II*\0" + struct.pack("<I", 8 + len(data))
+    return header + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_tiles_count_as_pixels() -> None:
+    """A TIFF of 64×64 pixels may make its decoder allocate gigabytes for one tile."""
+    assert decode(tiled_tiff(64, 256)).shape == (64, 64)
+    for tile in (4096, 46_336):
+        with pytest.raises(PictureError, match=f"64 × 64 pixels in tiles of {tile:,} × {tile:,}"):
+            decode(tiled_tiff(64, tile))
+
+
+def test_no_file_is_one_format_for_the_check_and_another_for_the_decoder() -> None:
+    """What is of none of `FORMATS` is opened nowhere, though Pillow could read it."""
+    for kind in ("IM", "PCX", "SGI", "DDS"):
+        content = encoded(sheet().convert("RGB"), kind)
+        with pytest.raises(PictureError, match="not a picture in a format that can be read"):
+            decode(content)
+        with pytest.raises(PictureError), open_image(io.BytesIO(content)):
+            pass
+    for kind in set(FORMATS) - {"HEIF", "AVIF"}:
+        with open_image(io.BytesIO(encoded(sheet().convert("RGB"), kind))) as image:
+            assert image.format == kind
+
+
+@given(st.binary(max_size=60), st.booleans(), st.booleans(), st.integers(1, 30))
+def test_base64_is_decoded_in_every_usual_form(
+    content: bytes, safe: bool, padded: bool, width: int
+) -> None:
+    text = (base64.urlsafe_b64encode if safe else base64.b64encode)(content).decode()
+    text = text if padded else text.rstrip("=")
+    wrapped = "\r\n".join(text[at : at + width] for at in range(0, len(text), width))
+    assert decode_base64(wrapped) == content
+    assert decode_base64(f"data:image/png;base64,{wrapped}") == content
+
+
+@pytest.mark.parametrize("text", ["7!", "abcde", "é", "====a"])
+def test_what_is_not_base64_is_said_to_be_so(text: str) -> None:
+    with pytest.raises(PictureError, match="not base64"):
+        decode_base64(text)
 
 
 @pytest.mark.parametrize("error", [struct.error, IndexError, KeyError, TypeError, RuntimeError])
@@ -392,6 +523,9 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
         np.full((28, 28), -1.0),
         np.full((28, 28), np.nan),
         np.full((28, 28), 300),
+        np.full((28, 28), 1j),
+        np.full((28, 28), "7"),
+        np.full((28, 28), None),
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )

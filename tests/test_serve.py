@@ -195,7 +195,7 @@ def test_the_network_can_be_another_one_and_onnx(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"GIF89a, or so it says", "damaged|not a picture"),
-        (b"%PDF-1.7", "not a picture"),
+        (b"%PDF-1.7", "is a PDF, not an image"),
         (png()[:200], "damaged"),
         (png(ink=255), "empty"),
         (bomb(30_000), "too large|more than"),

@@ -19,6 +19,7 @@ import pandas as pd
 from fastapi import FastAPI
 from PIL import Image
 
+from ..decode import FORMATS
 from ..evaluation import saliency
 from ..models import count_parameters
 from ..onnx import OnnxNetwork
@@ -27,7 +28,7 @@ from ..preprocess import preprocessing_steps
 from ..strokes import draw_strokes, pen_strokes
 from ..synthetic import letter
 from .archives import pictures_in
-from .uploads import FORMATS, Limits, check_pixels, prepare
+from .uploads import Limits, check_pixels, prepare
 
 SIDE = 112  # of the pictures that explain an answer, in pixels
 SHEET = 280  # side of the sheet to draw on, in the units of its strokes
@@ -260,7 +261,7 @@ def about(name: str, predictor: MNISTPredictor) -> str:
 def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.Blocks:
     """Return the page as Gradio blocks; the first of the predictors is chosen at first."""
     names = list(predictors)
-    kinds = [f".{kind.lower()}" for kind in (*FORMATS, "jpg", "tif", "zip")]
+    kinds = [f".{kind.lower()}" for kind in (*FORMATS, "jpg", "tif", "heic", "zip")]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     pictures = examples()
     folder = tempfile.TemporaryDirectory(prefix="mnist-helpers-")  # of tables; gone at the end

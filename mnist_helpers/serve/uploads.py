@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
-from PIL import Image, UnidentifiedImageError
 from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..preprocess import PictureError, to_mnist
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what browsers, phones, scanners make
+from ..decode import PictureError, open_image
+from ..preprocess import to_mnist
 
 
 @dataclass(frozen=True)
@@ -82,15 +80,8 @@ def check_pixels(content: bytes, limits: Limits) -> int:
     PictureError
         If it is no picture, or has too many of them.
     """
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            width, height = image.size
-    except UnidentifiedImageError as error:
-        raise PictureError(f"this is not a picture in one of {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"the picture is too large: {error}") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        raise PictureError(f"the picture is damaged: {error}") from error
+    with open_image(io.BytesIO(content)) as image:
+        width, height = image.size
     if width * height > limits.megapixels * 1e6:
         raise PictureError(
             f"the picture has {width:,} × {height:,} pixels: more than {limits.megapixels:g} "
