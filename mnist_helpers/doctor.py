@@ -1,37 +1,60 @@
-"""Whether everything is in place, one line each, with the mend where something is off."""
+"""Checks of the environment, one line each, with what to do where something is wrong."""
 
 from __future__ import annotations
 
+import os
 import platform
-import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from .paths import project_root
+from .paths import is_checkout
 
 OLDEST_PYTHON = (3, 10)
-REPOSITORY = "git+https://github.com/mnist-helpers/mnist-helpers"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what it is, whether it is as it should be, and the mend."""
+    """The result of one check.
+
+    Parameters
+    ----------
+    name : str
+        What was checked.
+    ok : bool
+        Whether it is as it should be.
+    text : str
+        What was found.
+    fix : str, default=""
+        What to do if it is not ok: a command, where one helps.
+    """
 
     name: str
     ok: bool
     text: str
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
         line = f"{'ok ' if self.ok else '!! '} {self.name:<10} {self.text}"
-        return line if self.ok else f"{line}\n    {'':<10} mend: {self.mend}"
+        return line if self.ok else f"{line}\n    {'':<10} what to do: {self.fix}"
 
 
-def examine() -> list[Finding]:
-    """Look at Python, packages, device, data, weights, kernel and browser widgets."""
+def run_checks() -> list[Finding]:
+    """Check Python, packages, device, data, weights, kernel and browser widgets.
+
+    Returns
+    -------
+    list of Finding
+        One for each check, in this order.
+
+    Examples
+    --------
+    >>> [finding.name for finding in run_checks()]
+    ['Python', 'packages', 'device', 'data', 'weights', 'kernel', 'widgets']
+    """
     checks: tuple[Callable[[], Finding], ...] = (
         _python,
         _packages,
@@ -45,10 +68,15 @@ def examine() -> list[Finding]:
 
 
 def greet() -> None:
-    """Say what is wrong, if anything is: the first cell of each notebook calls this."""
-    for finding in examine():
+    """Print the checks that fail: the first cell of each notebook calls this."""
+    for finding in run_checks():
         if not finding.ok:
             print(finding)
+
+
+def _pip_install(*what: str) -> str:
+    """Return the command that installs something into this very Python."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *what])
 
 
 def _python() -> Finding:
@@ -63,64 +91,31 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """Every package that this one needs is installed, in a version that it works with."""
+    """Every package that this one requires is installed, in a version that it works with."""
     from packaging.requirements import Requirement
 
-    what = f"-e {project_root()}" if _in_checkout() else f"--upgrade {REPOSITORY}"
-    mend = f"{sys.executable} -m pip install {what}"
     try:
-        needs = [Requirement(line) for line in metadata.requires("mnist_helpers") or []]
+        required = [Requirement(line) for line in metadata.requires("mnist_helpers") or []]
     except metadata.PackageNotFoundError:
-        return Finding("packages", False, "mnist_helpers itself is not installed", mend)
-    needs = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
-    off = []
-    for need in needs:
+        checkout = Path(__file__).resolve().parents[1]
+        what = ("--editable", str(checkout)) if is_checkout(checkout) else ("mnist-helpers",)
+        return Finding("packages", False, "mnist_helpers is not installed", _pip_install(*what))
+    required = [r for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
+    problems, wanted = [], []
+    for requirement in required:
         try:
-            version = metadata.version(need.name)
+            version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            off.append(f"{need.name} is missing")
+            problem = "is missing"
         else:
-            if not need.specifier.contains(version, prereleases=True):
-                off.append(f"{need.name} is {version}, needed is {need.specifier}")
-    if off:
-        return Finding("packages", False, "; ".join(off), mend)
-    unlike = _unlike_the_pins()
-    text = f"all {len(needs)} there"
-    if unlike:
-        text += f"; other versions than in requirements.txt, which is fine: {', '.join(unlike)}"
-    return Finding("packages", True, text)
-
-
-def _in_checkout() -> bool:
-    """Return whether this package is run from its checkout, and not installed without one."""
-    return project_root() == Path(__file__).resolve().parents[1]
-
-
-def _unlike_the_pins() -> list[str]:
-    """Return the direct needs whose version is not the tested one of requirements.txt."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    path = project_root() / "requirements.txt"
-    if not _in_checkout() or not path.is_file():
-        return []
-    direct = {Requirement(line).name for line in metadata.requires("mnist_helpers") or []}
-    unlike = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not re.match(r"[A-Za-z0-9]", line):
-            continue
-        try:
-            pin = Requirement(line.split(" #")[0].rstrip(" \\"))
-        except InvalidRequirement:  # an address, or one with hashes: no pin to compare with
-            continue
-        if pin.name not in direct or (pin.marker and not pin.marker.evaluate()):
-            continue
-        try:
-            version = metadata.version(pin.name)
-        except metadata.PackageNotFoundError:
-            continue
-        if not pin.specifier.contains(version, prereleases=True):
-            unlike.append(f"{pin.name} {version}")
-    return unlike
+            if requirement.specifier.contains(version, prereleases=True):
+                continue
+            problem = f"is {version}, required is {requirement.specifier}"
+        problems.append(f"{requirement.name} {problem}")
+        wanted.append(f"{requirement.name}{requirement.specifier}")
+    if problems:
+        return Finding("packages", False, "; ".join(problems), _pip_install(*wanted))
+    return Finding("packages", True, f"all {len(required)} are installed")
 
 
 def _device() -> Finding:
@@ -137,32 +132,36 @@ def _data() -> Finding:
     from .data import data_folder, find_idx, find_tables
 
     folder = data_folder()
+    if os.environ.get("MNIST_HELPERS_DATA") and not folder.is_dir():
+        what = f"$MNIST_HELPERS_DATA names {folder}, and there is no such folder"
+        return Finding("data", False, what, "correct it, unset it, or create the folder")
     try:
         found = find_idx(folder)
         tables = [] if found else find_tables(folder)
     except FileNotFoundError as error:
-        return Finding("data", False, str(error), f"empty {folder}, and run load_mnist() online")
+        fix = f"empty {folder}; the next load_mnist() downloads MNIST, or copy all four files there"
+        return Finding("data", False, str(error), fix)
     except OSError as error:
         what = f"{folder} cannot be read ({error.strerror or error})"
-        mend = "allow reading it, or name another folder in $MNIST_HELPERS_DATA"
-        return Finding("data", False, what, mend)
+        fix = "allow reading it, or name another folder in $MNIST_HELPERS_DATA"
+        return Finding("data", False, what, fix)
     if found:
         return Finding("data", True, f"MNIST is in {next(iter(found.values())).parent}")
     if tables:
         names = ", ".join(path.name for path in tables)
         return Finding("data", True, f"MNIST is in {folder} ({names})")
-    return Finding("data", True, f"no MNIST in {folder} yet: the first load_mnist() fetches it")
+    return Finding("data", True, f"no MNIST in {folder} yet: the first load_mnist() downloads it")
 
 
 def _weights() -> Finding:
-    """The shipped weights are whole."""
+    """The pretrained weights are complete."""
     from .checkpoints import load_checkpoint
     from .prediction import SHIPPED_WEIGHTS
 
     try:
         name = load_checkpoint(SHIPPED_WEIGHTS).name
     except (OSError, ValueError) as error:
-        return Finding("weights", False, str(error), "install the package anew")
+        return Finding("weights", False, str(error), "install the package again")
     return Finding("weights", True, f"{name}, {SHIPPED_WEIGHTS.stat().st_size / 1e6:.2f} MB")
 
 
@@ -175,11 +174,9 @@ def _kernel() -> Finding:
 
         command = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except ImportError:
-        return Finding("kernel", True, "no Jupyter here (not needed by the commands)")
+        return Finding("kernel", True, "Jupyter is not installed (the commands do not need it)")
     except NoSuchKernel:
-        return Finding(
-            "kernel", False, "no kernel 'python3'", f"{sys.executable} -m pip install ipykernel"
-        )
+        return Finding("kernel", False, "no kernel 'python3'", _pip_install("ipykernel"))
     # The folders are compared: the Pythons of two environments may be links to the same one.
     here, there = (Path(python).parent.resolve() for python in (sys.executable, command))
     same = command in ("python", "python3") or here == there
@@ -192,12 +189,14 @@ def _kernel() -> Finding:
 
 
 def _widgets() -> Finding:
-    """The browser's half of the widgets is installed beside Python's."""
+    """The browser's part of the widgets is installed beside Python's."""
     name = "jupyterlab"
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding("widgets", True, "no JupyterLab here: the notebook's host draws them")
+        return Finding(
+            "widgets", True, "JupyterLab is not installed: whatever shows the notebooks draws them"
+        )
     from jupyter_core.paths import jupyter_path
 
     folders = [Path(folder) for folder in jupyter_path("labextensions")]  # `pip --user`'s too
@@ -209,5 +208,5 @@ def _widgets() -> Finding:
         f"missing: {', '.join(missing)}"
         if missing
         else "ipywidgets and ipycanvas are in JupyterLab",
-        f"{sys.executable} -m pip install --force-reinstall jupyterlab_widgets ipycanvas",
+        _pip_install("--force-reinstall", "jupyterlab_widgets", "ipycanvas"),
     )

@@ -13,13 +13,39 @@ UNFINISHED = ".mnist_helpers-"  # how the names of files begin that are still be
 
 
 def project_root() -> Path:
-    """Return the checkout that this package is run from, or else the current folder.
+    """Return the folder that ``data/``, ``outputs/`` and ``predictions/`` belong to.
 
-    Notebooks run in ``notebooks/``, commands in the project's root, and an installed package
-    anywhere: all of them find the same ``data/`` and ``outputs/`` through this function.
+    That is the current folder, wherever the package was installed from. Inside a checkout of this
+    project (in its ``notebooks/`` or ``work/``, say) it is the checkout, so that notebooks and
+    commands share their files.
+
+    Returns
+    -------
+    Path
+        An absolute path.
     """
-    checkout = Path(__file__).resolve().parents[1]
-    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+    current = Path.cwd()
+    checkouts = (folder for folder in (current, *current.parents) if is_checkout(folder))
+    return next(checkouts, current)
+
+
+def is_checkout(folder: Path) -> bool:
+    """Return whether `folder` is a checkout of this project's repository."""
+    return all((folder / name).is_file() for name in ("pyproject.toml", "mnist_helpers/paths.py"))
+
+
+def short_path(path: str | os.PathLike) -> str:
+    """Return a path for a message: relative to the current folder, if it is in the same project.
+
+    Examples
+    --------
+    >>> short_path(Path.cwd() / "outputs" / "train")
+    'outputs/train'
+    """
+    path = Path(path).absolute()
+    if path.is_relative_to(project_root()):
+        path = Path(os.path.relpath(path))
+    return as_text(path)
 
 
 def outputs_folder(*parts: str) -> Path:

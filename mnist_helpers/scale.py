@@ -29,7 +29,7 @@ from .batch import EXTENSIONS, PROBABILITIES, timed_to_mnist
 from .checkpoints import History, load_checkpoint
 from .data import Digits
 from .models import build_model
-from .paths import alone_in, as_text, name_of, outputs_folder, project_root
+from .paths import alone_in, as_text, is_checkout, name_of, outputs_folder, project_root
 from .prediction import MNISTPredictor, is_confident
 from .recipes import Recipe, recipe_for
 from .training import check_splits, ranks, set_aside, train
@@ -666,8 +666,9 @@ def _empty(folder: Path) -> Path:
 
 
 def _check_ours(folder: Path) -> None:
-    """Refuse to empty a folder that a user has filled; in ``outputs/`` nobody but we fill any."""
-    own = {project_root() / "outputs", project_root() / "predictions"}
+    """Refuse to empty a folder that a user has filled; a checkout's ``outputs/`` only we fill."""
+    root = project_root()
+    own = {root / "outputs", root / "predictions"} if is_checkout(root) else set()
     ours = _mark(folder).exists() or own & set(folder.parents)
     if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise ValueError(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.cli import MODELS, app
+from mnist_helpers.course import FIRST_NOTEBOOK
 from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model, list_models
@@ -28,6 +30,7 @@ from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.recipes import RECIPES
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
+PACKAGE = "mnist-helpers"
 COMMAND = [sys.executable, "-m", "mnist_helpers"]
 WRITTEN = {
     "last.pt",
@@ -220,7 +223,64 @@ def test_doctor_in_one_line_each(monkeypatch) -> None:
     assert shown.exit_code == 0 and len(shown.output.splitlines()) == 7
     monkeypatch.setattr("mnist_helpers.doctor.OLDEST_PYTHON", (9, 0))
     shown = call("doctor")
-    assert shown.exit_code == 1 and "mend: install Python 9.0" in shown.output
+    assert shown.exit_code == 1 and "what to do: install Python 9.0" in shown.output
+
+
+def test_the_version_is_the_packages() -> None:
+    shown = call("--version")
+    assert shown.exit_code == 0 and shown.output == f"mnist-helpers {metadata.version(PACKAGE)}\n"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What JupyterLab would have been started with."""
+    labapp = pytest.importorskip("jupyterlab.labapp", reason="the extra `lab` is not installed")
+    calls: list[list[str]] = []
+    monkeypatch.setattr(labapp.LabApp, "launch_instance", calls.append)
+    return calls
+
+
+def test_lab_copies_the_notebooks_and_opens_the_first(
+    started: list[list[str]], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    shown = call("lab", "my course", "--no-browser", "--port", 8899, "--ServerApp.ip=0.0.0.0")
+    assert shown.exit_code == 0, shown.output
+    folder = tmp_path / "my course"
+    assert "my course" in shown.output and (folder / FIRST_NOTEBOOK).is_file()
+    (flags,) = started
+    assert f"--ServerApp.root_dir={folder}" in flags
+    assert f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}" in flags
+    assert {"--allow-root", "--no-browser", "--port=8899", "--ServerApp.ip=0.0.0.0"} <= set(flags)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    assert call("lab").exit_code == 0
+    assert (tmp_path / "mnist_notebooks" / FIRST_NOTEBOOK).is_file()
+    assert not {"--allow-root", "--no-browser"} & set(started[1])
+
+
+def test_lab_in_a_checkout_works_on_copies_that_git_ignores(
+    started: list[list[str]], tmp_path: Path, monkeypatch, root: Path
+) -> None:
+    for name in ("pyproject.toml", "mnist_helpers/paths.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "mnist_helpers")
+    assert call("lab").exit_code == 0
+    assert (tmp_path / "work" / FIRST_NOTEBOOK).is_file()
+    assert f"--ServerApp.root_dir={tmp_path}" in started[0], "links to README and docs lead nowhere"
+    assert f"--LabApp.default_url=/lab/tree/work/{FIRST_NOTEBOOK}" in started[0]
+    assert "/work/" in (root / ".gitignore").read_text().splitlines()
+
+
+def test_lab_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "jupyterlab.labapp", None)
+    shown = call("lab")
+    assert shown.exit_code == 1 and "mnist-helpers[lab]" in shown.output
+    assert not list(tmp_path.iterdir())
+    shown = call("lab", "one", "two")
+    assert shown.exit_code == 2 and "one FOLDER" in shown.output
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import mnist_helpers
 PACKAGE = Path(mnist_helpers.__file__).parent
 FLOORS = [
     "paths",
+    "course",
     "compare",
     "data",
     "augment",

@@ -9,12 +9,34 @@ from typing import Annotated
 
 import typer
 
+from .. import __version__
+
 app = typer.Typer(
-    help="Learn handwritten-digit recognition: train, evaluate, predict.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and stop, if that is what was asked for."""
+    if wanted:
+        typer.echo(f"mnist-helpers {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Learn handwritten-digit recognition: train, evaluate, predict."""
+
 
 MODELS = "cnn2, mnistnet, conv3, cnn2_dropout, cnn2_sgd, pytorch_example, tiny, fast, accurate"
 Data = Annotated[

@@ -1,9 +1,13 @@
-"""``app``, ``data`` and ``doctor``."""
+"""``app``, ``lab``, ``data`` and ``doctor``."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -30,6 +34,71 @@ def app_(
 
         checkpoints = checkpoint or known_checkpoints()
         run(create_app(checkpoints, device="cpu" if no_cuda else device), host, port)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def lab(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FOLDER|--OPTION=VALUE",
+            help="Folder for the notebooks (default: mnist_notebooks; in a clone of the "
+            "repository: work), and options for JupyterLab.",
+        ),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option(help="Open the browser, or only print the address.")
+    ] = True,
+    port: Annotated[
+        int | None, typer.Option(help="Port of JupyterLab.  [default: 8888]", min=0, max=65535)
+    ] = None,
+) -> None:
+    """Copy the course's notebooks to a folder of yours, and open them in JupyterLab.
+
+    Run it again to get new versions. Notebooks that you edited are never overwritten: a new version
+    is written beside them, as 01_dataset.new.ipynb. Delete a notebook to get the original back.
+    """
+    from ..course import FIRST_NOTEBOOK, copy_notebooks
+    from ..paths import is_checkout, project_root, short_path
+
+    options = [argument for argument in arguments or [] if argument.startswith("-")]
+    folders = [argument for argument in arguments or [] if not argument.startswith("-")]
+    if len(folders) > 1:
+        raise typer.BadParameter(
+            f"one FOLDER, not {' and '.join(folders)}; options for JupyterLab are written "
+            "--NAME=VALUE, with an equals sign"
+        )
+    with plain_errors():
+        start = _jupyterlab()
+        root = project_root()
+        default = root / ("work" if is_checkout(root) else "mnist_notebooks")
+        folder = Path(folders[0]) if folders else default
+        for message in copy_notebooks(folder):
+            typer.echo(message)
+        folder = folder.resolve()
+        typer.echo(f"Notebooks: {short_path(folder)}. Stop JupyterLab with Ctrl-C.")
+        # From the checkout's root, so that links to its README and docs lead somewhere.
+        in_checkout = is_checkout(root) and folder.is_relative_to(root.resolve())
+        top = root.resolve() if in_checkout else folder
+        first = quote((folder / FIRST_NOTEBOOK).relative_to(top).as_posix())
+        flags = [f"--ServerApp.root_dir={top}", f"--LabApp.default_url=/lab/tree/{first}"]
+        flags += [] if browser else ["--no-browser"]
+        flags += [] if port is None else [f"--port={port}"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            flags.append("--allow-root")
+        start([*flags, *options])
+
+
+def _jupyterlab() -> Callable[[list[str]], None]:
+    """Return the function that runs JupyterLab with a list of command-line arguments."""
+    try:
+        from jupyterlab.labapp import LabApp
+    except ImportError as error:
+        raise ImportError(
+            "JupyterLab is not installed: run  "
+            f"{sys.executable} -m pip install 'mnist-helpers[lab]'"
+        ) from error
+    return LabApp.launch_instance
 
 
 @app.command()
@@ -70,10 +139,14 @@ def _holds_mnist(folder: Path) -> bool:
 
 @app.command()
 def doctor() -> None:
-    """Check Python, packages, device, data, weights, kernel and widgets."""
-    from ..doctor import examine
+    """Check Python, packages, device, data, weights, kernel and widgets.
 
-    findings = examine()
+    One line per check; where something is wrong, what to do. The exit status is 0 if all is well,
+    and 1 if not.
+    """
+    from ..doctor import run_checks
+
+    findings = run_checks()
     for finding in findings:
         typer.echo(finding)
     if not all(finding.ok for finding in findings):
