@@ -8,12 +8,15 @@ import inspect
 import io
 import itertools
 import json
+import os
 import re
+import shlex
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -423,6 +426,28 @@ def test_the_command_starts_the_app_and_ends_with_it() -> None:
     finally:
         server.terminate()
         assert server.wait(60) in (0, -15, 143)
+
+
+def test_the_page_opens_in_the_browser_if_asked(tmp_path: Path) -> None:
+    note, browser = tmp_path / "opened", tmp_path / "browser.py"
+    browser.write_text(
+        f"import sys\nwith open({str(note)!r}, 'w') as file: file.write(sys.argv[1])"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mnist_helpers", "app", "--port", "0", "--no-cuda", "--open"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BROWSER": f"{shlex.join([sys.executable, str(browser)])} %s"},
+    )
+    try:
+        while not (line := server.stdout.readline()).startswith("The page:"):
+            assert line, "the server ended before it had started"
+        while server.poll() is None and not (note.exists() and note.read_text()):
+            time.sleep(0.05)
+        assert f"The page: {note.read_text()}" == line.rstrip()
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:

@@ -25,6 +25,7 @@ def app_(
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.", min=0, max=65535)] = 7860,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     device: Device = "auto",
     no_cuda: NoCuda = False,
 ) -> None:
@@ -33,7 +34,7 @@ def app_(
         from ..serve import create_app, known_checkpoints, run
 
         checkpoints = checkpoint or known_checkpoints()
-        run(create_app(checkpoints, device="cpu" if no_cuda else device), host, port)
+        run(create_app(checkpoints, device="cpu" if no_cuda else device), host, port, browser)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

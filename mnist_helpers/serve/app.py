@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,7 +146,7 @@ def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
 # ---------------------------------------------------------------------------------- the server
 
 
-def run(app: FastAPI, host: str = "127.0.0.1", port: int = 7860) -> None:
+def run(app: FastAPI, host: str = "127.0.0.1", port: int = 7860, browser: bool = False) -> None:
     """Serve an app until Ctrl+C; print where it is.
 
     Parameters
@@ -155,6 +156,8 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 7860) -> None:
         ``127.0.0.1`` is reached from this machine alone, ``0.0.0.0`` from everywhere.
     port : int
         0 takes one that is free.
+    browser : bool, default=False
+        Whether to open the page in the browser as well.
 
     Raises
     ------
@@ -162,6 +165,8 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 7860) -> None:
         If the port is taken, or the host not this machine's; the message says what to do.
     """
     with listening(host, port) as (listener, address):
+        if browser:  # the socket listens already, so the browser waits for the server
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         print(f"The page: {address}\nThe REST interface: {address}/docs\nCtrl+C ends both.")
         if host not in ("127.0.0.1", "localhost", "::1"):
             print("Everyone who can reach this machine can use it: there is no password.")
