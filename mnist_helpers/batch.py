@@ -68,9 +68,13 @@ class BatchProcessor:
 
     Examples
     --------
-    >>> batch = BatchProcessor()  # doctest: +SKIP
-    >>> batch.process_folder("scans", labels="folder")  # doctest: +SKIP
-    >>> batch.save_results_csv()  # doctest: +SKIP
+    >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
+    >>> for digit in (3, 7):
+    ...     Path("scans", str(digit)).mkdir(parents=True)
+    ...     draw_strokes(pen_strokes(digit)).save(f"scans/{digit}/first.png")
+    >>> batch = BatchProcessor(out="predictions").process_folder("scans", labels="folder")
+    >>> batch.save_results_csv().as_posix()
+    'predictions/reports/results.csv'
     """
 
     def __init__(

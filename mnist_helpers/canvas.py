@@ -92,9 +92,10 @@ class DigitCanvas(PicturedBox):
 
     Examples
     --------
-    >>> canvas = DigitCanvas()  # doctest: +SKIP
-    >>> canvas.draw(pen_strokes(3))  # doctest: +SKIP
-    >>> canvas.prediction.digit  # doctest: +SKIP
+    >>> from mnist_helpers.strokes import pen_strokes
+    >>> canvas = DigitCanvas()
+    >>> canvas.draw(pen_strokes(3))
+    >>> canvas.prediction.digit
     3
     """
 

@@ -44,8 +44,8 @@ def copy_notebooks(folder: str | Path) -> list[str]:
 
     Examples
     --------
-    >>> copy_notebooks("my_notebooks")  # doctest: +SKIP
-    ['Copied 11 files to my_notebooks.']
+    >>> copy_notebooks("my_notebooks")
+    ['Copied ... files to my_notebooks.']
     """
     source, folder = notebooks_folder(), Path(folder)
     if folder.resolve() == source.resolve():

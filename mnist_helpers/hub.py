@@ -33,8 +33,10 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
 
     Examples
     --------
-    >>> HubPredictor("model.safetensors").save_pretrained("for_the_hub")  # doctest: +SKIP
-    >>> HubPredictor.from_pretrained("for_the_hub").predict("digit.png")  # doctest: +SKIP
+    >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
+    >>> HubPredictor().save_pretrained("for_the_hub")
+    >>> HubPredictor.from_pretrained("for_the_hub").predict(draw_strokes(pen_strokes(7))).digit
+    7
     """
 
     def save_pretrained(

@@ -135,7 +135,7 @@ def run_notebooks(*paths: Path, out: Path) -> subprocess.CompletedProcess:
 def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
     good = write_notebook(
         tmp_path / "good.ipynb",
-        "import sys, os; print(sys.executable, os.getcwd())",
+        'import sys, os; print(sys.executable, os.getcwd(), sep="\\n")',
         "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
     )
     before = good.read_bytes()
@@ -144,7 +144,7 @@ def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
     assert re.search(r"good +\d+\.\d s  ok", done.stdout)
     assert good.read_bytes() == before
     copy = nbformat.read(tmp_path / "out" / "good.ipynb", as_version=4)
-    assert copy.cells[0].outputs[0].text.split() == [sys.executable, str(tmp_path)]
+    assert copy.cells[0].outputs[0].text.splitlines() == [sys.executable, str(tmp_path)]
     assert (tmp_path / "out" / "good" / "01-0.png").read_bytes().startswith(b"\x89PNG")
 
 

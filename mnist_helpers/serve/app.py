@@ -75,8 +75,10 @@ def create_app(
 
     Examples
     --------
-    >>> with serving(create_app()) as address:  # doctest: +SKIP
-    ...     print(requests.get(f"{address}/model").json())
+    >>> import httpx
+    >>> with serving(create_app(page=False)) as address:
+    ...     httpx.get(f"{address}/health").status_code
+    200
     """
     limits = limits or Limits()
     if checkpoints is None or isinstance(checkpoints, (str, os.PathLike)):

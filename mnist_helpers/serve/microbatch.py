@@ -35,10 +35,15 @@ class MicroBatcher:
 
     Examples
     --------
-    Within a coroutine:
-
-    >>> async with MicroBatcher(to_mnist, predictor.probabilities) as batcher:  # doctest: +SKIP
-    ...     (answer,) = await batcher.read([content])
+    >>> def prepare(content):
+    ...     return np.full((28, 28), content[0], dtype=np.uint8)
+    >>> def read(images):
+    ...     return np.full((len(images), 10), 0.1)
+    >>> async def main():
+    ...     async with MicroBatcher(prepare, read) as batcher:
+    ...         return await batcher.read([b"one", b"two", b"three"])
+    >>> len(asyncio.run(main()))
+    3
     """
 
     def __init__(
