@@ -80,18 +80,26 @@ def predict(
         raise typer.Exit(1)
 
 
-def write_submission(csv: Path, out: Path, predictor) -> None:
-    """Read a table of digits, and write Kaggle's ``ImageId,Label``."""
+def write_submission(
+    csv: Path, out: Path, predictor, label_column: str | int | None = "auto"
+) -> None:
+    """Read a table of digits, and write Kaggle's ``ImageId,Label``, or ``id,label``."""
     import pandas as pd
 
-    from ..data import load_csv
+    from ..data import read_table
     from ..paths import replacing
 
-    digits = load_csv(csv)
-    labels = predictor.probabilities(digits.images).argmax(1)
+    table = read_table(csv, label_column)
+    for note in table.notes:
+        typer.echo(f"{csv}: {note}")
+    labels = predictor.probabilities(table.digits.images).argmax(1)
+    name = table.id_name or "ImageId"
+    rows = {
+        name: table.ids or range(1, len(labels) + 1),
+        "label" if name.islower() else "Label": labels,
+    }
     with replacing(out) as part:
-        table = {"ImageId": range(1, len(labels) + 1), "Label": labels}
-        pd.DataFrame(table).to_csv(part, index=False)
+        pd.DataFrame(rows).to_csv(part, index=False)
     typer.echo(f"{len(labels):,} digits read; submission in {out}")
 
 

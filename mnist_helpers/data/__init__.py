@@ -15,8 +15,8 @@ from .digits import (
 from .download import DownloadError, download_mnist
 from .idx import IDX_STEMS, STEMS, find_idx, read_idx
 from .load import data_folder, load_mnist
-from .sample import OfflineSampleWarning
-from .tables import find_tables, load_csv
+from .notices import ConvertedPixelsWarning, DataWarning, NotMNISTWarning, OfflineSampleWarning
+from .tables import find_tables, load_csv, read_table
 
 __all__ = [
     "AT_ONCE",
@@ -25,8 +25,11 @@ __all__ = [
     "STEMS",
     "UNLABELLED",
     "Batches",
+    "ConvertedPixelsWarning",
+    "DataWarning",
     "Digits",
     "DownloadError",
+    "NotMNISTWarning",
     "OfflineSampleWarning",
     "Splits",
     "data_folder",
@@ -37,5 +40,6 @@ __all__ = [
     "load_csv",
     "load_mnist",
     "read_idx",
+    "read_table",
     "split_stratified",
 ]

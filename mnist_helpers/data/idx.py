@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..paths import as_text
 from .digits import Digits
-from .packed import BROKEN_GZIP, MOST_ZIPPED, opened
+from .packed import BROKEN_ARCHIVE, MAX_GZIP_RATIO, opened
 
 IDX_STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -94,9 +94,9 @@ def read_idx(path: str | Path) -> Tensor:
             shape = struct.unpack(f">{start[3]}I", sizes)
             count, header = int(np.prod(shape, dtype=object)), 4 + len(sizes)
             zipped = isinstance(file, gzip.GzipFile)
-            possible = count + header <= size * (MOST_ZIPPED if zipped else 1)
+            possible = count + header <= size * (MAX_GZIP_RATIO if zipped else 1)
             values = file.read(count + 1) if possible else b""  # never more than is wanted
-    except BROKEN_GZIP as error:
+    except BROKEN_ARCHIVE as error:
         raise ValueError(f"{path} is a damaged gzip file ({error}): fetch it again") from error
     if len(values) != count:
         has = f"{header + len(values):,}" if zipped else f"{size:,}"

@@ -10,7 +10,8 @@ from ..paths import project_root
 from .digits import Splits, split_stratified
 from .download import DownloadError, download_mnist
 from .idx import STEMS, find_idx, idx_advice, idx_files, read_idx_folder
-from .sample import OfflineSampleWarning, sample_notice, sample_splits
+from .notices import OfflineSampleWarning
+from .sample import sample_notice, sample_splits
 from .tables import find_tables, read_csv_folder
 
 KAGGLE = Path("/kaggle/input")  # where Kaggle's notebooks find the datasets that were added

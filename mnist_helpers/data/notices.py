@@ -1,0 +1,34 @@
+"""What loading data warns of, each a sentence without the line of code that led to it."""
+
+from __future__ import annotations
+
+import warnings
+
+
+class DataWarning(UserWarning):
+    """Something about the data that one should know; the message says it all."""
+
+
+class OfflineSampleWarning(DataWarning):
+    """The 5,000-image offline sample stands in for MNIST."""
+
+
+class NotMNISTWarning(DataWarning):
+    """Files that lie where MNIST's are looked for hold something else."""
+
+
+class ConvertedPixelsWarning(DataWarning):
+    """Pixels had another scale or polarity than MNIST's, or look unlike MNIST."""
+
+
+_format_other = warnings.formatwarning
+
+
+def _format(message, category, filename, lineno, line=None) -> str:
+    """Return a warning as Python prints it, or if it is one of ours, its message alone."""
+    if issubclass(category, DataWarning):
+        return f"{category.__name__}: {message}\n"
+    return _format_other(message, category, filename, lineno, line)
+
+
+warnings.formatwarning = _format
