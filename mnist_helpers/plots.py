@@ -16,7 +16,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+)
 
 from .paths import replacing
 
@@ -419,7 +425,7 @@ def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
 
 
 def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | None = None) -> Axes:
-    """Draw the error rate among the surest pictures against how many those are.
+    """Plot the error rate among the most confident predictions against their share.
 
     Parameters
     ----------
@@ -428,13 +434,13 @@ def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | N
     """
     ax = _axes(ax, 6, 3.6)
     if np.shape(confidence) != np.shape(correct):
-        raise ValueError(f"{len(confidence)} confidences, but {len(correct)} readings")
+        raise ValueError(f"{len(confidence)} confidences, but {len(correct)} predictions")
     right = np.asarray(correct, dtype=bool)[np.argsort(-np.asarray(confidence), kind="stable")]
     read = np.arange(1, len(right) + 1)
     ax.plot(read / len(right), np.cumsum(~right) / read, color=BLUE)
-    ax.set(xlabel="coverage: share that the machine decides", ylabel="risk: errors among those")
-    ax.xaxis.set_major_formatter("{x:.0%}")
-    ax.yaxis.set_major_formatter("{x:.2%}")
+    ax.set(xlabel="coverage: share not referred", ylabel="risk: error rate among those")
+    for axis in (ax.xaxis, ax.yaxis):  # as many decimals as the ticks need: 98% twice tells nothing
+        axis.set_major_formatter(PercentFormatter(1))
     first_error = int(np.argmin(right)) if not right.all() else 0
     ax.set_xlim(max(0.0, 2 * first_error / len(right) - 1.02), 1.005)
     ax.set_ylim(bottom=0)

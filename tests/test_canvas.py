@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_helpers.canvas import DigitCanvas
 from mnist_helpers.prediction import MNISTPredictor, Prediction
 from mnist_helpers.preprocess import EmptyPictureError
 from mnist_helpers.strokes import pen_strokes
+from mnist_helpers.widgets.canvas import DigitCanvas
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_a_slow_predictor_is_not_asked_for_each_queued_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("mnist_helpers.canvas.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("mnist_helpers.widgets.canvas.time.monotonic", lambda: clock[0])
 
     class Slow(Counting):
         def predict(self, picture: Image.Image) -> Prediction:
@@ -255,3 +255,89 @@ def test_a_picture_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) 
         assert canvas.prediction.digit == 8
     canvas._on_upload({"new": ({"content": b"no picture"},)})
     assert "PictureError" in canvas._message.value
+
+
+# ------------------------------------------------------------------- by the sheet in the browser
+
+
+def on_sheet(canvas: DigitCanvas, strokes: list, by_code: bool = False) -> None:
+    """Let the sheet in the browser send a drawing, as ipywidgets hands it over."""
+    points = [[[float(x), float(y)] for x, y in stroke] for stroke in strokes]
+    value = {"strokes": points, "pens": [18] * len(points), "by_code": by_code}
+    canvas._ink.set_state({"value": value})
+
+
+def press_save(canvas: DigitCanvas, label: int, strokes: list) -> None:
+    """Let the sheet send what "Save as" sends."""
+    points = [[[float(x), float(y)] for x, y in stroke] for stroke in strokes]
+    message = {"save": label, "strokes": points, "pens": [18] * len(points)}
+    canvas._ink._handle_custom_msg(message, [])
+
+
+def test_a_drawing_on_the_sheet_is_predicted(canvas: DigitCanvas) -> None:
+    on_sheet(canvas, pen_strokes(7, "round"))
+    assert canvas.prediction.digit == 7
+    drawn = DigitCanvas(canvas.predictor)
+    drawn.draw(pen_strokes(7, "round"))
+    np.testing.assert_array_equal(drawn.image, canvas.image)
+    on_sheet(canvas, [])
+    assert canvas.prediction is None and canvas.strokes == []
+
+
+def test_the_sheet_shows_what_code_draws(canvas: DigitCanvas) -> None:
+    canvas.draw(pen_strokes(4))
+    value = canvas._ink.value
+    assert value["by_code"] and len(value["strokes"]) == len(value["pens"]) == len(pen_strokes(4))
+    np.testing.assert_allclose(value["strokes"][0], canvas.strokes[0])
+    canvas.undo()
+    assert len(canvas._ink.value["strokes"]) == len(pen_strokes(4)) - 1
+
+
+def test_what_code_drew_gives_way_to_a_person(canvas: DigitCanvas) -> None:
+    canvas.draw(pen_strokes(4))
+    send(canvas, "mouse_down", (50, 50))
+    send(canvas, "mouse_up", (50, 50))
+    assert len(canvas.strokes) == 1
+    send(canvas, "mouse_down", (60, 60))  # the next stroke stays beside it
+    assert len(canvas.strokes) == 2
+
+
+def test_a_broken_drawing_of_the_sheet_changes_nothing(canvas: DigitCanvas) -> None:
+    canvas.draw(pen_strokes(4))
+    before = canvas.strokes
+    canvas._ink.set_state({"value": {"strokes": [[1, 2]], "pens": [18], "by_code": False}})
+    assert "stroke" in canvas._message.value
+    assert len(canvas.strokes) == len(before)
+
+
+def test_one_click_saves_and_counts(predictor: MNISTPredictor, tmp_path: Path) -> None:
+    canvas = DigitCanvas(predictor, collect=tmp_path)
+    assert canvas._ink.counts == [0] * 10
+    press_save(canvas, 3, pen_strokes(3))
+    press_save(canvas, 3, pen_strokes(3, "round"))
+    press_save(canvas, 8, pen_strokes(8))
+    assert canvas._ink.counts == [0, 0, 0, 2, 0, 0, 0, 0, 1, 0]
+    (path,) = tmp_path.glob("8/*.png")
+    assert predictor.predict(path).digit == 8
+    assert DigitCanvas(predictor, collect=tmp_path)._ink.counts[3] == 2, "a new canvas goes on"
+    assert DigitCanvas(predictor)._ink.counts == [], "no buttons unless they are asked for"
+
+
+def test_a_drawing_that_cannot_be_saved_is_said_to_be_so(
+    predictor: MNISTPredictor, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    canvas = DigitCanvas(predictor, collect=tmp_path / "file")
+    sent = []
+    canvas._ink.send = lambda content, buffers=None: sent.append(content)
+    press_save(canvas, 3, pen_strokes(3))
+    assert sent == [{"failed": 3}]
+    assert "not saved" in canvas._message.value
+
+
+def test_the_note_repeats_what_the_browser_asks(canvas: DigitCanvas) -> None:
+    from mnist_helpers.widgets.browser import BusyNote
+
+    note = BusyNote(watched=[canvas._ink])
+    note.set_state({"asked": 5})
+    assert note.answered == 5

@@ -19,23 +19,18 @@ import torch
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from mnist_helpers.canvas import DigitCanvas
 from mnist_helpers.data import Splits
 from mnist_helpers.evaluation import Evaluation, misclassified
-from mnist_helpers.interactive import (
-    ANY,
-    KERNELS,
-    OWN,
-    ErrorGallery,
-    FeatureMaps,
-    KernelEditor,
-    LearningRates,
-    MovedDigit,
-    ThresholdSlider,
-)
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.widgets.canvas import DigitCanvas
+from mnist_helpers.widgets.feature_maps import FeatureMaps
+from mnist_helpers.widgets.gallery import ANY, ErrorGallery
+from mnist_helpers.widgets.kernel import KERNELS, OWN, KernelEditor
+from mnist_helpers.widgets.learning_rates import LearningRates
+from mnist_helpers.widgets.moved_digit import MovedDigit
+from mnist_helpers.widgets.threshold import ThresholdSlider
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 KINDS = ["kernel", "maps", "rates", "gallery", "threshold", "moved", "canvas"]
@@ -101,10 +96,10 @@ def pixels(content: bytes) -> np.ndarray:
 
 def test_a_control_changes_picture_and_words(widget) -> None:
     shown, change = widget
-    picture, words = shown.picture_of_state(), shown.words()
+    picture, words = shown.to_png(), shown.alt_text()
     change()
-    assert np.abs(pixels(shown.picture_of_state()) - pixels(picture)).max() > 50
-    assert shown.words() != words
+    assert np.abs(pixels(shown.to_png()) - pixels(picture)).max() > 50
+    assert shown.alt_text() != words
 
 
 def test_front_ends_may_choose_between_the_widget_and_a_picture(widget) -> None:
@@ -112,9 +107,9 @@ def test_front_ends_may_choose_between_the_widget_and_a_picture(widget) -> None:
     change()
     data, metadata = shown._repr_mimebundle_()
     assert data[VIEW]["model_id"] == shown.model_id
-    assert base64.b64decode(data["image/png"]) == shown.picture_of_state()
+    assert base64.b64decode(data["image/png"]) == shown.to_png()
     assert pixels(base64.b64decode(data["image/png"])).std() > 10, "the picture is blank"
-    assert data["text/plain"] == metadata["image/png"]["alt"] == shown.words()
+    assert data["text/plain"] == metadata["image/png"]["alt"] == shown.alt_text()
     assert "children=" not in data["text/plain"]
 
 
@@ -135,7 +130,7 @@ def test_ipython_displays_the_bundle_and_a_static_page_shows_the_picture(widget)
             html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
         assert data["image/png"] in html.replace("\n", "")
         assert shown.model_id not in html
-    assert f'alt="{shown.words()}"' in unescape(html), "the classic template has the words, too"
+    assert f'alt="{shown.alt_text()}"' in unescape(html), "the classic template has the words, too"
 
 
 def least_work(do: Callable[[], object]) -> float:
@@ -184,7 +179,7 @@ def test_the_identity_leaves_the_digit_as_it_was(digits: Splits) -> None:
     editor = KernelEditor(digits.test.images[:2])
     editor._preset.value = "identity"
     np.testing.assert_array_equal(editor.result, digits.test.images[0, 0].numpy() / np.float32(255))
-    panels = np.split(pixels(editor.picture_of_state())[40:-20, :, 0], [280, 560], axis=1)
+    panels = np.split(pixels(editor.to_png())[40:-20, :, 0], [280, 560], axis=1)
     dark = [(panel < 40).mean() for panel in (panels[0], panels[2])]
     assert dark[0] == pytest.approx(dark[1], abs=0.02) and dark[0] > 0.5
 
@@ -199,7 +194,7 @@ def test_every_kernel_by_hand(digits: Splits) -> None:
         expected = (windows * np.array(kernel)).sum((2, 3))
         np.testing.assert_allclose(editor.result, expected, atol=1e-5)
         np.testing.assert_allclose(editor.kernel, kernel)
-        assert editor._preset.value == name and f"“{name}”" in editor.words()
+        assert editor._preset.value == name and f"“{name}”" in editor.alt_text()
 
 
 def test_kernels_keep_the_brightness_or_are_blind_to_it() -> None:
@@ -211,8 +206,8 @@ def test_kernels_keep_the_brightness_or_are_blind_to_it() -> None:
 def test_an_edited_kernel_is_ones_own(digits: Splits) -> None:
     editor = KernelEditor(digits.test.images[:2], "identity")
     editor._weights[4].value = 2.0
-    np.testing.assert_allclose(editor.result, 2 * editor.picture, rtol=1e-6)
-    assert editor._preset.value == OWN and "to 2.00" in editor.words()
+    np.testing.assert_allclose(editor.result, 2 * editor.image, rtol=1e-6)
+    assert editor._preset.value == OWN and "to 2.00" in editor.alt_text()
     editor._weights[4].value = 1.0
     assert editor._preset.value == "identity"
     editor.kernel = np.eye(3)
@@ -221,7 +216,7 @@ def test_an_edited_kernel_is_ones_own(digits: Splits) -> None:
         with pytest.raises(ValueError):
             editor.kernel = wrong
     editor._which.value = 1
-    np.testing.assert_allclose(editor.picture, digits.test.images[1, 0].numpy() / 255, atol=1e-6)
+    np.testing.assert_allclose(editor.image, digits.test.images[1, 0].numpy() / 255, atol=1e-6)
 
 
 # ------------------------------------------------------------------------------------ feature maps
@@ -231,7 +226,7 @@ def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
     canvas = FeatureMaps(predictor)
     assert all(not maps.any() for maps in canvas.maps.values()), "nothing is drawn yet"
     canvas.draw(pen_strokes(7))
-    assert canvas.prediction.digit == 7 and "Feature maps of a 7" in canvas.words()
+    assert canvas.prediction.digit == 7 and "Feature maps of a 7" in canvas.alt_text()
     image = torch.from_numpy(canvas.image)[None, None]
     with torch.inference_mode():
         first = predictor.model[:5](image)[0]
@@ -243,7 +238,7 @@ def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
     drawn = bytes(canvas._mosaics["relu1"].value)
     assert pixels(drawn).shape == (4 * 44, 8 * 44, 3)
     canvas.clear()
-    assert not canvas.maps["relu2"].any() and "empty" in canvas.words()
+    assert not canvas.maps["relu2"].any() and "empty" in canvas.alt_text()
     assert bytes(canvas._mosaics["relu1"].value) != drawn
 
 
@@ -257,11 +252,11 @@ def test_the_chosen_run_is_in_colour() -> None:
     for rate, losses in runs.items():
         slider.rate = rate
         thick = [r for r, line in slider._lines.items() if line.get_linewidth() > 2]
-        assert thick == [rate] and f"Learning rate {rate:g}:" in slider.words()
+        assert thick == [rate] and f"Learning rate {rate:g}:" in slider.alt_text()
         np.testing.assert_array_equal(slider._each.get_ydata(), losses)
     assert slider._ax.get_ylim() == (0, pytest.approx(1.6 * 2.3))
     slider.rate = 0.1
-    assert "loss 2.30 at the first step, 1.23 in the mean of the last 3 of 3" in slider.words()
+    assert "loss 2.30 at the first step, 1.23 in the mean of the last 3 of 3" in slider.alt_text()
     for wrong in ({}, {0.1: []}):
         with pytest.raises(ValueError, match="no runs"):
             LearningRates(wrong)
@@ -281,15 +276,15 @@ def test_the_filter_shows_only_the_pair_that_was_asked_for(
     pd.testing.assert_frame_equal(gallery.shown, expected)
     captions = [caption.get_text() for caption in gallery._captions]
     assert sum(map(bool, captions)) == min(16, len(expected)) > 0
-    assert all(text.startswith(f"{label} read as {predicted}\n") for text in captions if text)
+    assert all(text.startswith(f"{label}, not {predicted}\n") for text in captions if text)
     first = expected.iloc[0]
     assert captions[0].endswith(f"{first['confidence']:.1%}")
     image = digits.test.images[int(first["index"]), 0].numpy() / 255
     np.testing.assert_allclose(gallery._sheet.get_array()[15:43, 3:31], image, atol=1e-6)
-    assert pixels(gallery.picture_of_state()).shape == (136, 816, 3), "one row of two"
+    assert pixels(gallery.to_png()).shape == (136, 816, 3), "one row of two"
     gallery.choose()
-    assert pixels(gallery.picture_of_state()).shape == (272, 816, 3)
-    assert gallery._label.value == ANY and "the first 16 shown" in gallery.words()
+    assert pixels(gallery.to_png()).shape == (272, 816, 3)
+    assert gallery._label.value == ANY and "the first 16 shown" in gallery.alt_text()
     counts = dict((value, text) for text, value in gallery._label.options)
     assert f"({(errors['label'] == 3).sum()} errors)" in counts[3]
 
@@ -297,12 +292,12 @@ def test_the_filter_shows_only_the_pair_that_was_asked_for(
 def test_a_pair_without_errors_is_said_to_have_none(digits: Splits, errors: pd.DataFrame) -> None:
     gallery = ErrorGallery(digits.test.images, errors)
     gallery.choose(4, 4)
-    assert gallery.shown.empty and gallery.words() == f"0 of {len(errors)} errors, " + (
-        "true digit 4, read as 4."
+    assert gallery.shown.empty and gallery.alt_text() == f"0 of {len(errors)} errors, " + (
+        "true digit 4, predicted 4."
     )
     assert (gallery._sheet.get_array() == 1).all()
     none = ErrorGallery(digits.test.images, errors[:0])
-    assert none.words().startswith("0 of 0 errors")
+    assert none.alt_text().startswith("0 of 0 errors")
 
 
 # --------------------------------------------------------------------------------------- threshold
@@ -315,19 +310,31 @@ def test_coverage_and_risk_by_hand() -> None:
     for threshold, coverage, risk in ((0, 1, 0.4), (0.55, 0.6, 1 / 3), (0.7, 0.4, 0), (1, 0, 0)):
         slider.threshold = threshold
         assert (slider.coverage, slider.risk) == (pytest.approx(coverage), pytest.approx(risk))
-        assert f"decides {coverage:.2%}" in slider.words()
+        assert f"{coverage:.2%} of 5 images are predicted" in slider.alt_text()
         assert slider._dot.get_data() == ([slider.coverage], [slider.risk])
         low, high = slider._left.get_xlim()
         assert low < coverage <= high, "the dot is out of sight"
     slider.threshold = 0.55
     assert slider._read[0].get_width() == pytest.approx(2 / 3)
     assert slider._handed[0].get_x() == pytest.approx(2 / 3)
-    assert slider._texts[1].get_text() == "1 decided, 1 handed over"
+    assert slider._texts[1].get_text() == "1 predicted, 1 referred"
+
+
+@pytest.mark.parametrize("errors", [1, 40])
+def test_the_ticks_tell_the_truth(errors: int) -> None:
+    """Each label, read as a number, is where its tick stands."""
+    slider = ThresholdSlider(np.linspace(0.5, 1, 2000), np.arange(2000) >= errors, 0.5)
+    slider.figure.canvas.draw()
+    for axis in (slider._left.xaxis, slider._left.yaxis, slider._right.xaxis):
+        ticks = [tick for tick in axis.get_major_ticks() if tick.label1.get_text()]
+        labels = [float(tick.label1.get_text().rstrip("%")) / 100 for tick in ticks]
+        step = np.diff([tick.get_loc() for tick in ticks]).min()
+        np.testing.assert_allclose(labels, [tick.get_loc() for tick in ticks], atol=0.01 * step)
 
 
 def test_a_network_without_errors_has_a_threshold_too() -> None:
     slider = ThresholdSlider(np.array([0.9, 0.99]), np.array([True, True]))
-    assert slider.risk == 0 and slider._texts[1].get_text() == "0 decided, 0 handed over"
+    assert slider.risk == 0 and slider._texts[1].get_text() == "0 predicted, 0 referred"
 
 
 # ------------------------------------------------------------------------------------------- moving
@@ -363,7 +370,7 @@ def test_moves_and_turns_are_those_that_were_asked_for(
     widget.move(right=3, turn=90)
     turned = np.roll(np.rot90(eight, -1), 3, axis=1).astype(int)
     assert np.abs(widget.seen - turned).max() <= 1, "first turned, then moved"
-    assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.words()
+    assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.alt_text()
 
 
 def test_preparation_undoes_a_move(eight: np.ndarray, predictor: MNISTPredictor) -> None:

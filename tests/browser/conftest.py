@@ -26,6 +26,9 @@ SETTINGS = {
         "checkForUpdates": False,
     },
 }
+OVERRIDES = ROOT / "mnist_helpers" / "widgets" / "mnist_helpers.json"  # installed with the package
+for _plugin, _values in json.loads(OVERRIDES.read_text(encoding="utf-8")).items():
+    SETTINGS[_plugin.replace(":", "/")] = _values
 CHROMIUM_FLAGS = (
     "--disable-gpu",
     "--disable-quic",

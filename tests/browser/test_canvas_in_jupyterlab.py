@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,7 +28,7 @@ def page(lab: str, browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def canvas(page: Page) -> Locator:
     """The canvas, wiped."""
-    canvas = page.locator(".mnist-digit-canvas").locator("visible=true").first
+    canvas = page.locator(".mnist-digit-ink").locator("visible=true").first
     canvas.scroll_into_view_if_needed()
     page.get_by_role("button", name="Clear").first.click()
     expect(answer(page)).to_contain_text("Draw a digit", timeout=PATIENCE)
@@ -39,9 +41,9 @@ def answer(page: Page) -> Locator:
 
 
 def corner(canvas: Locator) -> np.ndarray:
-    """The canvas's top left corner in the window, inside its border."""
+    """The canvas's top left corner in the window."""
     box = canvas.bounding_box()
-    return np.array([box["x"] + 1, box["y"] + 1])
+    return np.array([box["x"], box["y"]])
 
 
 def draw(page: Page, canvas: Locator, digit: int, hand: str = "round") -> None:
@@ -115,6 +117,98 @@ def test_a_touch_stroke_is_drawn_and_ends(page: Page, canvas: Locator) -> None:
     expect(stroke_count(page)).to_have_text("2 strokes", timeout=PATIENCE)
     expect(answer(page)).to_contain_text(re.compile(r"^\s*7\s"), timeout=PATIENCE)
     page.screenshot(path=SCREENSHOTS / "canvas_touch.png")
+
+
+# --------------------------------------------------- while the kernel is busy, and without it
+
+CELLS = (
+    """
+from mnist_helpers import DigitCanvas
+from mnist_helpers.strokes import pen_strokes
+canvas = DigitCanvas(collect="digits")
+canvas.draw(pen_strokes(7))
+canvas""",
+    """
+import time
+from pathlib import Path
+print("waiting", flush=True)
+while not Path("go on").exists():
+    time.sleep(0.1)""",
+)
+BUSY = "busy: answers when the running cell is done"
+
+
+def ink_on(canvas: Locator) -> int:
+    """How many pixels of the sheet in the browser are dark."""
+    return canvas.evaluate(
+        "sheet => { const {data} = sheet.getContext('2d').getImageData(0, 0, sheet.width,"
+        " sheet.height); let dark = 0; for (let i = 0; i < data.length; i += 4)"
+        " dark += data[i] < 128; return dark; }"
+    )
+
+
+@pytest.fixture(scope="module")
+def busy_page(notebooks: Path, lab: str, browser: Browser) -> Iterator[Page]:
+    """A notebook with a canvas whose kernel is busy until there is a file "go on" beside it."""
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, notebooks / "busy.ipynb")
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(lab.format("busy.ipynb"))
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=PATIENCE)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).click()
+    expect(page.locator(".jp-OutputArea-output").last).to_contain_text("waiting", timeout=PATIENCE)
+    yield page
+    (notebooks / "go on").touch()
+    context.close()
+
+
+def test_a_busy_kernel_and_a_closed_notebook(busy_page: Page, notebooks: Path) -> None:
+    """One story: draw and save while a cell runs, then close the kernel and open it again."""
+    page = busy_page
+    canvas = page.locator(".mnist-digit-ink").first
+    save = page.locator(".mnist-digit-collection button")
+    seven = ink_on(canvas)
+    assert seven > 1000
+    draw(page, canvas, 1)
+    assert 500 < ink_on(canvas) < seven, "the drawing by code has to give way to a person's"
+    expect(page.locator(".mnist-busy-note").first).to_have_text(BUSY, timeout=PATIENCE)
+    expect(answer(page)).to_contain_text("7")  # nothing but the browser can have answered
+    save.nth(1).click()
+    assert ink_on(canvas) == 0
+    draw(page, canvas, 3, "continental")
+    expect(page.locator(".mnist-digit-collection")).to_contain_text("1 more as soon as the kernel")
+    page.screenshot(path=SCREENSHOTS / "canvas_busy.png")
+    assert not (notebooks / "digits").exists()
+
+    (notebooks / "go on").touch()
+    expect(answer(page)).to_contain_text(re.compile(r"^\s*3\s"), timeout=PATIENCE)
+    expect(page.locator(".mnist-busy-note").first).to_be_empty(timeout=PATIENCE)
+    expect(save.nth(1)).to_have_text("1 (1)", timeout=PATIENCE)
+    save.nth(3).click()
+    expect(save.nth(3)).to_have_text("3 (1)", timeout=PATIENCE)
+    assert sorted(path.parent.name for path in notebooks.glob("digits/*/*.png")) == ["1", "3"]
+
+    draw(page, canvas, 4)
+    expect(answer(page)).to_contain_text(re.compile(r"^\s*4\s"), timeout=PATIENCE)
+    four = ink_on(canvas)
+    with page.expect_response(lambda one: "busy.ipynb" in one.url and one.request.method == "PUT"):
+        page.keyboard.press("Control+s")
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.locator(".lm-Menu-item", has_text=re.compile("^Shut Down Kernel")).click()
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("No Kernel", timeout=PATIENCE)
+    page.reload()
+    canvas.wait_for(timeout=PATIENCE)
+    expect(answer(page)).to_contain_text(re.compile(r"^\s*4\s"), timeout=PATIENCE)
+    assert ink_on(canvas) == four
+    note = page.locator(".mnist-busy-note").first
+    expect(note).to_contain_text("run this notebook's cells again", timeout=PATIENCE)
+    assert page.get_by_text("model not found").count() == 0
+    page.screenshot(path=SCREENSHOTS / "canvas_reopened.png")
 
 
 # ----------------------------------------------------------------- the picture in the README

@@ -141,11 +141,11 @@ def test_a_digit_is_turned_and_prepared(page: Page) -> None:
     expect(words(output)).to_contain_text("turned by 30°")
     changed(output, before)
     before = figure(output)
-    output.get_by_label("prepare it as MNIST was").check()
+    output.get_by_label("preprocess it as MNIST was").check()
     changed(output, before)
     output.screenshot(path=SCREENSHOTS / "interactive_moved.png")
     output.get_by_label(
-        "prepare it as MNIST was"
+        "preprocess it as MNIST was"
     ).uncheck()  # prepared, a moved digit looks the same
 
 
