@@ -532,6 +532,7 @@ def rows_in(path: Path) -> int:
     return path.read_bytes().count(b"\n") - 1 if path.is_file() else 0
 
 
+@pytest.mark.kill
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_a_killed_command_goes_on(root, tmp_path, inbox, stop) -> None:

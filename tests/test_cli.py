@@ -78,6 +78,7 @@ def stop(command: list[str], path: Path, epoch: int, by: signal.Signals, root: P
     return process.returncode, said
 
 
+@pytest.mark.kill
 def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root: Path) -> None:
     arguments = ["train", "--data", folder, "--epochs", "6", "--batch-size", "20", "--val-size"]
     arguments += ["200", "--lr", "0.005", "--augment", "warp", "--no-cuda", "--seed", "3"]

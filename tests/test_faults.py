@@ -47,6 +47,7 @@ def wait_for_a_save(path: Path, process: multiprocessing.Process) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.kill
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_at_any_moment_it_goes_on_and_ends_in_the_same_weights(tmp_path: Path) -> None:
     """Thirty real ``kill -9``, at random moments of a training that is resumed each time."""
