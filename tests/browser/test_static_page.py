@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -23,15 +24,14 @@ UNREACHABLE = re.compile("ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory, users_environment: dict[str, str]) -> Path:
     """Build the page; without npm's registry there is no ONNX Runtime Web to build it with."""
     spec = importlib.util.spec_from_file_location("build_page", ROOT / "tools" / "build_page.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     try:
-        with pytest.MonkeyPatch.context() as outside:
-            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-                outside.delenv(name)  # the tests' own, which let nothing out; npm fetches a package
+        # The tests' own environment lets nothing out, but npm fetches a package.
+        with patch.dict(os.environ, users_environment, clear=True):
             return tool.build(tmp_path_factory.mktemp("page"))
     except RuntimeError as error:
         if UNREACHABLE.search(str(error)):

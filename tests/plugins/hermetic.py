@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.workermanage import WorkerController
 
 CLOSED_PORT = "http://127.0.0.1:9"
 # Settings that reach into tests: of programs that they start, and of terminals that messages fit.
@@ -22,6 +23,7 @@ FOREIGN_PREFIXES = ("MNIST_HELPERS_", "JUPYTER", "IPYTHON", "GRADIO_", "RAY_", "
 FOREIGN = ("MPLBACKEND", "MPLCONFIGDIR", "MATPLOTLIBRC", "COLUMNS", "LINES", "FORCE_COLOR")
 FOREIGN += ("NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PYTHONWARNINGS")
 HOME = pytest.StashKey[Path]()
+BEFORE = pytest.StashKey[dict[str, str]]()
 
 
 class OfflineError(OSError):
@@ -31,7 +33,10 @@ class OfflineError(OSError):
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Close the network, and replace the user's home folder and settings."""
-    if not hasattr(config, "workerinput"):  # workers inherit what the first process sets
+    if hasattr(config, "workerinput"):  # workers inherit what the first process sets
+        config.stash[BEFORE] = config.workerinput["before"]
+    else:
+        config.stash[BEFORE] = dict(os.environ)
         config.stash[HOME] = home = Path(tempfile.mkdtemp(prefix="mnist_helpers-tests-"))
         _replace_environment(home)
     # A shell's background job ignores Ctrl-C, and so would the commands that tests stop with it.
@@ -39,6 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("connect", "connect_ex"):
         setattr(socket.socket, name, _loopback_only(getattr(socket.socket, name)))
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker what the environment was."""
+    node.workerinput["before"] = node.config.stash[BEFORE]
+
+
+@pytest.fixture(scope="session")
+def users_environment(pytestconfig: pytest.Config) -> dict[str, str]:
+    """The environment that pytest was started in, for what is fetched from a registry."""
+    return pytestconfig.stash[BEFORE]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
