@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from .paths import alone_in, as_text, name_of, project_root, replacing
 from .prediction import CONFIDENT, MNISTPredictor, is_confident
 from .preprocess import Picture, to_mnist
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,7 +201,7 @@ class BatchProcessor:
 
     def _process(self, paths: list[Path], total: int, log: logging.Logger) -> None:
         """Read pictures batch by batch, and write their rows."""
-        bar = tqdm(total=total, initial=total - len(paths), unit=" pictures")
+        bar = progress_bar(total=total, initial=total - len(paths), unit=" images")
         with (
             bar,
             _one_processor_left(),

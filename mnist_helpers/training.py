@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm.auto import tqdm
 
 from .augment import AUGMENTATIONS
 from .checkpoints import Checkpoint, History, load_checkpoint, save_checkpoint
 from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
 from .models import build_model
 from .paths import alone_in
+from .progress import TextBar, progress_bar
 from .recipes import Recipe, recipe_for
 
 EXPLODED = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
@@ -197,7 +197,8 @@ def _train_epochs(
     augment = AUGMENTATIONS.get(recipe.augment)
     batches = Batches(train, recipe.batch_size, augment=augment, rank=rank, world=world)
     steps = recipe.epochs * len(batches)
-    with tqdm(total=steps, initial=len(run.history) * len(batches), disable=not progress) as bar:
+    done = len(run.history) * len(batches)
+    with progress_bar(total=steps, initial=done, disable=not progress) as bar:
         while len(run.history) < recipe.epochs and not run.out_of_patience():
             with _memory_told(recipe):
                 row = train_epoch(model, batches, run.optimizer, recipe, len(run.history), bar)
@@ -234,7 +235,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     epoch: int,
-    bar: tqdm,
+    bar: TextBar,
 ) -> dict[str, float]:
     """Pass over the training split once, and return the epoch's row of the history."""
     device = batches.digits.images.device
@@ -485,7 +486,9 @@ def set_aside(out: Path) -> None:
         learnt = False
     if learnt:
         last.replace(out / "former.pt")
-        tqdm.write(f"The former training in {out} is kept as former.pt; --resume goes on with one.")
+        TextBar.write(
+            f"The former training in {out} is kept as former.pt; --resume goes on with one."
+        )
     (out / "best.pt").unlink(missing_ok=True)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from .augment import AUGMENTATIONS
 from .data import Batches, Digits
 from .models import build_model
+from .progress import progress_bar
 from .recipes import Recipe
 from .training import autocast, choose_device, make_optimizer, targets, train
 
@@ -114,7 +115,7 @@ def over_seeds(model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int])
         One network for each seed, in evaluation mode.
     """
     networks = []
-    for seed in seeds:
+    for seed in progress_bar(seeds, desc=f"training {model}", unit="run"):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = build_model(model)

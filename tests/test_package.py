@@ -15,6 +15,7 @@ import mnist_helpers
 PACKAGE = Path(mnist_helpers.__file__).parent
 FLOORS = [
     "paths",
+    "progress",
     "course",
     "compare",
     "data",
@@ -152,7 +153,7 @@ def test_every_module_imports_only_from_the_floors_above_it() -> None:
         above = FLOORS[: FLOORS.index(module)]
         assert imports(module) <= set(above), f"{module} imports from below"
     assert imports("evaluation") <= {"augment", "compare", "data"}
-    assert imports("paths") == set() and imports("data") == {"paths"}
+    assert imports("paths") == set() and imports("data") == {"paths", "progress"}
     assert "training" in imports("cli"), "the test sees no imports"
 
 

@@ -11,9 +11,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from threading import Thread
 
-from tqdm.auto import tqdm
-
 from ..paths import replacing
+from ..progress import progress_bar
 
 SLOWEST = 20_000  # bytes a second below which a mirror is given up
 
@@ -67,7 +66,7 @@ def _fetch(url: str, md5: str, timeout: float) -> bytes:
     with _open(url, timeout) as response:
         total = int(response.headers.get("Content-Length") or 0) or None
         name = url.rpartition("/")[2]
-        with tqdm(desc=name, total=total, unit="B", unit_scale=True, leave=False) as bar:
+        with progress_bar(desc=name, total=total, unit="B", unit_scale=True, leave=False) as bar:
             while chunk := response.read1(1 << 16):
                 content += chunk
                 bar.update(len(chunk))

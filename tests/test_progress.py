@@ -1,0 +1,42 @@
+"""Progress bars and the clock, in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from mnist_helpers.progress import NotebookBar, TextBar, elapsed, progress_bar
+
+CELLS = (
+    "from mnist_helpers.progress import elapsed, progress_bar",
+    "for _ in progress_bar(range(7), desc='seven'): pass",
+    "with elapsed('waiting'): pass",
+    "bar = progress_bar(total=10, mininterval=0); bar.update(3)\nraise KeyboardInterrupt",
+)
+
+
+def test_a_terminal_gets_tqdms_own(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = progress_bar(range(3), desc="three")
+    assert isinstance(bar, TextBar) and not isinstance(bar, NotebookBar)
+    assert list(bar) == [0, 1, 2]
+    assert "100%" in capsys.readouterr().err
+
+
+def test_the_clock_ends_with_its_task(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="no"), elapsed("waiting"):
+        raise RuntimeError("no")
+    assert "waiting, done: 00:00" in capsys.readouterr().err
+
+
+def test_a_saved_notebook_says_how_a_bar_ended(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute(cwd=str(tmp_path))
+    (seven,), (waiting,), interrupted = (cell.outputs for cell in notebook.cells[1:])
+    assert "seven: 100%" in seven.data["text/plain"] and "7/7" in seven.data["text/plain"]
+    assert waiting.data["text/plain"].startswith("waiting, done: 00:")
+    assert "30%" in interrupted[0].data["text/plain"]
+    assert "widget" not in str(notebook), "a widget does not outlive its kernel"
