@@ -1,61 +1,125 @@
-"""What a training run leaves behind: metrics, a model card, figures."""
+"""What a training run leaves in its folder: weights, history, metrics, a model card, figures."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoint
-    from .data import Digits
+    from .data import Digits, Splits
     from .evaluation import Evaluation
     from .recipes import Recipe
 
 
-def write_metrics(
-    path: Path, test: Evaluation, model: str, recipe: Recipe | None, temperature: float
-) -> None:
-    """Write the test split's metrics as JSON."""
+def write_report(
+    out: Path, splits: Splits, temperature: float | None = None, shrink: float = 0
+) -> Evaluation:
+    """Calibrate the trained model, evaluate it on the test set, and write everything down.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run, with its ``last.pt``. ``model.safetensors``, ``history.csv``,
+        ``metrics.json``, ``README.md`` (the model card) and three figures are written there.
+    splits : Splits
+        The temperature is fitted on ``splits.val``; metrics are those on ``splits.test``.
+    temperature : float, default=None
+        The temperature to use instead of fitting one.
+    shrink : float, default=0
+        How far to shrink BatchNorm's variances towards their mean, in [0, 1].
+
+    Returns
+    -------
+    Evaluation
+        On the test set.
+    """
+    import pandas as pd
+
+    from . import models
+    from .checkpoints import load_checkpoint, save_checkpoint
+    from .evaluation import evaluate, fit_temperature
     from .paths import replacing
 
-    low, high = test.interval
-    metrics = {
-        "model": model,
+    run = load_checkpoint(out / "last.pt")
+    models.shrink_variances(run.model, shrink)
+    if temperature is not None:
+        run.temperature = temperature
+    elif len(splits.val):
+        validation = evaluate(run.model, splits.val)
+        run.temperature = fit_temperature(validation.logits, validation.labels)
+    save_checkpoint(
+        out / "model.safetensors",
+        run.model,
+        recipe=run.recipe,
+        history=run.history,
+        source=run.source,
+        temperature=run.temperature,
+    )
+    test = evaluate(run.model, splits.test)
+    with replacing(out / "history.csv") as part:
+        pd.DataFrame(run.history).to_csv(part, index=False)
+    recipe = asdict(run.recipe) if run.recipe else None
+    write_json(out / "metrics.json", metrics(test, run) | {"recipe": recipe})
+    write_card(out / "README.md", run, test)
+    calibrated = replace(test, logits=test.logits / run.temperature)
+    draw_figures(out, run.history, splits.test, calibrated)
+    return test
+
+
+def metrics(test: Evaluation, checkpoint: Checkpoint) -> dict:
+    """Return the metrics on the test set, as `metrics.json` and ``evaluate --json`` have them.
+
+    Returns
+    -------
+    dict
+        ``model`` (architecture), ``data`` (where the test set is from), ``test_images`` (how many),
+        ``test_accuracy``, ``test_accuracy_95_interval`` ([low, high]), ``test_loss``
+        (cross-entropy), ``temperature``, ``confusion`` ([10][10], row = label, column =
+        prediction).
+    """
+    return {
+        "model": checkpoint.name,
         "data": test.source,
-        "test_pictures": len(test.labels),
+        "test_images": len(test.labels),
         "test_accuracy": test.accuracy,
-        "test_accuracy_95_interval": [low, high],
+        "test_accuracy_95_interval": list(test.interval),
         "test_loss": test.loss,
-        "temperature": temperature,
+        "temperature": checkpoint.temperature,
         "confusion": test.confusion.tolist(),
-        "recipe": asdict(recipe) if recipe else None,
     }
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Write a value as JSON."""
+    from .paths import replacing
+
     with replacing(path) as part:
-        part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def write_card(path: Path, done: Checkpoint, test: Evaluation) -> None:
-    """Write a model card: what the network is, what it learnt from, what it was measured on."""
+def write_card(path: Path, run: Checkpoint, test: Evaluation) -> None:
+    """Write a model card: what the model is, what it was trained and tested on."""
     from .data import is_sample
     from .models import count_parameters
     from .paths import replacing
 
     low, high = test.interval
     rows = {
-        "what": "reads one handwritten digit in a picture of 28×28 (`MNISTPredictor` prepares any)",
-        "network": f"`{done.name}`, {count_parameters(done.model):,} parameters",
-        "trained on": done.source,
-        "test accuracy": f"{test.accuracy:.2%} of {len(test.labels):,} pictures from {test.source} "
-        f"(95 % interval {low:.2%} to {high:.2%})",
-        "recipe": in_words(done.recipe),
-        "temperature": f"{done.temperature:.3f}, by which logits are divided for confidences",
-        "versions": ", ".join(f"{name} {version}" for name, version in done.versions.items()),
+        "use": "predicts the handwritten digit in a 28×28 image (`MNISTPredictor` takes any image)",
+        "architecture": f"`{run.name}`, {count_parameters(run.model):,} parameters",
+        "trained on": run.source,
+        "test accuracy": f"{test.accuracy:.2%} of {len(test.labels):,} images from {test.source} "
+        f"(95% confidence interval {low:.2%} to {high:.2%})",
+        "recipe": describe_recipe(run.recipe),
+        "temperature": f"{run.temperature:.3f}: logits are divided by it for confidences",
+        "versions": ", ".join(f"{name} {version}" for name, version in run.versions.items()),
     }
     if is_sample(test.source):
         rows["beware"] = "**this is not MNIST's test set**: compare the accuracy with no other"
-    lines = [f"# Model card: `{done.name}`", "", "| | |", "| --- | --- |"]
+    lines = [f"# Model card: `{run.name}`", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
     with replacing(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -81,15 +145,18 @@ def draw_figures(out: Path, history: list[dict], digits: Digits, test: Evaluatio
     save_figure(axes, out / "sample_predictions.png", title=title)
 
 
-def in_words(recipe: Recipe) -> str:
+def describe_recipe(recipe: Recipe | None) -> str:
     """Return the recipe in one line."""
+    if recipe is None:
+        return "unknown"
     return ", ".join(f"{name} {value}" for name, value in asdict(recipe).items())
 
 
-def verdict(test: Evaluation) -> str:
+def describe_result(test: Evaluation) -> str:
     """Return the test accuracy in one sentence."""
     low, high = test.interval
     return (
         f"Test accuracy {test.accuracy:.2%} ({int((~test.correct).sum())} errors in "
-        f"{len(test.labels):,}; 95 % interval {low:.2%} to {high:.2%}) on {test.source}"
+        f"{len(test.labels):,} images; 95% confidence interval {low:.2%} to {high:.2%}) on "
+        f"{test.source}"
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -20,17 +23,21 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from mnist_helpers.augment import AUGMENTATIONS
+from mnist_helpers.batch import LABELS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
-from mnist_helpers.cli import MODELS, app
+from mnist_helpers.cli import app, base, predict
 from mnist_helpers.course import FIRST_NOTEBOOK
 from mnist_helpers.data import Splits, load_mnist
+from mnist_helpers.data.load import SOURCES
 from mnist_helpers.evaluation import evaluate
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.recipes import RECIPES
+from mnist_helpers.recipes import OPTIMIZERS, PRECISIONS, RECIPES
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 PACKAGE = "mnist-helpers"
+QUICK = ["train", "--model", "tiny", "--epochs", 1, "--val-size", 200, "--no-cuda"]
 COMMAND = [sys.executable, "-m", "mnist_helpers"]
 WRITTEN = {
     "last.pt",
@@ -61,6 +68,10 @@ def clean(shown: subprocess.CompletedProcess) -> str:
     return shown.stdout
 
 
+def draw(name: str, digit: int) -> None:
+    draw_strokes(pen_strokes(digit, "round", 200), 200, 12).save(name)
+
+
 def epochs_in(path: Path) -> int:
     return len(load_checkpoint(path).history) if path.is_file() else 0
 
@@ -85,8 +96,10 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
     through, broken = tmp_path / "through", tmp_path / "broken"
     said = call(*arguments, "--out", through).output
     assert {path.name for path in through.iterdir()} == WRITTEN | {".lock"}
-    assert "1,000 pictures to train, 200 to validate, 500 to test" in said
-    assert "Using cpu, as asked for." in said and "augment warp" in said and str(through) in said
+    assert "1,000 images to train, 200 to validate, 500 to test" in said
+    assert "Using cpu" in said and "augment warp" in said and str(through) in said
+    assert [line for line in said.splitlines() if line.startswith("epoch ")][5:] != []
+    assert said.splitlines()[-1].endswith(f" evaluate --checkpoint {through} --data {folder}")
 
     done = load_checkpoint(through / "model.safetensors")
     assert (done.recipe.epochs, done.recipe.batch_size, done.recipe.lr) == (6, 20, 0.005)
@@ -98,10 +111,10 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
     assert metrics["test_accuracy"] == pytest.approx(result.accuracy)
     assert metrics["test_accuracy_95_interval"] == pytest.approx(result.interval)
     assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "fast"
-    assert metrics["recipe"]["epochs"] == 6 and metrics["test_pictures"] == 500
+    assert metrics["recipe"]["epochs"] == 6 and metrics["test_images"] == 500
     assert metrics["temperature"] == pytest.approx(done.temperature) != 1
     card = (through / "README.md").read_text()
-    assert f"{result.accuracy:.2%} of 500 pictures" in card and "epochs 6" in card
+    assert f"{result.accuracy:.2%} of 500 images" in card and "epochs 6" in card
     assert "104,938 parameters" in card and "beware" not in card
     table = pd.read_csv(through / "history.csv")
     assert table["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -110,12 +123,12 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
         with Image.open(path) as picture:
             assert min(picture.size) > 200 and len(picture.convert("L").getcolors(256)) > 10
 
-    command = [*COMMAND, *map(str, arguments), "--out", str(broken), "--resume"]
+    command = [*COMMAND, *map(str, arguments), "--out", str(broken)]
     last = broken / "last.pt"
     status, said = stop(command, last, 1, signal.SIGINT, root)
-    assert status == 130 and "--resume" in said and str(last) in said
+    assert status == 130 and "--resume" in said and str(broken) in said
     assert "Traceback" not in said and 1 <= epochs_in(last) < 6
-    status, _ = stop(command, last, epochs_in(last) + 1, signal.SIGKILL, root)
+    status, _ = stop([*command, "--resume"], last, epochs_in(last) + 1, signal.SIGKILL, root)
     assert status == -signal.SIGKILL and 2 <= epochs_in(last) < 6
     clean(run(*arguments, "--out", broken, "--resume", root=root))
     first, second = (load_checkpoint(path / "last.pt") for path in (through, broken))
@@ -125,30 +138,132 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
     assert call("train", *arguments[1:-2], "--out", broken, "--seed", 4, "--resume").exit_code == 1
 
 
-def test_a_user_predicts_and_evaluates(folder: Path, tmp_path: Path, root: Path) -> None:
-    good, other = tmp_path / "good.png", tmp_path / "other one.png"
-    draw_strokes(pen_strokes(3, "round", 200), 200, 12).save(good)
-    draw_strokes(pen_strokes(7, "round", 200), 200, 12).save(other)
-    broken, empty = tmp_path / "broken.png", tmp_path / "empty.png"
-    broken.write_text("no picture")
-    Image.new("L", (99, 99), 255).save(empty)
-    missing = tmp_path / "missing.png"
-    shown = run("predict", "--no-cuda", broken, good, missing, empty, other, root=root)
-    assert shown.returncode == 1 and "Traceback" not in shown.stderr
-    lines = shown.stdout.splitlines()
-    assert len(lines) == 2, "the rest was not read"
-    assert lines[0].startswith(f"{good}: 3  ") and lines[1].startswith(f"{other}: 7  ")
-    complaints = shown.stderr.splitlines()
-    assert len(complaints) == 3
-    for path, line in zip((broken, missing, empty), complaints, strict=True):
-        assert line.count(str(path)) == 1, "each file is named, and once"
-    one = MNISTPredictor(device="cpu").predict(good)
-    assert f"{one.confidence:.1%}" in lines[0]
-    assert call("predict", "--no-cuda", good).exit_code == 0
+def test_in_a_pipe_each_epoch_is_a_line_and_there_is_no_bar(folder: Path, tmp_path: Path) -> None:
+    shown = call(*QUICK, "--data", folder, "--epochs", 2, "--out", tmp_path)
+    assert shown.exit_code == 0, shown.output
+    epochs = [line for line in shown.stdout.splitlines() if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    row = load_checkpoint(tmp_path / "last.pt").history[1]
+    assert f"{row['val_accuracy']:.2%}" in epochs[1] and f"{row['train_loss']:.4f}" in epochs[1]
+    assert "it/s" not in shown.output, "a progress bar"
 
-    said = clean(run("evaluate", "--data", folder, "--no-cuda", root=root))
+
+def test_nothing_to_resume_is_an_error(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(*QUICK, "--data", folder).exit_code == 0
+    shown = call(*QUICK, "--data", folder, "--resume", "--out", "outputs/train/tyni")
+    assert shown.exit_code == 1 and "no run to resume in outputs/train/tyni" in shown.stderr
+    assert "outputs/train/tiny" in shown.stderr and not Path("outputs/train/tyni").exists()
+    assert call(*QUICK, "--data", folder, "--resume").exit_code == 0
+
+
+def test_what_was_trained_is_evaluated_by_the_command_that_is_named(
+    folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = call(*QUICK, "--data", folder)
+    assert shown.exit_code == 0 and (tmp_path / "outputs" / "train" / "tiny").is_dir()
+    line = shown.stdout.splitlines()[-1]
+    arguments = shlex.split(line)[shlex.split(line).index("evaluate") :]
+    own = call(*arguments)
+    assert own.exit_code == 0 and own.stderr.startswith("Model: tiny (")
+    assert "outputs/train/tiny/model.safetensors" in own.stderr
+    verdict = next(line for line in shown.stdout.splitlines() if line.startswith("Test accuracy"))
+    assert own.stdout.splitlines()[0] == verdict
+
+    pretrained = call("evaluate", "--data", folder)
+    assert pretrained.stderr.startswith("Model: fast (") and "pretrained" in pretrained.stderr
+    assert "--checkpoint outputs/train/tiny" in pretrained.stderr, "silently another model"
+    assert verdict not in pretrained.stdout
+
+
+def test_a_user_predicts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw("good.png", 3)
+    draw("other one.png", 7)
+    Path("broken.png").write_text("no image")
+    Image.new("L", (99, 99), 255).save("empty.png")
+    Path("scans").mkdir()
+    names = ["broken.png", "good.png", "missing.png", "empty.png", "other one.png", "scans"]
+    shown = call("predict", "--no-cuda", *names)
+    assert shown.exit_code == 1
+    one, two = (MNISTPredictor(device="cpu").predict(name) for name in ("good.png", names[4]))
+    assert (one.digit, two.digit) == (3, 7)
+    assert shown.stdout.splitlines() == [
+        f"good.png:      3  {one.confidence:6.1%}",
+        f"other one.png: 7  {two.confidence:6.1%}",
+    ]
+    model, *complaints = shown.stderr.splitlines()
+    assert model.startswith("Model: fast (104,938 parameters, pretrained)")
+    for name, line in zip(("broken", "missing", "empty", "scans"), complaints, strict=True):
+        assert line.count(name) >= 1 and "Traceback" not in line
+    assert complaints[3].endswith("batch scans"), "the command for a folder"
+    assert call("predict", "--no-cuda", "good.png").exit_code == 0
+
+
+def test_predictions_as_json(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw("good.png", 3)
+    shown = call("predict", "--json", "good.png", "missing.png")
+    assert shown.exit_code == 1 and "missing.png" in shown.stderr
+    good, missing = json.loads(shown.stdout)
+    assert set(missing) == {"image", "error"} and missing["image"] == "missing.png"
+    expected = MNISTPredictor().predict("good.png")
+    assert good["probabilities"] == pytest.approx(expected.probs.tolist())
+    assert (good["image"], good["digit"]) == ("good.png", 3)
+    assert good["is_confident"] is expected.is_confident
+    assert good["confidence"] == max(good["probabilities"])
+    assert call("predict", "--json", "--csv", "a.csv").exit_code == 2
+
+
+def test_patterns_and_typing_errors(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scans").mkdir()
+    for name in ("a.png", "b.png"):
+        draw(f"scans/{name}", 1)
+    shown = call("predict", "scans/*.png")  # as Windows hands it over
+    assert shown.exit_code == 0
+    assert [line.split(":")[0] for line in shown.stdout.splitlines()] == [
+        str(Path("scans/a.png")),
+        str(Path("scans/b.png")),
+    ]
+    shown = call("predict", "scans/*.jpg")
+    assert shown.exit_code == 1 and "no file matches scans/*.jpg" in shown.stderr
+    shown = call("predict", "scans/a.pgn")
+    assert shown.exit_code == 1 and f"did you mean {Path('scans/a.png')}?" in shown.stderr
+    shown = call("predict", "scnas/a.png")
+    assert shown.exit_code == 1 and "there is no folder scnas" in shown.stderr
+    shown = call("batch", "scans/a.png")
+    assert shown.exit_code == 1 and "predict scans/a.png" in shown.stderr
+    shown = call("predict", "scans/a.png", "--checkpoint", "scans")
+    assert shown.exit_code == 1 and "scans is a folder without a training run" in shown.stderr
+
+
+def test_evaluate(folder: Path) -> None:
     result = evaluate(MNISTPredictor(device="cpu").model, load_mnist("idx", folder, 0).test)
-    assert f"Test accuracy {result.accuracy:.2%}" in said and "precision" in said
+    shown = call("evaluate", "--data", folder, "--no-cuda")
+    assert shown.exit_code == 0
+    assert f"Test accuracy {result.accuracy:.2%}" in shown.stdout and "precision" in shown.stdout
+    assert shown.stderr.startswith("Model: fast (104,938 parameters, pretrained)")
+    shown = call("evaluate", "--data", folder, "--no-cuda", "--json")
+    said = json.loads(shown.stdout)
+    assert said["test_accuracy"] == result.accuracy and said["test_images"] == 500
+    assert said["confusion"] == result.confusion.tolist() and said["checkpoint"] is None
+    assert said["per_class"]["7"]["recall"] == pytest.approx(result.per_class["recall"][7])
+
+
+def test_batch_writes_below_the_current_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scans").mkdir()
+    draw("scans/3_001.png", 3)
+    Path("scans/4_001.png").write_text("no image")
+    shown = call("batch", "scans")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stderr.startswith("Model: fast (104,938 parameters, pretrained)")
+    for name in ("results.csv", "results.json", "least_confident.png"):
+        path = Path("predictions", "reports", name)
+        assert path.is_file() and str(path) in shown.stdout.splitlines()
+    assert "no run to resume" in call("batch", "scans", "--resume", "--out", "new").stderr
 
 
 def test_predict_a_table(digits: Splits, tmp_path: Path) -> None:
@@ -158,7 +273,7 @@ def test_predict_a_table(digits: Splits, tmp_path: Path) -> None:
     )
     out = tmp_path / "new" / "submission.csv"
     shown = call("predict", "--csv", tmp_path / "test.csv", "--out", out, "--no-cuda")
-    assert shown.exit_code == 0 and "500 digits read" in shown.output
+    assert shown.exit_code == 0 and "500 digits predicted" in shown.output
     with out.open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["ImageId", "Label"]
@@ -185,7 +300,7 @@ def test_patience_exports_the_best_epoch(folder: Path, tmp_path: Path) -> None:
 def test_data_says_what_is_there(folder: Path, tmp_path: Path) -> None:
     shown = call("data", "--data", folder)
     assert shown.exit_code == 0
-    assert "1,200 pictures to train, 500 to test" in shown.output
+    assert "1,200 images to train, 500 to test" in shown.output
     assert all(path.name in shown.output for path in folder.iterdir())
     shown = call("data", "--data", tmp_path)
     assert shown.exit_code == 0
@@ -202,7 +317,7 @@ def test_data_says_which_tables_are_there(digits: Splits, tmp_path: Path) -> Non
     shown = call("data", "--data", tmp_path)
     assert shown.exit_code == 0, shown.output
     assert "mnist_train.csv" in shown.output and "mnist_test.csv" in shown.output
-    assert "1,000 pictures to train, 500 to test" in shown.output
+    assert "1,000 images to train, 500 to test" in shown.output
     assert "no MNIST" not in shown.output
 
 
@@ -212,7 +327,7 @@ def test_data_downloads_only_what_is_not_there_or_damaged(
     fetched = []
     monkeypatch.setattr("mnist_helpers.data.download_mnist", fetched.append)
     shown = call("data", "--data", folder, "--download")
-    assert shown.exit_code == 0 and "1,200 pictures" in shown.output and not fetched
+    assert shown.exit_code == 0 and "1,200 images" in shown.output and not fetched
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes()[:20])
     call("data", "--data", tmp_path, "--download")
@@ -287,14 +402,10 @@ def test_lab_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "--model", "resnet"], "'resnet', only for cnn2"),
-        (["train", "--optimizer", "lion"], "optimizer must be one of"),
-        (["train", "--augment", "flip"], "augment must be one of"),
         (["train", "--epochs", "0"], "at least 1"),
         (["train", "--lr", "-1"], "greater than 0"),
-        (["train", "--source", "web"], "source must be one of"),
-        (["train", "--source", "idx", "--data", "nowhere"], "no MNIST in"),
-        (["train", "--device", "tpu"], "'tpu': choose one of auto"),
+        (["train", "--source", "idx", "--data", "."], "no MNIST in"),
+        (["train", "--device", "tpu"], "'tpu'"),
         (["train", "--temperature-from", "none.pt"], "no checkpoint none.pt"),
         (["evaluate", "--checkpoint", "none.pt"], "no checkpoint none.pt"),
         (["predict", "three.png", "--checkpoint", "none.pt"], "no checkpoint none.pt"),
@@ -320,6 +431,39 @@ def test_divergence_gets_one_sentence(folder: Path, tmp_path: Path) -> None:
     assert shown.exit_code == 1 and "lower learning rate" in shown.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["train", "--model", "resnet"], "mnistnet"),
+        (["train", "--optimizer", "lion"], "adamw"),
+        (["train", "--augment", "flip"], "warp"),
+        (["train", "--precision", "fp8"], "bf16"),
+        (["train", "--source", "web"], "download"),
+        (["batch", "scans", "--labels", "file"], "folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_choice_is_answered_with_the_right_ones(arguments: list[str], allowed: str) -> None:
+    shown = call(*arguments)
+    assert shown.exit_code == 2 and allowed in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("choices", "names"),
+    [
+        (base.ModelName, list_models()),
+        (base.Optimizer, OPTIMIZERS),
+        (base.Augmentation, ("none", *AUGMENTATIONS)),
+        (base.Precision, PRECISIONS),
+        (base.SourceName, SOURCES),
+        (predict.Labels, (*LABELS, "none")),
+    ],
+    ids=str,
+)
+def test_choices_are_those_of_the_package(choices: object, names: Iterable[str]) -> None:
+    assert get_args(choices) == tuple(names)
+
+
 def test_wrong_use_says_how() -> None:
     for arguments in (
         ["predict"],
@@ -338,9 +482,8 @@ def test_help(root: Path) -> None:
     for command in ("train", "evaluate", "predict", "batch", "data", "doctor"):
         assert f" {command} " in said
         assert call(command, "--help").exit_code == 0
-    assert MODELS.split(", ") == list_models()
     shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "300"})
-    assert MODELS in shown.output
+    assert ", ".join(list_models()) in shown.output
 
 
 def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path: Path) -> None:
@@ -350,7 +493,7 @@ def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path:
         *["--temperature-from", tmp_path / "held.pt", "--out", tmp_path / "out"],
     )
     assert shown.exit_code == 0, shown.output
-    assert "1,200 pictures to train, 0 to validate" in shown.output
+    assert "1,200 images to train, 0 to validate" in shown.output
     assert load_checkpoint(tmp_path / "out" / "model.safetensors").temperature == 1.75
     assert not (tmp_path / "out" / "best.pt").exists()
 
@@ -373,7 +516,7 @@ def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> 
     arguments = ["--data", folder, "--val-size", 200, "--epochs", 1, "--no-cuda", "--out", out]
     shown = call("train", "--model", "tiny", *arguments, "--pen-digits", 20, "--non-digits", 10)
     assert shown.exit_code == 0, shown.output
-    assert "1,030 pictures to train" in shown.output
+    assert "1,030 images to train" in shown.output
     source = load_checkpoint(out / "model.safetensors").source
     assert "20 digits written by our own pen and 10 pictures of no digit" in source
 
@@ -382,7 +525,7 @@ def test_a_network_is_exported(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the extra `serve` is not installed")
     path = tmp_path / "fast.onnx"
     shown = call("export", "--onnx", path)
-    assert shown.exit_code == 0 and "the network fast" in shown.output
+    assert shown.exit_code == 0 and "The model fast" in shown.output
     assert call("evaluate", "--checkpoint", tmp_path / "none.onnx").exit_code == 1
     again = call("export", "--checkpoint", path, "--onnx", tmp_path / "again.onnx")
     assert again.exit_code == 1 and again.output.startswith("Error: ")

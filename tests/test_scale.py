@@ -340,7 +340,7 @@ def test_none_stays_none_in_the_table_of_a_search_and_in_its_command(
     failed = table[2:].reset_index(drop=True)
     monkeypatch.setattr(scale, "tune", lambda *_, **__: failed)
     result = CliRunner().invoke(app, command)
-    assert result.exit_code == 1 and "no trial came to its end" in result.output
+    assert result.exit_code == 1 and "every trial failed" in result.output
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from .. import __version__
+
+if TYPE_CHECKING:
+    from ..prediction import MNISTPredictor
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +24,62 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+# Names that other modules decide stand here once more, since asking them would import PyTorch,
+# two seconds for each --help. tests/test_cli.py compares.
+ModelName = Literal[
+    "cnn2",
+    "mnistnet",
+    "conv3",
+    "cnn2_dropout",
+    "cnn2_sgd",
+    "pytorch_example",
+    "tiny",
+    "fast",
+    "accurate",
+]
+Optimizer = Literal["adamw", "adam", "sgd", "adadelta"]
+Augmentation = Literal["none", "shift", "warp", "handwriting"]
+Precision = Literal["auto", "fp32", "bf16"]
+SourceName = Literal["auto", "idx", "download", "csv", "sample"]
+
+
+def listed(names: object) -> str:
+    """Return the values of a Literal, with commas between."""
+    return ", ".join(get_args(names))
+
+
+Model = Annotated[
+    ModelName, typer.Option(metavar="NAME", help=f"Architecture: {listed(ModelName)}.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder with MNIST. Default: $MNIST_HELPERS_DATA, or else data/."),
+]
+Source = Annotated[
+    SourceName,
+    typer.Option(
+        metavar="|".join(get_args(SourceName)),
+        help="Where MNIST comes from: its own files (idx), Kaggle's tables (csv), a download, or "
+        "the offline sample of 5,000 images. auto tries them in this order.",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute; cuda:1 is the second GPU."),
+]
+NoCuda = Annotated[bool, typer.Option("--no-cuda", help="Compute on the CPU: --device cpu.")]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Address of a Ray cluster. Default: one is started on this machine."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="A model's file (.safetensors, .pt, .pth or .onnx), or the folder of a training run. "
+        "Default: the pretrained model."
+    ),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -35,29 +98,17 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Learn handwritten-digit recognition: train, evaluate, predict."""
+    """Handwritten-digit recognition: train, evaluate, predict, learn.
 
-
-MODELS = "cnn2, mnistnet, conv3, cnn2_dropout, cnn2_sgd, pytorch_example, tiny, fast, accurate"
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Folder with MNIST. Default: $MNIST_HELPERS_DATA, else data/."),
-]
-Source = Annotated[str, typer.Option(help="auto, idx, download, csv or sample.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-NoCuda = Annotated[bool, typer.Option("--no-cuda", help="Compute on the CPU.")]
-Address = Annotated[
-    str | None,
-    typer.Option(help="A Ray cluster to join. Default: one on this machine, just for this."),
-]
-Weights = Annotated[
-    Path | None, typer.Option(help="A trained network. Default: the one that ships.")
-]
+    Results go to stdout; the model in use, progress, notes and errors go to stderr. The exit status
+    is 0 for success, 1 for an error, 2 for wrong usage, and 130 after Ctrl-C.
+    """
+    warnings.formatwarning = lambda message, *_, **__: f"Note: {str(message).strip()}\n"
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn an error that the user can mend into one sentence and exit status 1."""
+    """Turn an error that the user can fix into one sentence and exit status 1."""
     try:
         yield
     except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
@@ -70,6 +121,65 @@ def only_with(given: object, option: str, others: dict[str, object]) -> None:
     idle = [name for name, value in others.items() if value]
     if idle and not given:
         raise typer.BadParameter(f"{' and '.join(idle)} only with {option}")
+
+
+def command(*arguments: object) -> str:
+    """Return a command line of this program that the user can copy, as they call it themselves.
+
+    Examples
+    --------
+    >>> command("evaluate", "--checkpoint", Path("my run"))  # doctest: +SKIP
+    "mnist-helpers evaluate --checkpoint 'my run'"
+    """
+    from ..paths import as_text, short_path
+
+    program, name = Path(sys.argv[0]), "mnist-helpers"
+    module = [] if program.stem == name else ["-m", "mnist_helpers"]
+    program, name = (Path(sys.executable), "python") if module else (program, name)
+    found = shutil.which(name)
+    on_path = found is not None and Path(found).parent == program.absolute().parent
+    program = name if on_path else short_path(program)
+    return as_text(shlex.join([program, *module, *map(str, arguments)]))
+
+
+def load_predictor(checkpoint: Path | None, device: str, no_cuda: bool) -> MNISTPredictor:
+    """Load the model, and say on stderr which one it is."""
+    from ..models import count_parameters
+    from ..paths import short_path
+    from ..prediction import MNISTPredictor
+
+    path = model_file(checkpoint)
+    predictor = MNISTPredictor(path, "cpu" if no_cuda else device)
+    parameters = count_parameters(predictor.model)
+    size = f"{parameters:,} parameters, " if parameters else ""
+    origin = "pretrained" if path is None else short_path(path)
+    typer.echo(f"Model: {predictor.checkpoint.name} ({size}{origin})", err=True)
+    if path is None and (run := newest_run()):
+        own = shlex.join(["--checkpoint", run])
+        typer.echo(f"Note: to use the model that you trained last, add {own}", err=True)
+    return predictor
+
+
+def model_file(checkpoint: Path | None) -> Path | None:
+    """Return the model's file; of a run's folder it is ``model.safetensors``."""
+    if checkpoint is None or not checkpoint.is_dir():
+        return checkpoint
+    names = ("model.safetensors", "best.pt", "last.pt")
+    files = [checkpoint / name for name in names if (checkpoint / name).is_file()]
+    if not files:
+        raise FileNotFoundError(
+            f"{checkpoint} is a folder without a training run: none of {', '.join(names)} is in it"
+        )
+    return files[0]
+
+
+def newest_run() -> str | None:
+    """Return the folder of the newest run in ``outputs/train/``, if there is one."""
+    from ..paths import project_root, short_path
+
+    files = (project_root() / "outputs" / "train").glob("*/model.safetensors")
+    newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
+    return short_path(newest.parent) if newest else None
 
 
 def workers_device(device: str, workers: int) -> tuple[str, str]:

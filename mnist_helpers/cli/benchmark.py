@@ -10,39 +10,39 @@ import typer
 from .base import Data, Device, Weights, app, plain_errors
 
 benchmark = typer.Typer(
-    help="Measure against the usual ways: a table, and JSON and a figure in outputs/benchmarks/.",
+    help="Compare with the usual ways: a table, and JSON and a figure in outputs/benchmarks/.",
     no_args_is_help=True,
 )
 app.add_typer(benchmark, name="benchmark")
 
 
-Repeats = Annotated[int, typer.Option(help="How often each way is timed.", min=1)]
+Repeats = Annotated[int, typer.Option(help="How often each is timed.", min=1)]
 
 
 @benchmark.command("train")
 def benchmark_train(
     contestants: Annotated[
-        str, typer.Option(help="Names with commas between; theirs: mnistnet, pytorch_example.")
+        str, typer.Option(help="Names, separated by commas; theirs: mnistnet, pytorch_example.")
     ] = "mnistnet,pytorch_example,tiny,fast,fast-fp32,accurate",
-    seeds: Annotated[int, typer.Option(help="Trainings of each of ours.", min=1)] = 5,
+    seeds: Annotated[int, typer.Option(help="Runs of each of ours.", min=1)] = 5,
     their_seeds: Annotated[
-        int | None, typer.Option(help="Trainings of each of theirs. Default: as many.", min=1)
+        int | None, typer.Option(help="Runs of each of theirs. Default: as many.", min=1)
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One epoch of theirs; their seconds extrapolated.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the trainings that a former run finished.")
+        bool, typer.Option("--resume", help="Keep the runs that are finished.")
     ] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Train nothing; tabulate what was finished.")
+        bool, typer.Option("--report", help="Train nothing; tabulate the finished runs.")
     ] = False,
     device: Device = "cpu",
     data: Data = None,
 ) -> None:
-    """Seconds and epochs to 99.0, 99.3 and 99.5 %: the usual recipes against ours.
+    """Seconds and epochs to 99.0, 99.3 and 99.5%: the usual recipes and ours.
 
-    Everything takes hours on two cores; --quick takes some minutes.
+    This takes hours on two cores, with --quick some minutes.
     """
     from ..benchmarks import training
     from ..training import choose_device
@@ -58,7 +58,7 @@ def benchmark_train(
 
 @benchmark.command("data")
 def benchmark_data(repeats: Repeats = 5, data: Data = None) -> None:
-    """One pass over the 60,000 training pictures: DataLoader against Batches."""
+    """One pass over the 60,000 training images: DataLoader and Batches."""
     from ..benchmarks import data as benchmark
 
     with plain_errors():
@@ -67,11 +67,11 @@ def benchmark_data(repeats: Repeats = 5, data: Data = None) -> None:
 
 @benchmark.command("predict")
 def benchmark_predict(
-    calls: Annotated[int, typer.Option(help="Predictions of each way.", min=10)] = 300,
+    calls: Annotated[int, typer.Option(help="Predictions of each.", min=10)] = 300,
     pictures: Annotated[int, typer.Option(help="PNGs in the folder.", min=1)] = 5000,
     data: Data = None,
 ) -> None:
-    """From file to digit: one picture, and a folder, the usual way and ours."""
+    """From file to digit: one image, and a folder, the usual way and ours."""
     from ..benchmarks import prediction
 
     with plain_errors():
@@ -80,13 +80,13 @@ def benchmark_predict(
 
 @benchmark.command("serve")
 def benchmark_serve(
-    requests: Annotated[int, typer.Option(help="In each repeat.", min=1)] = 5000,
-    clients: Annotated[int, typer.Option(help="At the same time.", min=1)] = 50,
+    requests: Annotated[int, typer.Option(help="Requests in each repeat.", min=1)] = 5000,
+    clients: Annotated[int, typer.Option(help="Concurrent clients.", min=1)] = 50,
     repeats: Repeats = 3,
     checkpoint: Weights = None,
     data: Data = None,
 ) -> None:
-    """Many people at once: pictures read together against one by one."""
+    """Load test: requests batched together, and one by one."""
     with plain_errors():
         from ..benchmarks import serving
 
@@ -99,7 +99,7 @@ def benchmark_scale(
     repeats: Repeats = 3,
     data: Data = None,
 ) -> None:
-    """A folder and a training on a Ray cluster: two workers against one."""
+    """A folder and a training run on a Ray cluster: two workers and one."""
     with plain_errors():
         from ..benchmarks import scale
 
@@ -117,12 +117,12 @@ def benchmark_import(repeats: Repeats = 5) -> None:
 
 @benchmark.command("augment")
 def benchmark_augment(
-    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/PICTURE.")],
-    seeds: Annotated[int, typer.Option(help="Trainings of each.", min=1)] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the training split.", min=1)] = 6,
+    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
+    seeds: Annotated[int, typer.Option(help="Runs of each.", min=1)] = 3,
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 6,
     data: Data = None,
 ) -> None:
-    """What each augmentation does to accuracy, on validation data and on real handwriting."""
+    """What each augmentation does to the accuracy, on the validation set and on handwriting."""
     from ..benchmarks import augmentation
 
     with plain_errors():
@@ -132,11 +132,11 @@ def benchmark_augment(
 @benchmark.command("strokes")
 def benchmark_strokes(
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder of [SET/]LABEL/PICTURE; without, our pens alone.")
+        Path | None, typer.Option(help="Folder of [SET/]LABEL/IMAGE; without, our pens alone.")
     ] = None,
     data: Data = None,
 ) -> None:
-    """What bringing strokes to MNIST's width does: pens from a hair to a marker, handwriting."""
+    """What normalizing the stroke width does: for pens from a hair to a marker, for handwriting."""
     from ..benchmarks import strokes
 
     with plain_errors():
@@ -146,12 +146,12 @@ def benchmark_strokes(
 @benchmark.command("confidence")
 def benchmark_confidence(
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder of [SET/]LABEL/PICTURE; without, MNIST alone.")
+        Path | None, typer.Option(help="Folder of [SET/]LABEL/IMAGE; without, MNIST alone.")
     ] = None,
     weights: Weights = None,
     data: Data = None,
 ) -> None:
-    """How many non-digits are flagged, and what confidence promises on real handwriting."""
+    """How many non-digits get a low confidence, and calibration on real handwriting."""
     from ..benchmarks import confidence
 
     with plain_errors():
@@ -160,13 +160,13 @@ def benchmark_confidence(
 
 @benchmark.command("handwriting")
 def benchmark_handwriting(
-    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/PICTURE.")],
+    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
     network: Annotated[
-        str, typer.Option(help="The network that reads the usual way.")
+        str, typer.Option(help="The model that predicts the usual way.")
     ] = "mnistnet",
     data: Data = None,
 ) -> None:
-    """Real handwriting: grey and resized, as usual, against MNIST's way of preparing a picture."""
+    """Real handwriting: gray and resized, as usual, and preprocessed as MNIST was."""
     from ..benchmarks import handwriting
 
     with plain_errors():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import glob
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,10 +19,19 @@ from .base import (
     Source,
     Weights,
     app,
+    command,
+    load_predictor,
+    model_file,
     only_with,
     plain_errors,
     workers_device,
 )
+
+if TYPE_CHECKING:
+    from ..prediction import MNISTPredictor, Prediction
+
+Labels = Literal["auto", "folder", "name", "none"]
+Format = Literal["parquet", "csv"]
 
 
 @app.command()
@@ -26,72 +39,154 @@ def evaluate(
     checkpoint: Weights = None,
     data: Data = None,
     source: Source = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: Device = "auto",
     no_cuda: NoCuda = False,
 ) -> None:
-    """Measure a network on the test split."""
+    """Evaluate a model on the test set.
+
+    Prints the accuracy and a table with one row per digit: precision, recall, f1, support. With
+    --json: model, checkpoint, data, test_images, test_accuracy, test_accuracy_95_interval,
+    test_loss, temperature, confusion (row = label, column = prediction), per_class.
+
+    Without --checkpoint the pretrained model is evaluated. If you have trained one, a note says how
+    to evaluate that; `train` ends with the command, too.
+    """
     from ..data import load_mnist
     from ..evaluation import evaluate as measure
-    from ..prediction import MNISTPredictor
-    from ..report import verdict
+    from ..report import describe_result, metrics
 
     with plain_errors():
-        predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
+        predictor = load_predictor(checkpoint, device, no_cuda)
         test = measure(predictor.model, load_mnist(source, data, val_size=0).test)
-        typer.echo(verdict(test))
+        if json_:
+            about = {"checkpoint": str(checkpoint) if checkpoint else None}
+            about |= metrics(test, predictor.checkpoint)
+            typer.echo(json.dumps(about | {"per_class": test.per_class.to_dict("index")}, indent=2))
+            return
+        typer.echo(describe_result(test))
         typer.echo(test.per_class.to_string(float_format=lambda value: f"{value:.4f}"))
 
 
 @app.command()
 def predict(
-    images: Annotated[list[Path] | None, typer.Argument(help="Pictures of one digit each.")] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="Kaggle's Digit Recognizer table instead of pictures.")
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE", help="Images of one digit each; '*.png' works as well."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="With --csv: the submission to write.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="A table in Kaggle's Digit Recognizer form, not images.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --csv: the submission to write. Default: submission.csv."),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     checkpoint: Weights = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
 ) -> None:
-    """Read the digit in each picture, or in each row of a table."""
-    from ..prediction import MNISTPredictor
+    """Predict the digit in each image, or in each row of a table.
 
+    Prints one line per image: file and colon, digit, confidence, and "not confident" if that is
+    below 90%. With --json an array with one object per image: image, digit, confidence,
+    is_confident, probabilities (of 0 to 9); or image and error.
+
+    An image that cannot be predicted is an error on stderr, and the exit status is then 1; the
+    others are predicted. For a whole folder use `batch`.
+    """
     if bool(images) == bool(csv):
-        raise typer.BadParameter("name either pictures or --csv TABLE")
+        raise typer.BadParameter("name either images or --csv TABLE")
+    if csv and json_:
+        raise typer.BadParameter("--json is for images; --csv writes a submission")
     if out and not csv:
-        raise typer.BadParameter("--out is for --csv; readings of pictures are printed")
+        raise typer.BadParameter("--out is for --csv; predictions of images are printed")
     with plain_errors():
-        predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
+        predictor = load_predictor(checkpoint, device, no_cuda)
         if csv:
             write_submission(csv, out or Path("submission.csv"), predictor)
             return
-    failed = 0
-    for image in images:
-        try:
-            prediction = predictor.predict(image)
-        except (ValueError, OSError) as error:
-            named = str(image) in str(error)
-            typer.secho(f"{error}" if named else f"{image}: {error}", fg="red", err=True)
-            failed += 1
-        else:
-            doubt = "" if prediction.is_confident else "  (not sure)"
-            typer.echo(f"{image}: {prediction.digit}  {prediction.confidence:.1%}{doubt}")
+    failed = _predict_images(predictor, list(_expand(images)), json_)
     if failed:
         raise typer.Exit(1)
 
 
+def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool) -> int:
+    """Print the prediction of each image, and return how many failed."""
+    from ..paths import as_text
+
+    names = [as_text(image) for image in images]
+    width, rows, failed = max(map(len, names)) + 1, [], 0
+    for image, name in zip(images, names, strict=True):
+        try:
+            _check_file(image)
+            prediction = predictor.predict(image)
+        except (ValueError, OSError) as error:
+            text = as_text(str(error))
+            typer.secho(text if name in text else f"{name}: {text}", fg="red", err=True)
+            rows.append({"image": name, "error": text})
+            failed += 1
+            continue
+        rows.append(_json_row(name, prediction))
+        if not as_json:
+            note = "" if prediction.is_confident else "  not confident"
+            digit, confidence = prediction.digit, prediction.confidence
+            typer.echo(f"{name + ':':<{width}} {digit}  {confidence:6.1%}{note}")
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    return failed
+
+
+def _json_row(name: str, prediction: Prediction) -> dict[str, object]:
+    """Return a prediction as an object of ``predict --json``; its names are REST's."""
+    return {
+        "image": name,
+        "digit": prediction.digit,
+        "confidence": prediction.confidence,
+        "is_confident": prediction.is_confident,
+        "probabilities": prediction.probs.tolist(),
+    }
+
+
+def _expand(images: list[Path]) -> Iterator[Path]:
+    """Yield the images, those of a pattern that the shell has left as it is one by one."""
+    for image in images:
+        found = [] if image.exists() else sorted(glob.glob(str(image), recursive=True))
+        yield from map(Path, found or [image])
+
+
+def _check_file(image: Path) -> None:
+    """Refuse what is not a file, with what helps."""
+    from ..paths import as_text
+
+    name = as_text(image)
+    if image.is_dir():
+        batch = command("batch", image)
+        raise IsADirectoryError(f"{name} is a folder; to predict every image in it: {batch}")
+    if image.exists():
+        return
+    if glob.has_magic(str(image)):
+        raise FileNotFoundError(f"no file matches {name}")
+    if not image.parent.is_dir():
+        raise FileNotFoundError(f"there is no file {name}: there is no folder {image.parent}")
+    others = [path.name for path in image.parent.iterdir() if path.is_file()]
+    similar = difflib.get_close_matches(image.name, others, 1)
+    hint = f": did you mean {as_text(image.with_name(similar[0]))}?" if similar else ""
+    raise FileNotFoundError(f"there is no file {name}{hint}")
+
+
 def write_submission(
-    csv: Path, out: Path, predictor, label_column: str | int | None = "auto"
+    csv: Path, out: Path, predictor: MNISTPredictor, label_column: str | int | None = "auto"
 ) -> None:
-    """Read a table of digits, and write Kaggle's ``ImageId,Label``, or ``id,label``."""
+    """Predict a table's digits, and write Kaggle's ``ImageId,Label``, or ``id,label``."""
     import pandas as pd
 
     from ..data import read_table
-    from ..paths import replacing
+    from ..paths import replacing, short_path
 
     table = read_table(csv, label_column)
     for note in table.notes:
-        typer.echo(f"{csv}: {note}")
+        typer.echo(f"{csv}: {note}", err=True)
     labels = predictor.probabilities(table.digits.images).argmax(1)
     name = table.id_name or "ImageId"
     rows = {
@@ -100,60 +195,75 @@ def write_submission(
     }
     with replacing(out) as part:
         pd.DataFrame(rows).to_csv(part, index=False)
-    typer.echo(f"{len(labels):,} digits read; submission in {out}")
+    typer.echo(f"{len(labels):,} digits predicted; submission: {short_path(out)}")
 
 
 @app.command()
 def batch(
-    folder: Annotated[str, typer.Argument(help="Folder with pictures of one digit each.")],
-    recursive: Annotated[bool, typer.Option(help="Look into its folders too.")] = True,
-    pattern: Annotated[str, typer.Option(help="Of file names, such as '*.png'.")] = "*",
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="Folder with images of one digit each.")
+    ],
+    recursive: Annotated[bool, typer.Option(help="Include folders in the folder.")] = True,
+    pattern: Annotated[str, typer.Option(help="Pattern of the file names, such as '*.png'.")] = "*",
     labels: Annotated[
-        str,
+        Labels,
         typer.Option(
-            help="Where the true digit stands: folder, name, auto (if all have one), none."
+            help="Where the label is, for an accuracy: in the parent folder's name (7/scan.png) or "
+            "the file's name (7_scan.png). auto: wherever all images have one."
         ),
     ] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Default: predictions/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(help="That decode large pictures. Default: one a processor.")
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: predictions/.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Pictures read at once.")] = 256,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a run that stopped.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that decode images. Default: one per core.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images per batch.")] = 256,
     checkpoint: Weights = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
     ray: Annotated[
-        bool,
-        typer.Option("--ray", help="Read it on a Ray cluster; FOLDER may be s3://… or the like."),
+        bool, typer.Option("--ray", help="Use a Ray cluster; FOLDER may be an address, as s3://….")
     ] = False,
     address: Address = None,
-    format: Annotated[str, typer.Option(help="With --ray: parquet or csv.")] = "parquet",
+    format: Annotated[Format, typer.Option(help="With --ray: the table's format.")] = "parquet",
 ) -> None:
-    """Read a whole folder; write a table, a log, and the least confident pictures.
+    """Predict every image in a folder; write a table, a log, and the least confident images.
 
-    A picture that cannot be read becomes a row with its error. The exit status is 0 if any
-    picture was read, 1 if none was, 130 if the run was interrupted. With --ray there is one table
-    in several files, and no figure.
+    In predictions/reports/: results.csv (one row per image: file, digit, confidence, is_confident,
+    p0 to p9, seconds, error, and with labels label), results.json (the summary and the same rows),
+    least_confident.png; in predictions/logs/ a log per run.
+
+    An image that cannot be predicted becomes a row with its error. The exit status is 0 if any
+    image was predicted, 1 if none was, 130 if the run was interrupted: what was predicted is kept,
+    and --resume continues from there. With --ray there are several files of rows, and no figure.
     """
     from ..batch import BatchProcessor
-    from ..prediction import MNISTPredictor
+    from ..paths import short_path
 
     only_with(ray, "--ray", {"--address": address, "--format": format != "parquet"})
     if ray:
-        alone = {
+        single = {
             "--no-recursive": not recursive,
             "--pattern": pattern != "*",
             "--labels": labels not in ("auto", "none"),
             "--resume": resume,
             "--threads": threads,
         }
-        only_with(False, "a single machine, without --ray", alone)
+        only_with(False, "a single machine, without --ray", single)
         _batch_on_ray(folder, out, checkpoint, format, batch_size, device, no_cuda, address)
         return
     with plain_errors():
-        predictor = MNISTPredictor(checkpoint, "cpu" if no_cuda else device)
+        if not Path(folder).is_dir():
+            single = f"it is a file; to predict one image: {command('predict', folder)}"
+            hint = f" ({single})" if Path(folder).is_file() else ""
+            raise NotADirectoryError(f"there is no folder {folder}{hint}")
+        predictor = load_predictor(checkpoint, device, no_cuda)
         processor = BatchProcessor(predictor, out, batch_size, threads)
+        if resume and not processor.rows_path.is_file():
+            where = short_path(processor.out)
+            typer.echo(f"Note: there is no run to resume in {where}; a new one starts", err=True)
         where = None if labels == "none" else labels
         try:
             processor.process_folder(folder, recursive, pattern, where, resume)
@@ -161,37 +271,39 @@ def batch(
             raise typer.Exit(130) from None
         processor.print_summary()
         for path in (processor.save_results_csv(), processor.save_results_json()):
-            typer.echo(path)
-        typer.echo(processor.save_contact_sheet())
+            typer.echo(short_path(path))
+        typer.echo(short_path(processor.save_contact_sheet()))
 
 
 def _batch_on_ray(
     folder: str,
     out: Path | None,
     checkpoint: Path | None,
-    format: str,
+    format: Format,
     batch_size: int,
     device: str,
     no_cuda: bool,
     address: str | None,
 ) -> None:
-    """Read a folder on a Ray cluster."""
+    """Predict a folder on a Ray cluster."""
     from ..paths import project_root
     from ..scale import predict_folder
 
     with plain_errors():
+        path = model_file(checkpoint)
+        typer.echo(f"Model: {'fast (pretrained)' if path is None else path}", err=True)
         done = predict_folder(
             folder,
             out or project_root() / "predictions",
-            checkpoint,
+            path,
             format=format,
             use_gpu=workers_device("cpu" if no_cuda else device, 1)[0] == "cuda",
             batch_size=batch_size,
             address=address,
         )
         typer.echo(
-            f"{done['read']:,} of {done['pictures']:,} pictures read, "
-            f"{done['not_confident']:,} of them to be looked at"
+            f"{done['read']:,} of {done['pictures']:,} images predicted, "
+            f"{done['not_confident']:,} of them with low confidence: look at these"
         )
         typer.echo(done["rows"])
         if not done["read"]:
@@ -203,13 +315,15 @@ def export(
     onnx: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     checkpoint: Weights = None,
 ) -> None:
-    """Write a trained network as ONNX, to run it anywhere."""
+    """Export a model to ONNX, to run it anywhere; `predict --checkpoint` takes the file as well."""
     from ..checkpoints import load_checkpoint
     from ..onnx import export_onnx
+    from ..paths import short_path
     from ..prediction import SHIPPED_WEIGHTS
 
     with plain_errors():
-        done = load_checkpoint(checkpoint or SHIPPED_WEIGHTS)
-        about = {"model": done.name, "source": done.source, "temperature": done.temperature}
-        export_onnx(done.model, onnx, about | {"versions": done.versions})
-        typer.echo(f"{onnx}: the network {done.name}, {onnx.stat().st_size / 1e6:.2f} MB")
+        run = load_checkpoint(model_file(checkpoint) or SHIPPED_WEIGHTS)
+        about = {"model": run.name, "source": run.source, "temperature": run.temperature}
+        export_onnx(run.model, onnx, about | {"versions": run.versions})
+        size = onnx.stat().st_size / 1e6
+        typer.echo(f"The model {run.name} as ONNX, {size:.2f} MB: {short_path(onnx)}")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from .base import Device, NoCuda, app, plain_errors
+from .base import Device, NoCuda, app, command, plain_errors
 
 
 @app.command("app")
@@ -19,17 +19,17 @@ def app_(
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A trained network; several times, for a choice. Default: the one that ships, "
-            "and those in outputs/train/."
+            help="A model's file; repeat it to offer a choice. Default: the pretrained model, and "
+            "those in outputs/train/."
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 for any that is free.", min=0, max=65535)] = 7860,
+    host: Annotated[str, typer.Option(help="0.0.0.0: also for other machines.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any that is free.", min=0, max=65535)] = 7860,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     device: Device = "auto",
     no_cuda: NoCuda = False,
 ) -> None:
-    """Open a page to draw on, and a REST interface beside it."""
+    """Serve a web page to draw on, and a REST API."""
     with plain_errors():
         from ..serve import create_app, known_checkpoints, run
 
@@ -105,26 +105,34 @@ def _jupyterlab() -> Callable[[list[str]], None]:
 @app.command()
 def data(
     root: Annotated[Path | None, typer.Option("--data", help="Folder to look in.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch MNIST there.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Download MNIST to it.")] = False,
 ) -> None:
-    """Say where MNIST is looked for, and what is there."""
+    """Show where MNIST is looked for, and what is there.
+
+    The folder is --data, or $MNIST_HELPERS_DATA, or data/ in the current folder (in a clone of the
+    repository: in the clone).
+    """
     from ..data import data_folder, download_mnist, find_idx, find_tables, load_mnist
-    from ..paths import as_text
+    from ..paths import as_text, project_root, short_path
 
     with plain_errors():
         folder = data_folder(root)
         typer.echo(f"Looking in {as_text(folder.absolute())}")
         if download and not _holds_mnist(folder):
             download_mnist(folder)
+        elif not folder.is_dir() and folder != project_root() / "data":
+            raise FileNotFoundError(f"there is no folder {as_text(folder)}")
         found = find_idx(folder)
         files = found or {path.stem: path for path in find_tables(folder)}
         for stem, path in files.items():
-            typer.echo(f"  {stem}: {as_text(path)} ({path.stat().st_size:,} bytes)")
+            typer.echo(f"  {stem}: {short_path(path)} ({path.stat().st_size:,} bytes)")
         if not files:
-            typer.echo("  no MNIST: the first training fetches it, or add --download")
+            options = [] if root is None else ["--data", root]
+            get = command("data", *options, "--download")
+            typer.echo(f"  no MNIST yet. The first training run downloads it, or do it now: {get}")
             return
         train, _, test = load_mnist("idx" if found else "csv", folder, val_size=0)
-        typer.echo(f"  readable: {len(train):,} pictures to train, {len(test):,} to test")
+        typer.echo(f"  readable: {len(train):,} images to train, {len(test):,} to test")
 
 
 def _holds_mnist(folder: Path) -> bool:

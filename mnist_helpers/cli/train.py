@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,13 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .base import (
-    MODELS,
     Address,
+    Augmentation,
     Data,
     Device,
+    Model,
     NoCuda,
+    Optimizer,
+    Precision,
     Source,
     app,
+    command,
+    listed,
     only_with,
     plain_errors,
     workers_device,
@@ -23,61 +30,88 @@ from .base import (
 
 if TYPE_CHECKING:
     from ..data import Digits, Splits
+    from ..recipes import Recipe
 
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Option(help=f"One of {MODELS}.")] = "fast",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="(Peak) learning rate.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw, adam, sgd, adadelta.")] = None,
-    augment: Annotated[str | None, typer.Option(help="An augmentation, or 'none'.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Stop after so many idle epochs.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order, augmentation.")] = 0,
-    val_size: Annotated[int, typer.Option(help="Pictures held out for validation.")] = 5000,
+    model: Model = "fast",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate; of a one-cycle schedule the maximum.")
+    ] = None,
+    optimizer: Annotated[
+        Optimizer | None, typer.Option(metavar="NAME", help=f"Optimizer: {listed(Optimizer)}.")
+    ] = None,
+    augment: Annotated[
+        Augmentation | None,
+        typer.Option(metavar="NAME", help=f"Data augmentation: {listed(Augmentation)}."),
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="auto: bf16 where the hardware computes with it.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Early stopping: epochs without a lower validation loss."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the initial weights, the shuffling, the augmentation.")
+    ] = 0,
+    val_size: Annotated[
+        int, typer.Option(help="Training images held out for the validation set.")
+    ] = 5000,
     pen_digits: Annotated[
-        int, typer.Option(help="Digits written by our own pen to learn besides.", min=0)
+        int, typer.Option(help="Rendered digits to add to the training set.", min=0)
     ] = 0,
     non_digits: Annotated[
-        int, typer.Option(help="Pictures of no digit to learn to be unsure of.", min=0)
+        int,
+        typer.Option(
+            help="Images without a digit to add to the training set, for low confidence on such.",
+            min=0,
+        ),
     ] = 0,
     shrink_variances: Annotated[
         float,
         typer.Option(
-            help="In the end, move BatchNorm's variances to their mean by this share: a little "
-            "helps on handwriting unlike MNIST's.",
+            help="After training, shrink BatchNorm's variances towards their mean by this "
+            "fraction: a little helps on handwriting unlike MNIST's.",
             min=0,
             max=1,
         ),
     ] = 0,
     temperature_from: Annotated[
         Path | None,
-        typer.Option(help="With --val-size 0: take the calibration of this trained network."),
+        typer.Option(help="Model file whose temperature to use, with --val-size 0."),
     ] = None,
     data: Data = None,
     source: Source = "auto",
-    out: Annotated[Path | None, typer.Option(help="Default: outputs/train/MODEL.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: outputs/train/MODEL.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a run that stopped.")] = False,
     device: Device = "auto",
     no_cuda: NoCuda = False,
     distributed: Annotated[
-        int | None, typer.Option(help="Train on so many workers, with Ray.", min=1)
+        int | None, typer.Option(help="Number of workers to train on, with Ray.", min=1)
     ] = None,
     address: Address = None,
 ) -> None:
-    """Train a network; write checkpoints, history, metrics, figures and a model card.
+    """Train a model; write checkpoints, history, metrics, figures and a model card.
 
-    What is not given comes from the architecture's own recipe.
+    Options that are not given come from the architecture's own recipe. On a terminal a progress bar
+    is shown; in a pipe or a log file each epoch is one line on stdout.
+
+    The folder gets model.safetensors (the result), last.pt and best.pt (checkpoints), history.csv
+    (one row per epoch), metrics.json (as `evaluate --json`, and the recipe), README.md (the model
+    card) and three figures.
     """
     from ..checkpoints import load_checkpoint
     from ..data import load_mnist
-    from ..paths import project_root
+    from ..paths import project_root, short_path
     from ..recipes import recipe_for
-    from ..report import in_words
+    from ..report import describe_recipe, describe_result, write_report
     from ..training import choose_device
-    from ..training import train as run_training
 
     only_with(distributed, "--distributed", {"--address": address})
     with plain_errors():
@@ -94,50 +128,122 @@ def train(
         if augment is not None:
             recipe = replace(recipe, augment=None if augment == "none" else augment)
         temperature = load_checkpoint(temperature_from).temperature if temperature_from else None
-        if not distributed:
-            where, why = choose_device("cpu" if no_cuda else device)
-        else:  # the workers' device, which this machine need not have
-            where, why = workers_device("cpu" if no_cuda else device, distributed)
+        wanted = "cpu" if no_cuda else device
+        if distributed:  # the workers' device, which this machine need not have
+            chosen, why = workers_device(wanted, distributed)
+        else:
+            chosen, why = choose_device(wanted)
+        out = out or project_root() / "outputs" / "train" / model
+        if resume:
+            _check_resumable(out)
         splits = load_mnist(source, data, val_size)
         _check_classes(splits.train)
         splits = _with_synthetic(splits, pen_digits, non_digits)
-        out = out or project_root() / "outputs" / "train" / model
         typer.echo(why)
         typer.echo(f"{splits.source}: {_sizes(splits)}")
-        typer.echo(f"Training {model}: {in_words(recipe)}")
-        options: dict = {"out": out, "resume": resume}
-        if distributed:
-            from ..scale import train_distributed as run_training
-
-            options |= {"num_workers": distributed, "use_gpu": where == "cuda", "address": address}
-        else:
-            options |= {"device": where}
+        typer.echo(f"Training {model}: {describe_recipe(recipe)}")
+        run = _on_workers(distributed, chosen, address) if distributed else _here(chosen)
         try:
-            run_training(model, splits.train, splits.val, recipe, **options)
+            run(model, splits, recipe, out, resume)
         except KeyboardInterrupt:
             typer.secho(
-                f"\nStopped. All finished epochs are in {out if distributed else out / 'last.pt'}; "
-                "the same command with "
-                "--resume goes on from there.",
+                f"\nStopped. The epochs that were finished are in {short_path(out)}; to resume, "
+                "run the same command with --resume.",
                 fg="yellow",
                 err=True,
             )
             raise typer.Exit(130) from None
-        finish(out, splits, temperature, shrink_variances)
+        test = write_report(out, splits, temperature, shrink_variances)
+        typer.echo(describe_result(test))
+        typer.echo(f"Model, history, metrics, figures and model card: {short_path(out)}")
+        arguments = ["--checkpoint", short_path(out), *_data_options(data, source)]
+        typer.echo(f"Evaluate it: {command('evaluate', *arguments)}")
+
+
+def _data_options(data: Path | None, source: str) -> list[object]:
+    """Return the options that name the data, as far as they were given."""
+    options: list[object] = [] if data is None else ["--data", data]
+    return options if source in ("auto", "download") else [*options, "--source", source]
+
+
+def _here(device: object) -> Callable:
+    """Return what trains on this machine: with a bar on a terminal, else a line per epoch."""
+    from ..training import train
+
+    def run(model: str, splits: Splits, recipe: Recipe, out: Path, resume: bool) -> None:
+        terminal = sys.stdout.isatty() and sys.stderr.isatty()
+        train(
+            model,
+            splits.train,
+            splits.val,
+            recipe,
+            out=out,
+            resume=resume,
+            device=device,
+            callbacks=[] if terminal else [lambda history: _print_epoch(history[-1], recipe)],
+            progress=terminal,
+        )
+
+    return run
+
+
+def _on_workers(workers: int, device: str, address: str | None) -> Callable:
+    """Return what trains on the workers of a Ray cluster."""
+    from ..scale import train_distributed
+
+    def run(model: str, splits: Splits, recipe: Recipe, out: Path, resume: bool) -> None:
+        train_distributed(
+            model,
+            splits.train,
+            splits.val,
+            recipe,
+            num_workers=workers,
+            use_gpu=device == "cuda",
+            out=out,
+            resume=resume,
+            address=address,
+        )
+
+    return run
+
+
+def _print_epoch(row: dict, recipe: Recipe) -> None:
+    """Print an epoch's metrics in one line."""
+    parts = [f"train loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.2%}"]
+    if "val_loss" in row:
+        parts.append(f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%}")
+    parts.append(f"{row['seconds']:.1f} s")
+    typer.echo(f"epoch {row['epoch']}/{recipe.epochs}: {'; '.join(parts)}")
+    sys.stdout.flush()
+
+
+def _check_resumable(out: Path) -> None:
+    """Refuse to resume where no run is: a mistyped folder would cost a whole run."""
+    from ..paths import project_root, short_path
+
+    if (out / "last.pt").is_file() or (out / "ray").is_dir():
+        return
+    runs = sorted((project_root() / "outputs" / "train").glob("*/last.pt"))
+    there = ", ".join(short_path(path.parent) for path in runs)
+    raise FileNotFoundError(
+        f"there is no run to resume in {short_path(out)}"
+        + (f" (there are runs in {there}: name one with --out)" if there else "")
+        + "; without --resume a new one starts"
+    )
 
 
 def _check_classes(digits: Digits) -> None:
-    """Refuse training data that lacks a digit: the network would never answer it."""
+    """Refuse training data that lacks a digit: the model would never predict it."""
     missing = sorted(set(range(10)) - set(digits.labels.unique().tolist()))
     if missing:
         raise ValueError(
-            f"{digits.source} has no picture of {', '.join(map(str, missing))}: a network trained "
-            "on it would never answer so. Add some, or use all of MNIST."
+            f"{digits.source} has no image of {', '.join(map(str, missing))}: a model trained "
+            "on it would never predict it. Add some, or use all of MNIST."
         )
 
 
 def _with_synthetic(splits: Splits, pen: int, non: int) -> Splits:
-    """Return the splits with synthetic pictures added to what is trained on."""
+    """Return the splits with synthetic images added to what is trained on."""
     if not pen and not non:
         return splits
     from .. import synthetic
@@ -150,72 +256,41 @@ def _with_synthetic(splits: Splits, pen: int, non: int) -> Splits:
     return splits._replace(train=train)
 
 
-def finish(out: Path, splits: Splits, temperature: float | None = None, shrink: float = 0) -> None:
-    """Calibrate the trained network, measure it on the test split, and write everything down."""
-    import pandas as pd
-
-    from .. import models
-    from ..checkpoints import load_checkpoint, save_checkpoint
-    from ..evaluation import evaluate, fit_temperature
-    from ..paths import as_text, replacing
-    from ..report import draw_figures, verdict, write_card, write_metrics
-
-    done = load_checkpoint(out / "last.pt")
-    models.shrink_variances(done.model, shrink)
-    if temperature is not None:
-        done.temperature = temperature
-    elif len(splits.val):
-        validation = evaluate(done.model, splits.val)
-        done.temperature = fit_temperature(validation.logits, validation.labels)
-    save_checkpoint(
-        out / "model.safetensors",
-        done.model,
-        recipe=done.recipe,
-        history=done.history,
-        source=done.source,
-        temperature=done.temperature,
-    )
-    test = evaluate(done.model, splits.test)
-    with replacing(out / "history.csv") as part:
-        pd.DataFrame(done.history).to_csv(part, index=False)
-    write_metrics(out / "metrics.json", test, done.name, done.recipe, done.temperature)
-    write_card(out / "README.md", done, test)
-    calibrated = replace(test, logits=test.logits / done.temperature)
-    draw_figures(out, done.history, splits.test, calibrated)
-    typer.echo(verdict(test))
-    typer.echo(f"Network, history, metrics, figures and model card are in {as_text(out)}")
-
-
 def _sizes(splits: Splits) -> str:
     """Return the splits' sizes in words."""
     return (
-        f"{len(splits.train):,} pictures to train, {len(splits.val):,} to validate, "
+        f"{len(splits.train):,} images to train, {len(splits.val):,} to validate, "
         f"{len(splits.test):,} to test"
     )
 
 
 @app.command()
 def tune(
-    model: Annotated[str, typer.Option(help=f"One of {MODELS}.")] = "tiny",
-    trials: Annotated[int, typer.Option(help="Recipes to try.", min=1)] = 20,
+    model: Model = "tiny",
+    trials: Annotated[int, typer.Option(help="Number of recipes to try.", min=1)] = 20,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training data.", min=1)
+        int | None, typer.Option(help="Passes over the training set, at most.", min=1)
     ] = None,
-    val_size: Annotated[int, typer.Option(help="Pictures to compare by.", min=1)] = 5000,
-    cpus: Annotated[int, typer.Option(help="Of each trial.", min=1)] = 1,
+    val_size: Annotated[
+        int, typer.Option(help="Images in the validation set, which decides.", min=1)
+    ] = 5000,
+    cpus: Annotated[int, typer.Option(help="CPU cores for each trial.", min=1)] = 1,
     data: Data = None,
     source: Source = "auto",
-    out: Annotated[Path | None, typer.Option(help="Default: outputs/tune/MODEL.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a search stopped.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the proposals.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: outputs/tune/MODEL.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a search that stopped.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     address: Address = None,
 ) -> None:
     """Search for a better learning rate, batch size and augmentation, with Ray Tune.
 
-    Trials run side by side, and hopeless ones are ended early.
+    Trials run in parallel, and unpromising ones are stopped early. trials.csv gets one row per
+    trial, the best first: its values, epochs, val_accuracy, val_loss, seconds, error.
     """
     from ..data import load_mnist
-    from ..paths import outputs_folder, replacing
+    from ..paths import project_root, replacing, short_path
     from ..recipes import recipe_for
 
     with plain_errors():
@@ -225,7 +300,7 @@ def tune(
         recipe = recipe_for(model)
         recipe = replace(recipe, epochs=epochs or recipe.epochs)
         splits = load_mnist(source, data, val_size)
-        out = out or outputs_folder("tune", model)
+        out = out or project_root() / "outputs" / "tune" / model
         typer.echo(f"{splits.source}: {_sizes(splits)}")
         table = search(
             default_search_space(),
@@ -245,11 +320,9 @@ def tune(
         typer.echo(table.to_string(float_format=lambda value: f"{value:.5g}"))
         ended = table[table["error"].isna()]
         if ended.empty:
-            raise ValueError(f"no trial came to its end; one of their errors: {table['error'][0]}")
+            raise ValueError(f"every trial failed; one of the errors: {table['error'][0]}")
         best = ended.iloc[0]
-        typer.echo(
-            f"The best, as a training:\n  python -m mnist_helpers train --model {model} "
-            f"--epochs {recipe.epochs} --lr {best['lr']:.5g} --batch-size {best['batch_size']} "
-            f"--augment {best['augment'] or 'none'}"
-        )
-        typer.echo(f"All trials: {out / 'trials.csv'}")
+        options = ["--model", model, "--epochs", recipe.epochs, "--lr", f"{best['lr']:.5g}"]
+        options += ["--batch-size", best["batch_size"], "--augment", best["augment"] or "none"]
+        typer.echo(f"All trials: {short_path(out / 'trials.csv')}")
+        typer.echo(f"Train with the best recipe: {command('train', *options)}")
