@@ -567,6 +567,7 @@ def test_a_killed_command_goes_on(root, tmp_path, inbox, stop) -> None:
 # ------------------------------------------------------------------------------------------ command
 
 
+@pytest.mark.slow
 def test_the_command_succeeds_if_any_picture_was_read(root, tmp_path, inbox, draw) -> None:
     (inbox / "broken.png").write_text("no")
     command = [*COMMAND, str(inbox), "--out", str(tmp_path / "out"), "--no-cuda"]

@@ -134,6 +134,7 @@ def test_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path: Path) -> N
     assert together(tmp_path, "ours") == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnistnet", "tiny"])
 def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path, tmp_path: Path) -> None:
     readings = tmp_path / f"{name}-1.npz"
@@ -223,6 +224,7 @@ def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch
         assert min(figure.size) > 150
 
 
+@pytest.mark.load
 def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: Path) -> None:
     image = load_mnist("sample").train.images[0, 0].numpy()
     with serving.server(largest=1) as address:
@@ -234,6 +236,7 @@ def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: P
         pass
 
 
+@pytest.mark.load
 def test_serving_is_timed_in_both_ways(folder: Path, tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
     table = serving.benchmark(requests=20, clients=4, repeats=1, data=folder)
@@ -261,6 +264,7 @@ def test_a_first_prediction_is_one(monkeypatch) -> None:
         exec(imports.STATEMENTS["a first prediction"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("calls", "made"), [(10, 50), (70, 100)])
 def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
     calls: int, made: int, digits: Splits, tmp_path: Path, monkeypatch, capsys
@@ -320,6 +324,7 @@ def test_the_augmentation_table_has_a_row_for_each() -> None:
     assert list(words["errors in photos"]) == ["0.5", "0.5"]
 
 
+@pytest.mark.slow
 def test_each_augmentation_is_trained_with_and_a_candidate(
     digits: Splits, tmp_path: Path, monkeypatch
 ) -> None:
@@ -341,6 +346,7 @@ def pens(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
     table = confidence.benchmark(pens(tmp_path), number=5)
@@ -350,6 +356,7 @@ def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch)
         race_benchmark(("nobody",))
 
 
+@pytest.mark.slow
 def test_stroke_widths_are_compared_in_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
     usual = tmp_path / "usual.pt"

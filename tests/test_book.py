@@ -180,6 +180,7 @@ def test_links_are_adapted_to_the_book() -> None:
 # -------------------------------------------------------------------------------- what changed
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_executed_again(tmp_path: Path) -> None:
     path, out = tmp_path / "tiny.ipynb", tmp_path / "out"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(6 * 7)")])

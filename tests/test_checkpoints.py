@@ -288,6 +288,7 @@ def test_damaged_files_are_named(ending: str, tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False])
 def test_altered_bytes_give_a_clear_error_or_a_network(zipped: bool, tmp_path: Path) -> None:
     path = tmp_path / "net.pt"

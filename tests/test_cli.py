@@ -511,6 +511,7 @@ def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path) -> None:
     assert r"caf\xe9_$5_$" in call("data", "--data", odd).output
 
 
+@pytest.mark.slow
 def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--data", folder, "--val-size", 200, "--epochs", 1, "--no-cuda", "--out", out]
@@ -521,6 +522,7 @@ def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> 
     assert "20 digits written by our own pen and 10 pictures of no digit" in source
 
 
+@pytest.mark.slow
 def test_a_network_is_exported(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the extra `serve` is not installed")
     path = tmp_path / "fast.onnx"
@@ -533,6 +535,7 @@ def test_a_network_is_exported(tmp_path: Path) -> None:
     assert load_checkpoint(path).temperature == MNISTPredictor().checkpoint.temperature
 
 
+@pytest.mark.slow
 def test_the_card_of_a_training_on_the_sample_says_so(tmp_path: Path) -> None:
     call("train", "--source", "sample", "--model", "tiny", "--epochs", 1, "--out", tmp_path)
     card = (tmp_path / "README.md").read_text()

@@ -65,6 +65,7 @@ def python(tmp_path: Path) -> Path:
     return python
 
 
+@pytest.mark.slow
 def test_the_first_cell_installs_the_package_alone(
     python: Path, address: str, tmp_path: Path
 ) -> None:

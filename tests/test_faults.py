@@ -96,6 +96,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_in_the_same_weights(tmp_path: 
     assert len(seen) >= 3, f"all kills fell into the same epochs: {seen}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit a file's size")
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, ending: str) -> None:

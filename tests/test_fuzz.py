@@ -17,6 +17,7 @@ SEEDS = tool.seeds()
 FOUND = sorted(path for path in tool.CORPUS.glob("*/*") if path.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_whole_files_are_read_and_each_damaged_one_is_refused_or_read(target: str) -> None:
     """Cut off anywhere, and with bytes changed, taken out, doubled, at random but repeatably."""

@@ -48,6 +48,7 @@ def job(grey: np.ndarray) -> dict:
     return {"grey": grey.ravel().tolist(), "width": grey.shape[1], "height": grey.shape[0]}
 
 
+@pytest.mark.slow
 def test_the_same_sheet_becomes_the_same_picture() -> None:
     sheets = [
         np.asarray(draw_strokes(pen_strokes(digit, hand, variation=4), pen=pen))

@@ -132,6 +132,7 @@ def run_notebooks(*paths: Path, out: Path) -> subprocess.CompletedProcess:
     return subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
     good = write_notebook(
         tmp_path / "good.ipynb",
@@ -148,6 +149,7 @@ def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "good" / "01-0.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_copy_shows_a_widgets_picture_and_not_the_widget(tmp_path: Path) -> None:
     path = write_notebook(
         tmp_path / "controls.ipynb",
@@ -163,6 +165,7 @@ def test_a_copy_shows_a_widgets_picture_and_not_the_widget(tmp_path: Path) -> No
     assert (tmp_path / "out" / "controls" / "00-0.png").exists()
 
 
+@pytest.mark.slow
 def test_make_run_shows_the_failing_cell_and_goes_on(tmp_path: Path) -> None:
     bad = write_notebook(tmp_path / "bad.ipynb", "print('before')", "digit = 1 / 0", "print('no')")
     good = write_notebook(tmp_path / "good.ipynb", "print('fine')")
@@ -174,6 +177,7 @@ def test_make_run_shows_the_failing_cell_and_goes_on(tmp_path: Path) -> None:
     assert cells[0].outputs[0].text == "before\n" and not cells[2].outputs
 
 
+@pytest.mark.slow
 def test_network_is_closed_in_kernels_too(tmp_path: Path) -> None:
     path = write_notebook(
         tmp_path / "net.ipynb",

@@ -100,6 +100,7 @@ def test_unknown_names_are_no_attributes() -> None:
         from mnist_helpers import load_cifar  # noqa: F401
 
 
+@pytest.mark.slow
 def test_names_load_what_they_need_and_no_more() -> None:
     code = (
         "import sys, mnist_helpers as m; m.outputs_folder; m.greet; a = 'torch' in sys.modules; "

@@ -412,6 +412,7 @@ def test_the_server_is_reached_from_this_machine_alone_unless_told_otherwise() -
         assert inspect.signature(function).parameters["host"].default == "127.0.0.1"
 
 
+@pytest.mark.slow
 def test_the_command_starts_the_app_and_ends_with_it() -> None:
     command = [sys.executable, "-m", "mnist_helpers", "app", "--port", "0", "--no-cuda"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -515,6 +516,7 @@ def test_a_failing_network_is_told_to_those_who_wait_and_the_next_are_served() -
     asyncio.run(two())
 
 
+@pytest.mark.load
 def test_fifty_clients_get_five_thousand_right_answers() -> None:
     drawings = [
         draw_strokes(pen_strokes(digit, "round", variation=variation))

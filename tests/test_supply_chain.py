@@ -87,6 +87,7 @@ def wheel(folder: Path, name: str, code: str = "") -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="Windows has no make")
 def test_a_package_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     """The real ``make setup HASHES=1``, with two tiny packages for what the project needs."""
@@ -243,6 +244,7 @@ def test_what_is_not_known_to_be_permissive_is_for_a_person(licence: str, permis
     assert audit.is_permissive(licence) == permissive
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_is_cyclonedx_and_lists_us_and_torch(tmp_path: Path) -> None:
     audit.sbom(tmp_path)
     bill = json.loads((tmp_path / "sbom.cdx.json").read_text(encoding="utf-8"))

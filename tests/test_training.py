@@ -174,6 +174,7 @@ class StopError(Exception):
     """Stops a training from outside."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnistnet", "fast"])
 @pytest.mark.parametrize("where", ["between epochs", "within an epoch", "in the first epoch"])
 def test_resumed_equals_uninterrupted(
@@ -563,6 +564,7 @@ print(megabytes())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, as most Linux has it")
 def test_training_keeps_the_memory_that_it_frees_and_returns_it_at_the_end() -> None:
     """200 MB asked for anew would be 49,000 pages, or 95 huge ones, to fill with zeros."""
