@@ -25,7 +25,19 @@ def app_(
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0: also for other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any that is free.", min=0, max=65535)] = 7860,
-    browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--browser/--no-browser",
+            help="Open the page in the browser, or only print its address. Default: open it on a "
+            "desktop.",
+            show_default=False,
+        ),
+    ] = None,
+    trusted_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a proxy in front of it; repeat it for several."),
+    ] = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
 ) -> None:
@@ -34,7 +46,9 @@ def app_(
         from ..serve import create_app, known_checkpoints, run
 
         checkpoints = checkpoint or known_checkpoints()
-        run(create_app(checkpoints, device="cpu" if no_cuda else device), host, port, browser)
+        device = "cpu" if no_cuda else device
+        page = create_app(checkpoints, device=device, hosts=trusted_host or ())
+        run(page, host, port, browser)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -11,8 +11,8 @@ from typing import Any
 _MODULE_OF = {
     "create_app": "app",
     "known_checkpoints": "app",
-    "run": "app",
-    "serving": "app",
+    "run": "server",
+    "serving": "server",
     "Limits": "uploads",
     "MicroBatcher": "microbatch",
 }
@@ -22,6 +22,13 @@ __all__ = sorted(_MODULE_OF)
 
 def __getattr__(name: str) -> Any:
     """Import the module that defines a name when the name is first asked for."""
-    if name in _MODULE_OF:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
         return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mnist_helpers"):
+            raise
+        raise ImportError(
+            "the page and the API need the extra `serve`: pip install 'mnist-helpers[serve]'"
+        ) from error

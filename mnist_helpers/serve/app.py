@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import socket
 import sys
-import threading
-import webbrowser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-try:
-    import fastapi_offline  # noqa: F401
-    import uvicorn
-    from fastapi import FastAPI
-    from starlette.datastructures import MutableHeaders
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-except ImportError as error:
-    raise ImportError(
-        "the page and the API need the extra `serve`: pip install 'mnist-helpers[serve]'"
-    ) from error
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Lifespan
 
 from ..checkpoints import load_checkpoint
 from ..paths import project_root
 from ..prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
+from .guards import BodyLimit, SafeHeaders, SameOrigin
 from .rest import create_api
 from .uploads import Limits
-
-# Only from this server: no script, font or picture from elsewhere, whatever a library asks for.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' data: blob:; worker-src 'self' blob:",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def create_app(
@@ -46,25 +28,32 @@ def create_app(
     page: bool = True,
     limits: Limits | None = None,
     largest_batch: int = 256,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """Return one FastAPI app: the page at ``/``, the REST interface described at ``/docs``.
 
-    ``POST /predict`` reads one picture, ``POST /predict/batch`` several; ``GET /health`` and
-    ``GET /model`` describe the server. Pictures of concurrent requests are read together.
+    ``POST /predict`` predicts one image, ``POST /predict/batch`` several; ``GET /health`` and
+    ``GET /model`` describe the server. Images of concurrent requests are predicted together.
 
     Parameters
     ----------
     checkpoints : path or sequence of paths, optional
         Trained networks, as `load_checkpoint` reads them. The first one answers at ``/predict``;
-        the page lets people choose. Default: the one that ships.
-    device : str
+        the page lets people choose. Default: the pretrained one.
+    device : str, default="auto"
         See `choose_device`.
-    page : bool
+    page : bool, default=True
         Whether there is a page; without it, Gradio is not needed.
     limits : Limits, optional
-        How much one may upload.
-    largest_batch : int
-        Pictures that are read together, at most.
+        How much one may upload, and how many at the same time.
+    largest_batch : int, default=256
+        Images that are predicted together, at most.
+    hosts : sequence of str, default=()
+        Names of a proxy in front of the server, under which a server on ``127.0.0.1`` may be asked.
+    origins : sequence of str, default=()
+        Other sites, such as ``"http://localhost:3000"``, whose pages may use the REST interface.
+        Pages of all others are refused.
 
     Raises
     ------
@@ -86,34 +75,40 @@ def create_app(
     named = names_of(checkpoints or [SHIPPED_WEIGHTS])
     predictors = {name: MNISTPredictor(path, device) for name, path in named.items()}
     app = create_api(next(iter(predictors.values())), limits, largest_batch)
-
-    app.add_middleware(SafeHeaders)
+    app.state.limits = limits
     if page:
         from .page import create_page, mount_page
 
         mount_page(app, create_page(predictors, limits), limits)
+    _add_guards(app, limits, hosts, origins)
     return app
 
 
-class SafeHeaders:
-    """ASGI middleware: each answer tells the browser to load nothing from elsewhere."""
+def _add_guards(app: FastAPI, limits: Limits, hosts: Sequence[str], origins: Sequence[str]) -> None:
+    """Put the guards around an app; the one that is added last is asked first."""
+    app.add_middleware(BodyLimit, limits=limits)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
+    )
+    app.add_middleware(SameOrigin, hosts=hosts, origins=origins)
+    app.add_middleware(SafeHeaders)
+    app.router.lifespan_context = _with_ending(app.router.lifespan_context)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and add to the head of its answer."""
+def _with_ending(inner: Lifespan) -> Lifespan:
+    """Let an app say when it ends; see `Server`."""
 
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.ending = asyncio.Event()
+        async with inner(app) as state:
+            yield state
 
-        await self.app(scope, receive, with_headers)
+    return lifespan
 
 
 def known_checkpoints() -> list[Path]:
-    """Return the network that ships, and those that were trained into ``outputs/train/``.
+    """Return the pretrained network, and those that were trained into ``outputs/train/``.
 
     One that cannot be loaded is left out, and named on stderr.
     """
@@ -143,85 +138,3 @@ def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
         length += 1
     ends = {str(Path(*path.parts[-length:])): path for path in paths}
     return {SHIPPED_NAME if path == SHIPPED_WEIGHTS else end: path for end, path in ends.items()}
-
-
-# ---------------------------------------------------------------------------------- the server
-
-
-def run(app: FastAPI, host: str = "127.0.0.1", port: int = 7860, browser: bool = False) -> None:
-    """Serve an app until Ctrl+C; print where it is.
-
-    Parameters
-    ----------
-    app : FastAPI
-    host : str
-        ``127.0.0.1`` is reached from this machine alone, ``0.0.0.0`` from everywhere.
-    port : int
-        0 takes one that is free.
-    browser : bool, default=False
-        Whether to open the page in the browser as well.
-
-    Raises
-    ------
-    OSError
-        If the port is taken, or the host not this machine's; the message says what to do.
-    """
-    with listening(host, port) as (listener, address):
-        if browser:  # the socket listens already, so the browser waits for the server
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        print(f"The page: {address}\nThe REST interface: {address}/docs\nCtrl+C ends both.")
-        if host not in ("127.0.0.1", "localhost", "::1"):
-            print("Everyone who can reach this machine can use it: there is no password.")
-        _server(app).run(sockets=[listener])
-
-
-@contextmanager
-def serving(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve an app in a thread as long as the block lasts; give its address.
-
-    Raises
-    ------
-    OSError
-        As `run`.
-    RuntimeError
-        If the server does not start.
-    """
-    with listening(host, port) as (listener, address):
-        server = _server(app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            while not server.started:
-                if not thread.is_alive():
-                    raise RuntimeError("the server ended before it had started: see its log")
-                thread.join(0.02)
-            yield address
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@contextmanager
-def listening(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
-    """Open a port, and give it with the address to reach it under."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise OSError(
-            f"cannot listen on {host}, port {port} ({error.strerror}): another program may be "
-            "using it. Choose another with --port, or --port 0 for any that is free."
-        ) from error
-    # What a listener has, its connections inherit: small answers leave at once.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with listener:
-        shown = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
-        yield listener, f"http://{shown}:{listener.getsockname()[1]}"
-
-
-def _server(app: FastAPI) -> uvicorn.Server:
-    """Return a quiet server, patient with slow clients, that does not wait for them at its end."""
-    config = uvicorn.Config(
-        app, log_level="warning", lifespan="on", timeout_keep_alive=60, timeout_graceful_shutdown=2
-    )
-    return uvicorn.Server(config)

@@ -1,39 +1,46 @@
-"""The REST interface: pictures come in over HTTP, digits go out as JSON."""
+"""The REST interface: images come in over HTTP, digits go out as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..models import count_parameters
 from ..onnx import OnnxNetwork
 from ..prediction import CONFIDENT, MNISTPredictor, Prediction
-from .microbatch import MicroBatcher, TooBusyError
-from .uploads import BodyLimit, Limits, check_together, prepare, uploads
+from .microbatch import ENDED, MicroBatcher, NetworkError, TooBusyError
+from .uploads import Limits, OneImage, SeveralImages, check_together, prepare, uploads
 
 # ----------------------------------------------------------------------------------- what goes out
 
 
-class Answer(BaseModel):
-    """What the network read in one picture."""
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-    digit: int = Field(ge=0, le=9, description="the likeliest digit")
+
+class Answer(BaseModel):
+    """What the network predicts for one image."""
+
+    digit: int = Field(ge=0, le=9, description="the most probable digit")
     confidence: float = Field(ge=0, le=1, description="its calibrated probability")
     probabilities: list[float] = Field(
         min_length=10, max_length=10, description="of the digits 0 to 9"
     )
     is_confident: bool = Field(
-        description=f"whether the confidence reaches {CONFIDENT}; if not, a person should look"
+        description=f"whether the confidence reaches {CONFIDENT}; if not, a human should look"
     )
 
     @classmethod
@@ -48,7 +55,7 @@ class Answer(BaseModel):
 
 
 class Row(BaseModel):
-    """One picture of several: its answer, or what is wrong with it."""
+    """One image of several: its answer, or what is wrong with it."""
 
     name: str = Field(description="file name, or number in the list")
     answer: Answer | None = None
@@ -56,7 +63,7 @@ class Row(BaseModel):
 
 
 class Answers(BaseModel):
-    """What the network read in several pictures, in the order in which they came."""
+    """What the network predicts for several images, in the order in which they came."""
 
     answers: list[Row]
 
@@ -64,9 +71,9 @@ class Answers(BaseModel):
 class Health(BaseModel):
     """Whether the server is well, and how busy."""
 
-    status: str = "ok"
+    status: str = Field("ok", description="ok, or what is wrong; then the answer is a 503")
     version: str = __version__
-    inside: int = Field(description="pictures that are being read right now")
+    inside: int = Field(description="images that are being predicted right now")
     room: int = Field(description="how many there may be")
 
 
@@ -106,15 +113,16 @@ def create_api(
     app = FastAPIOffline(
         title="mnist_helpers",
         version=__version__,
-        description="Reads handwritten digits in pictures of any kind.",
+        description="Predicts handwritten digits in images of any kind.",
         lifespan=lifespan,
     )
-    app.add_middleware(BodyLimit, most=limits.bytes)
     problems = {
-        400: "Not a picture, or an empty one",
+        400: "Not an image, or a blank one",
+        408: "The request did not arrive in time",
         413: "Too large, alone or together, or too many",
         415: "Neither a form nor JSON",
-        422: "No picture where one should be",
+        422: "No image where one should be",
+        500: "The network failed",
         503: "Too busy; try again",
     }
     responses = {
@@ -125,15 +133,24 @@ def create_api(
     async def too_busy(_: Request, error: TooBusyError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
 
+    @app.exception_handler(NetworkError)
+    async def failed(_: Request, error: NetworkError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 500)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _: ClientDisconnect) -> Response:
+        log.warning("a client left before it was answered: %s", request.url.path)
+        return Response(status_code=499)  # nobody receives it
+
     @app.post(
         "/predict",
         responses=responses,
-        openapi_extra=_body("file", "image", "A picture of one digit", many=False),
+        openapi_extra=_body("file", "image", "An image of one digit", many=False),
     )
     async def predict(request: Request) -> Answer:
-        """Read the digit in one picture: a form with `file`, or JSON with `image` in base64."""
-        ((_, content),) = await uploads(request, "file", "image", most=1, single=True)
-        (found,) = await batcher.read([content])
+        """Predict the digit in one image: a form with `file`, or JSON with `image` in base64."""
+        ((_, content),) = await uploads(request, "file", OneImage, most=1)
+        (found,) = await while_connected(request, batcher.read([content]))
         if isinstance(found, ValueError):
             raise HTTPException(400, str(found))
         return Answer.of(found)
@@ -141,17 +158,17 @@ def create_api(
     @app.post(
         "/predict/batch",
         responses=responses,
-        openapi_extra=_body("files", "images", "Pictures of one digit each", many=True),
+        openapi_extra=_body("files", "images", "Images of one digit each", many=True),
     )
     async def predict_batch(request: Request) -> Answers:
-        """Read several pictures: a form with `files`, or JSON with `images` in base64.
+        """Predict several images: a form with `files`, or JSON with `images` in base64.
 
-        A picture that cannot be read has its error instead of an answer; the others are read.
+        An image that cannot be used has its error instead of an answer; the others have theirs.
         """
-        sent = await uploads(request, "files", "images", limits.pictures, single=False)
+        sent = await uploads(request, "files", SeveralImages, limits.pictures)
         contents = [content for _, content in sent]
         await run_in_threadpool(check_together, contents, limits)
-        found = await batcher.read(contents)
+        found = await while_connected(request, batcher.read(contents))
         return Answers(
             answers=[
                 Row(name=name, error=str(one))
@@ -161,10 +178,13 @@ def create_api(
             ]
         )
 
-    @app.get("/health")
-    async def health() -> Health:
-        """Say that the server is well, and how busy it is."""
-        return Health(inside=batcher.inside, room=batcher.room)
+    @app.get("/health", responses={503: {"model": Health, "description": "It cannot predict"}})
+    async def health(response: Response) -> Health:
+        """Say whether the server is well, and how busy it is."""
+        if batcher.is_alive:
+            return Health(inside=batcher.inside, room=batcher.room)
+        response.status_code = 503
+        return Health(status=ENDED, inside=batcher.inside, room=batcher.room)
 
     @app.get("/model")
     async def model() -> Model:
@@ -172,6 +192,31 @@ def create_api(
         return describe(predictor)
 
     return app
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for some work; if the client leaves before it is done, cancel it.
+
+    Raises
+    ------
+    ClientDisconnect
+        If the client leaves.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect()
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Return once the client has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def describe(predictor: MNISTPredictor) -> Model:
@@ -192,8 +237,8 @@ def describe(predictor: MNISTPredictor) -> Model:
 def _body(form: str, json_: str, words: str, many: bool) -> dict[str, Any]:
     """Describe the two kinds of body for the OpenAPI page."""
 
-    def of(name: str, picture: dict[str, str]) -> dict[str, Any]:
-        value = {"type": "array", "items": picture, "minItems": 1} if many else picture
+    def of(name: str, image: dict[str, str]) -> dict[str, Any]:
+        value = {"type": "array", "items": image, "minItems": 1} if many else image
         properties = {name: value | {"description": words}}
         return {"schema": {"type": "object", "required": [name], "properties": properties}}
 

@@ -1,22 +1,19 @@
-"""What comes in over HTTP: limits, and the pictures in a request's body."""
+"""What comes in over HTTP: limits, and the images in a request's body."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from fastapi import HTTPException, Request
-from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..decode import PictureError, open_image
+from ..decode import PictureError, decode_base64, open_image
 from ..preprocess import to_mnist
 
 
@@ -29,14 +26,20 @@ class Limits:
     megabytes : float
         Of one request, in 10⁶ bytes.
     megapixels : float
-        Of one picture, in 10⁶ pixels, looked up before it is decoded.
+        Of one image, in 10⁶ pixels, looked up before it is decoded.
     megapixels_together : float
-        Of all pictures of one request. An upload of the page may have ten times as many: there
-        they are read one by one, and leave the processors to others.
+        Of all images of one request. An upload of the page may have ten times as many: there
+        they are preprocessed one by one, and leave the processors to others.
     pictures : int
         In one request, and in one upload of the page.
     room : int
-        Pictures that are inside at the same time, from arrival to answer.
+        Images that are inside at the same time, from arrival to answer.
+    megabytes_in_flight : float
+        Of all requests that are not answered yet, in 10⁶ bytes.
+    connections : int
+        Open at the same time; fewer if the system lets a process open fewer files.
+    seconds : float
+        Until a request must have arrived; for its head alone, a fifth of them.
     """
 
     megabytes: float = 25
@@ -44,6 +47,9 @@ class Limits:
     megapixels_together: float = 100
     pictures: int = 256
     room: int = 1024
+    megabytes_in_flight: float = 250
+    connections: int = 500
+    seconds: float = 100
 
     @property
     def bytes(self) -> int:
@@ -52,15 +58,15 @@ class Limits:
 
 
 def prepare(content: bytes, limits: Limits) -> np.ndarray:
-    """Turn an uploaded file into an MNIST picture: uint8 ``[28, 28]``.
+    """Turn an uploaded file into an MNIST image: uint8 ``[28, 28]``.
 
     Its size in pixels is looked up before it is decoded, so that a decompression bomb stays shut.
 
     Raises
     ------
     PictureError, EmptyPictureError
-        If it is no picture in one of `FORMATS`, damaged, too large, or empty; or if anything else
-        goes wrong with it, which is logged: the other pictures are to be read.
+        If it is no image in one of `FORMATS`, damaged, too large, or empty; or if anything else
+        goes wrong with it, which is logged: the other images are to be predicted.
     """
     try:
         check_pixels(content, limits)
@@ -68,30 +74,30 @@ def prepare(content: bytes, limits: Limits) -> np.ndarray:
     except ValueError:
         raise
     except Exception as error:
-        logging.getLogger(__name__).exception("a picture could not be read")
-        raise PictureError(f"the picture could not be read: {type(error).__name__}") from error
+        logging.getLogger(__name__).exception("an image could not be read")
+        raise PictureError(f"the image could not be read: {type(error).__name__}") from error
 
 
 def check_pixels(content: bytes, limits: Limits) -> int:
-    """Return how many pixels a picture has, without decoding it.
+    """Return how many pixels an image has, without decoding it.
 
     Raises
     ------
     PictureError
-        If it is no picture, or has too many of them.
+        If it is no image, or has too many of them.
     """
     with open_image(io.BytesIO(content)) as image:
         width, height = image.size
     if width * height > limits.megapixels * 1e6:
         raise PictureError(
-            f"the picture has {width:,} × {height:,} pixels: more than {limits.megapixels:g} "
-            "million are not read. Reduce it first."
+            f"the image has {width:,} × {height:,} pixels: more than {limits.megapixels:g} "
+            "million are not accepted. Reduce it first."
         )
     return width * height
 
 
 def pixels_to_decode(content: bytes, limits: Limits) -> int:
-    """Return how many pixels a picture has; 0 if `prepare` refuses it without decoding it."""
+    """Return how many pixels an image has; 0 if `prepare` refuses it without decoding it."""
     try:
         return check_pixels(content, limits)
     except Exception:  # whatever it is, `prepare` tells it
@@ -99,35 +105,57 @@ def pixels_to_decode(content: bytes, limits: Limits) -> int:
 
 
 def check_together(contents: Sequence[bytes], limits: Limits) -> None:
-    """Answer 413 if the pictures of a request have too many pixels together."""
+    """Answer 413 if the images of a request have too many pixels together."""
     pixels = sum(pixels_to_decode(content, limits) for content in contents)
     if pixels > limits.megapixels_together * 1e6:
         raise HTTPException(
             413,
-            f"the pictures have {pixels / 1e6:.1f} million pixels together: more than "
-            f"{limits.megapixels_together:g} million at once are not read. Send fewer, or reduce "
-            "them first.",
+            f"the images have {pixels / 1e6:.1f} million pixels together: more than "
+            f"{limits.megapixels_together:g} million at once are not accepted. Send fewer, or "
+            "reduce them first.",
         )
 
 
+class OneImage(BaseModel):
+    """The JSON of a request with one image, in base64."""
+
+    image: str
+
+    @property
+    def contents(self) -> list[str]:
+        """The images, in base64."""
+        return [self.image]
+
+
+class SeveralImages(BaseModel):
+    """The JSON of a request with several images, each in base64."""
+
+    images: list[str] = Field(min_length=1)
+
+    @property
+    def contents(self) -> list[str]:
+        """The images, in base64."""
+        return self.images
+
+
 async def uploads(
-    request: Request, form: str, json_: str, most: int, single: bool
+    request: Request, form: str, json_: type[OneImage | SeveralImages], most: int
 ) -> list[tuple[str, bytes]]:
-    """Return name and content of each picture in a request, from a form or from JSON in base64.
+    """Return name and content of each image in a request, from a form or from JSON in base64.
 
     Parameters
     ----------
     request : Request
-    form, json_ : str
-        The field that holds them, in a form and in JSON.
+    form : str
+        The field of a form that holds them.
+    json_ : OneImage or SeveralImages
+        What JSON must look like.
     most : int
-    single : bool
-        Whether JSON holds one picture instead of a list.
 
     Raises
     ------
     HTTPException
-        415 for another kind of body, 422 if pictures are missing or not in base64 or names not in
+        415 for another kind of body, 422 if images are missing or not in base64 or names not in
         the form's charset, 413 if there are more than `most`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -137,13 +165,14 @@ async def uploads(
         except UnicodeError as error:
             raise HTTPException(422, "the names in the form are not in its charset") from error
     elif kind == "application/json":
-        found = _from_json(await request.body(), json_, single)
+        # In a thread: 25 MB take their time, and others are to be answered meanwhile.
+        found = await run_in_threadpool(_from_json, await request.body(), json_, most)
     else:
         raise HTTPException(
             415, f"send multipart/form-data or application/json, not {kind or 'an unnamed type'}"
         )
     if len(found) > most:
-        raise HTTPException(413, f"{len(found)} pictures: more than {most} at once are not read")
+        raise HTTPException(413, f"{len(found)} images: more than {most} at once are not accepted")
     return found
 
 
@@ -164,53 +193,20 @@ def _sendable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _from_json(body: bytes, field: str, single: bool) -> list[tuple[str, bytes]]:
-    """Return the pictures in a JSON object: base64 under `field`, one or a list of them."""
-    expected = f"expected {{{field!r}: {'base64' if single else '[base64, …]'}}}"
+def _from_json(
+    body: bytes, model: type[OneImage | SeveralImages], most: int
+) -> list[tuple[str, bytes]]:
+    """Return the images in a JSON object, one or a list of them, each in base64."""
+    (field,) = model.model_fields
+    expected = f"expected {{{field!r}: {'base64' if model is OneImage else '[base64, …]'}}}"
+    values = sum(map(body.count, (b",", b"[", b"{")))  # at most; a data URL has a comma of its own
+    if values > 4 * most + 1000:  # millions of empty lists would take a gigabyte to parse
+        raise HTTPException(422, f"{expected}, not about {values:,} values")
     try:
-        content = json.loads(body)
-        values = content[field]
-    except (ValueError, RecursionError, KeyError, TypeError, IndexError) as error:
+        contents = model.model_validate_json(body).contents
+    except ValidationError as error:
         raise HTTPException(422, expected) from error
-    values = [values] if single else values
-    if not isinstance(values, list) or not values or not all(isinstance(v, str) for v in values):
-        raise HTTPException(422, expected)
     try:
-        return [
-            (str(at), base64.b64decode(value.rpartition("base64,")[2], validate=True))
-            for at, value in enumerate(values)
-        ]
-    except (binascii.Error, ValueError) as error:
+        return [(str(at), decode_base64(content)) for at, content in enumerate(contents)]
+    except ValueError as error:
         raise HTTPException(422, f"{field!r} is not base64: {error}") from error
-
-
-class BodyLimit:
-    """ASGI middleware: a request's body of more than so many bytes is answered with 413.
-
-    The length that is announced is looked at first; what really comes is counted all the same.
-    """
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        words = f"the request is larger than {self.most / 1e6:g} MB"
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self.most:
-            await JSONResponse({"detail": words}, 413)(scope, receive, send)
-            return
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.most:
-                raise HTTPException(413, words)
-            return message
-
-        await self.app(scope, counted, send)
