@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mnist_helpers import MNISTPredictor, to_mnist
-from mnist_helpers.serve.page import PAGE
+from mnist_helpers.serve.page import STATIC
 from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
 
 NODE = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
@@ -35,7 +35,7 @@ def in_javascript(jobs: list[dict]) -> list:
     """Do jobs with mnist.js, in Node, which the development tools bring along."""
     assert NODE, "there is no Node.js: install the extra `dev`"
     done = subprocess.run(
-        [NODE, "-e", SCRIPT, str(PAGE / "mnist.js")],
+        [NODE, "-e", SCRIPT, str(STATIC / "mnist.js")],
         input=json.dumps(jobs),
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from mnist_helpers.checkpoints import load_checkpoint
 from mnist_helpers.onnx import export_onnx
 from mnist_helpers.paths import outputs_folder, replacing
 from mnist_helpers.prediction import SHIPPED_WEIGHTS
-from mnist_helpers.serve.page import PAGE, read
+from mnist_helpers.serve.page import STATIC, read
 
 NPM = Path(__file__).parent / "page"
 RUNTIME = "ort-wasm-simd-threaded"
@@ -36,7 +36,7 @@ def build(out: Path, checkpoint: Path = SHIPPED_WEIGHTS) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     runtime = fetch_runtime()
     for name in ("pad.js", "mnist.js", "page.js", "page.css"):
-        shutil.copyfile(PAGE / name, out / name)
+        shutil.copyfile(STATIC / name, out / name)
     shutil.copyfile(runtime / "ort.wasm.min.js", out / "ort.wasm.min.js")
     code = (runtime / f"{RUNTIME}.mjs").read_text(encoding="utf-8")
     wasm = (runtime / f"{RUNTIME}.wasm").read_bytes()

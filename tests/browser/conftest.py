@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from screens import chromium_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -29,14 +30,6 @@ SETTINGS = {
 OVERRIDES = ROOT / "mnist_helpers" / "widgets" / "mnist_helpers.json"  # installed with the package
 for _plugin, _values in json.loads(OVERRIDES.read_text(encoding="utf-8")).items():
     SETTINGS[_plugin.replace(":", "/")] = _values
-CHROMIUM_FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +91,7 @@ def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
 @pytest.fixture(scope="module")
 def browser(browser_path: str) -> Iterator[Browser]:
     """Start the machine's browser."""
-    flags = list(CHROMIUM_FLAGS)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        flags.append("--no-sandbox")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=flags)
+        browser = playwright.chromium.launch(executable_path=browser_path, args=chromium_flags())
         yield browser
         browser.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,20 @@ SCREENS = {
     "dark": {"viewport": {"width": 1280, "height": 1050}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
 }
+CHROMIUM_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def chromium_flags() -> list[str]:
+    """Return what to start the browser with; root may not use its sandbox."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return [*CHROMIUM_FLAGS, "--no-sandbox"] if is_root else list(CHROMIUM_FLAGS)
 
 
 def draw(page: Page, digit: int, hand: str = "continental") -> None:

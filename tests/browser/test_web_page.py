@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from screens import PATIENCE, SCREENS, SCREENSHOTS, draw
+from screens import PATIENCE, SCREENS, SCREENSHOTS, chromium_flags, draw
 
 from mnist_helpers import build_model, save_checkpoint
 from mnist_helpers.prediction import SHIPPED_WEIGHTS
@@ -106,7 +106,7 @@ def test_a_photo_is_read_and_a_letter_is_doubted(page: Page) -> None:
     page.wait_for_timeout(500)
     shot(page, "photo")
     page.locator("#examples button").last.click()  # a letter
-    expect(page.locator("#photo-answer")).to_contain_text("not sure", timeout=PATIENCE)
+    expect(page.locator("#photo-answer")).to_contain_text("not confident", timeout=PATIENCE)
 
 
 def test_many_files_become_a_table_to_download(page: Page) -> None:
@@ -123,15 +123,21 @@ def test_many_files_become_a_table_to_download(page: Page) -> None:
     chooser.value.set_files(
         {"name": "class.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}
     )
-    expect(page.get_by_role("gridcell", name="class/3.png")).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_role("gridcell", name="not a picture")).to_be_visible()
+    rows = page.locator("#table tbody tr")
+    expect(rows).to_have_count(5, timeout=PATIENCE)
+    expect(rows.first).to_contain_text("class/notes.txt")  # failures stand first
+    expect(rows.first).to_contain_text("not a picture")
+    expect(page.locator("#table tbody img")).to_have_count(4)
+    expect(page.locator("#table")).to_contain_text("5 images: 1 failed, 0 not confident")
+    width = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert width <= 0, "the page is wider than the screen"
     shot(page, "many")
     assert serious_faults(page) == {}
     with page.expect_download() as download:
         page.get_by_text("Download the table").click()
     rows = Path(download.value.path()).read_text().splitlines()
-    assert rows[0].startswith("picture,digit,confidence")
-    assert [re.match(r"class/(\d)\.png,(\d)", row).groups() for row in rows[1:5]] == [
+    assert rows[0] == "image,digit,confidence,confident,error"
+    assert [re.match(r"class/(\d)\.png,(\d),0\.\d+,yes,$", row).groups() for row in rows[1:5]] == [
         (str(digit), str(digit)) for digit in range(4)
     ]
 
@@ -166,10 +172,10 @@ def test_another_network_can_be_chosen(browser: Browser, tmp_path: Path) -> None
         page.locator(".pad").wait_for()
         draw(page, 3)
         expect(page.locator("#pad-answer .digit")).to_have_text("3", timeout=PATIENCE)
-        expect(page.locator("#pad-answer")).not_to_contain_text("not sure")
+        expect(page.locator("#pad-answer")).not_to_contain_text("not confident")
         page.get_by_label("Network").click()
         page.get_by_role("option", name="untrained").click()
-        expect(page.locator("#pad-answer")).to_contain_text("not sure", timeout=PATIENCE)
+        expect(page.locator("#pad-answer")).to_contain_text("not confident", timeout=PATIENCE)
         page.close()
 
 
@@ -178,3 +184,44 @@ def test_what_the_answer_says_is_read_aloud(page: Page) -> None:
         page.get_by_role("tab", name=tab).click()
         live = page.locator(f'{answer} [aria-live="polite"], {answer}[aria-live="polite"]')
         expect(live).to_have_count(1, timeout=PATIENCE)
+
+
+# ------------------------------------------------------------------------------------ the camera
+
+
+def write_video(path: Path, digit: int) -> None:
+    """Write what a camera sees that looks at a sheet with a digit, as a video that repeats."""
+    sheet = Image.new("L", (640, 480), 235)
+    sheet.paste(draw_strokes(pen_strokes(digit), 400, pen=24, ink=20, paper=235), (120, 40))
+    colors = bytes([128]) * (640 * 480 // 2)  # none
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n")
+        for _ in range(5):
+            file.write(b"FRAME\n" + np.asarray(sheet).tobytes() + colors)
+
+
+@pytest.mark.parametrize("digit", [2, 3, 4, 5, 6, 7, 9])
+def test_the_camera_does_not_mirror_a_digit(
+    browser: Browser, browser_path: str, address: str, tmp_path: Path, digit: int
+) -> None:
+    """Each digit that is another one, or none, in the mirror."""
+    write_video(tmp_path / "camera.y4m", digit)
+    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    flags += [f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"]
+    with browser.browser_type.launch(
+        executable_path=browser_path, args=[*chromium_flags(), *flags]
+    ) as with_camera:
+        context = with_camera.new_context(permissions=["camera"])
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.goto(address)
+        page.get_by_role("tab", name="Photo").click()
+        page.get_by_label("Capture from camera").click()
+        page.get_by_text("Click to Access Webcam").click()
+        page.locator("#photo video").wait_for()
+        page.wait_for_function(
+            "document.querySelector('#photo video').readyState >= 2"
+        )  # it has an image
+        page.get_by_label("capture photo").click()
+        expect(page.locator("#photo-answer .digit")).to_have_text(str(digit), timeout=PATIENCE)
+        expect(page.locator("#photo-answer")).not_to_contain_text("not confident")

@@ -1,4 +1,4 @@
-// The static page: a drawing is prepared and read here, in the browser, without a server.
+// The static page: a drawing is preprocessed and predicted here, in the browser, without a server.
 // RUNTIME (runtime.js) is ONNX Runtime Web's WebAssembly, NETWORK (network.js) the network.
 
 const CONFIDENT = 0.9;
@@ -16,7 +16,7 @@ async function startNetwork() {
   return ort.InferenceSession.create(bytesOf(NETWORK.onnx));
 }
 
-// Return the ten calibrated probabilities for an MNIST picture.
+// Return the ten calibrated probabilities for an MNIST image.
 async function probabilities(session, image) {
   const images = new ort.Tensor("uint8", image, [1, 1, FRAME, FRAME]);
   const { logits } = await session.run({ images });
@@ -29,19 +29,19 @@ async function probabilities(session, image) {
 
 function say(words) {
   const told = document.createElement("p");
-  told.className = "sure";
+  told.className = "confidence";
   told.textContent = words;
   document.getElementById("answer").replaceChildren(told);
   document.getElementById("why").hidden = true;
 }
 
 function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}%`;
 }
 
 function show(probs, image) {
   const digit = probs.indexOf(Math.max(...probs));
-  const doubt = probs[digit] >= CONFIDENT ? "" : " – not sure: is it one digit, and a whole one?";
+  const doubt = probs[digit] >= CONFIDENT ? "confident" : "not confident: is it one digit, and a whole one?";
   const bars = probs
     .map(
       (share, number) =>
@@ -50,7 +50,7 @@ function show(probs, image) {
     )
     .join("");
   document.getElementById("answer").innerHTML =
-    `<div class="digit">${digit}</div><p class="sure">${percent(probs[digit])} sure${doubt}</p>` +
+    `<div class="digit">${digit}</div><p class="confidence">${percent(probs[digit])}, ${doubt}</p>` +
     `<table class="bars"><caption>Probability of each digit</caption>${bars}</table>`;
   const seen = document.getElementById("seen").getContext("2d");
   const pixels = seen.createImageData(FRAME, FRAME);
@@ -65,8 +65,8 @@ async function main() {
   let busy = false;
   let waiting = false;
 
-  // Read the newest drawing; what is drawn meanwhile is read next.
-  async function read() {
+  // Predict the newest drawing; what is drawn meanwhile is predicted next.
+  async function predict() {
     waiting = true;
     if (busy || !session) return;
     busy = true;
@@ -75,7 +75,7 @@ async function main() {
       await new Promise(requestAnimationFrame);
       try {
         if (!drawn.length) {
-          say("Draw a digit, and the network reads along.");
+          say("Draw a digit: the network predicts as you draw.");
           continue;
         }
         const image = toMnist(drawStrokes(drawn));
@@ -89,7 +89,7 @@ async function main() {
 
   const pad = new Pad(document.querySelector(".pad"), (strokes) => {
     drawn = strokes;
-    read();
+    predict();
   });
   document.querySelector(".pad-undo").addEventListener("click", () => pad.undo());
   document.querySelector(".pad-clear").addEventListener("click", () => pad.clear());
@@ -100,7 +100,7 @@ async function main() {
     say(`The network does not run in this browser: ${error.message || error}`);
     return;
   }
-  read();
+  predict();
 }
 
 main();
