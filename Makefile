@@ -82,9 +82,8 @@ test: setup
 	$(BIN)/python -m pytest --nbmake $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 # What one runs while working: below two minutes.
-SLOW = notebook or browser or ray or load or kill or slow or mnist
 test-fast: setup
-	$(BIN)/python -m pytest -m "not ($(SLOW))" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --fast $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 # What needs all of MNIST, and the notebooks on it.
 test-mnist: setup

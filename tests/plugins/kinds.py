@@ -22,9 +22,9 @@ OF_PATH = {
     "scaling_out.ipynb": "ray",
     "serving.ipynb": "serve",
 }
-OF_FIXTURE = {"browser_path": "browser", "mnist_root": "mnist"}
+OF_FIXTURE = {"browser_path": "browser", "mnist_root": "mnist", "book": "slow"}
 EXTRAS = {"ray": ("scale", "ray"), "serve": ("serve", "fastapi")}
-# The kinds that `make test-fast` leaves out.
+# The kinds that --fast leaves out. The files of some of them are not even imported.
 NOT_FAST = ("notebook", "browser", "ray", "load", "kill", "slow", "mnist")
 NO_MNIST = (
     "needs all of MNIST, 60,000 images: make test-mnist DATA=/folder/with/mnist (fetch it first, "
@@ -35,7 +35,12 @@ NAMED_BY_THE_USER = os.environ.get("MNIST_HELPERS_DATA")  # before `hermetic` re
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that says where MNIST is."""
+    """Add the options that choose what is run."""
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help=f"Leave out the tests of these kinds: {', '.join(NOT_FAST)}.",
+    )
     parser.addoption(
         "--mnist",
         metavar="FOLDER",
@@ -71,6 +76,12 @@ class NotebookOnMNIST(NotebookFile):
             yield item
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, leave out files that are of one of its kinds as a whole."""
+    fast = config.option.fast and _kinds_of_path(collection_path) & set(NOT_FAST)
+    return True if fast else None
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> NotebookOnMNIST | None:
     """Collect each notebook once more where --mnist says where MNIST is."""
     option = parent.config.option
@@ -94,16 +105,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for kind, (extra, module) in EXTRAS.items():
                 if item.get_closest_marker(kind) and not is_installed(module):
                     item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is missing"))
+    if config.option.fast:
+        slow = [item for item in items if any(map(item.get_closest_marker, NOT_FAST))]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
 
 
 def _kinds(item: pytest.Item) -> set[str]:
     """Return the kinds that a test's path and fixtures decide."""
-    kinds = {kind for name, kind in OF_PATH.items() if item.path.name.endswith(name)}
     fixtures = getattr(item, "fixturenames", ())
-    kinds |= {kind for fixture, kind in OF_FIXTURE.items() if fixture in fixtures}
-    if item.path.suffix == ".ipynb":
+    kinds = {kind for fixture, kind in OF_FIXTURE.items() if fixture in fixtures}
+    return kinds | _kinds_of_path(item.path)
+
+
+def _kinds_of_path(path: Path) -> set[str]:
+    kinds = {kind for name, kind in OF_PATH.items() if path.name.endswith(name)}
+    if path.suffix == ".ipynb":
         kinds.add("notebook")
-    if item.path.parent.name == "browser":
+    if path.parent.name == "browser" and path.suffix == ".py":
         kinds.add("browser")
     return kinds
 
