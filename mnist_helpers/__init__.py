@@ -28,9 +28,16 @@ _PUBLIC = {
     "preprocess": ("preprocessing_steps", "split_digits", "to_mnist"),
     "models": ("Classifier", "build_model", "list_models", "summarize"),
     "recipes": ("RECIPES", "Recipe"),
-    "checkpoints": ("Checkpoint", "History", "load_checkpoint", "save_checkpoint"),
+    "wrapping": ("WrappedModel", "wrap_model"),
+    "checkpoints": (
+        "Checkpoint",
+        "ForeignWeightsWarning",
+        "History",
+        "load_checkpoint",
+        "save_checkpoint",
+    ),
     "training": ("choose_device", "train"),
-    "onnx": ("export_onnx",),
+    "onnx": ("OnnxNetwork", "export_onnx"),
     "evaluation": (
         "Calibration",
         "Evaluation",

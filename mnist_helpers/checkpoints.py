@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import platform
-import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .models import Classifier, build_model, list_models
+from .foreign import Normalization, check_name, fit_foreign, put_weights
+from .models import build_model, list_models
+from .onnx import OnnxNetwork
 from .paths import replacing
 from .recipes import Recipe
+from .trial import EXPECTED_ACCURACY, try_normalizations
+from .weight_files import identify, read_file
+from .wrapping import model_name, wrap_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +31,10 @@ _MEASURED = (
     *("epoch", "lr", "seconds"),
     *("train_loss", "train_accuracy", "val_loss", "val_accuracy"),
 )
-_STATES = ("state", "model_state_dict", "state_dict", "model")
+
+
+class ForeignWeightsWarning(UserWarning):
+    """What was found out, or could not be, about weights that other people's code saved."""
 
 
 class History(list):
@@ -54,7 +61,7 @@ class Checkpoint:
     model : nn.Module
         On the CPU, in evaluation mode.
     name : str
-        Its architecture, as `build_model` takes it.
+        Its architecture, as `build_model` takes it; for a network of one's own its class.
     recipe : Recipe or None
     history : History
     source : str
@@ -65,6 +72,8 @@ class Checkpoint:
         By which logits are divided for calibrated probabilities (1: not calibrated).
     resume : dict
         Optimizer state and best weights, if saved by `train`.
+    notes : list of str
+        What was found out about weights that other people's code saved; see `load_checkpoint`.
     """
 
     model: nn.Module
@@ -75,6 +84,7 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=dict)
     temperature: float = 1.0
     resume: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def save_checkpoint(
@@ -97,7 +107,7 @@ def save_checkpoint(
         ``.safetensors`` writes the weights in that format, with the rest as its metadata; every
         other name a PyTorch file of plain values that ``weights_only=True`` loads.
     model : nn.Module
-        Built by `build_model`.
+        Built by `build_model`, or one of your own, which `load_checkpoint` is then given to fill.
     recipe, history, source, temperature
         See `Checkpoint`.
     optimizer, best_state, data
@@ -107,17 +117,15 @@ def save_checkpoint(
     Raises
     ------
     ValueError
-        If the network is none of `list_models`.
+        If the network is an ONNX file's, or takes no images ``[N, 1, 28, 28]``.
     OSError
         If the file cannot be written, as on a full disk. The former one stays as it was.
     """
     from . import __version__
 
-    if getattr(model, "name", None) not in list_models():
-        raise ValueError(
-            "only networks that build_model makes can be saved so, since only these can be loaded "
-            "again: for others, torch.save(model.state_dict(), path)"
-        )
+    model = wrap_model(model)
+    if isinstance(model, OnnxNetwork):
+        raise ValueError("the network comes from an ONNX file: copy that instead of saving it")
     about = {
         "model": model.name,
         "recipe": asdict(recipe) if recipe else None,
@@ -156,70 +164,180 @@ def save_checkpoint(
                 ) from error
 
 
-def load_checkpoint(path: str | Path, model: str | None = None) -> Checkpoint:
+def load_checkpoint(path: str | Path, model: str | nn.Module | None = None) -> Checkpoint:
     """Load a network from a file, without ever running code that the file may contain.
 
     Parameters
     ----------
     path : path
-        A file written by `save_checkpoint`; or a plain ``state_dict``, or one under the key
-        ``"model_state_dict"``, ``"state_dict"`` or ``"model"``, of any network that `build_model`
-        knows, even if its layers had other names; or an ONNX file (``.onnx``), whose network runs
-        on ONNX Runtime and cannot be trained.
-    model : str, optional
+        What `save_checkpoint` wrote; or the weights of other people's code, in a PyTorch or
+        safetensors file, under any key and with any names; or an ONNX file, whose network runs on
+        ONNX Runtime and cannot be trained. What kind it is its content tells, not its name.
+    model : str or nn.Module, optional
         The architecture, where the file does not say. Default: the first of `list_models` that
-        the weights fit.
+        the weights fit. For a network of your own an instance, which is filled:
+        ``load_checkpoint(path, model=MyNet())``.
 
     Returns
     -------
     Checkpoint
+
+    Warns
+    -----
+    ForeignWeightsWarning
+        If other people's weights are found to need another normalization than MNIST's, or do not
+        classify sample digits well with any; or if a file holds several networks. The sentences
+        are in `Checkpoint.notes`, too.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, would run code when unpickled, says what cannot be of its network,
-        or its weights fit no architecture or not the one that is asked for.
+        If the file is no network's (the message says what it is), is damaged, would run code when
+        unpickled, says what cannot be of its network, holds numbers that are not finite, or its
+        weights fit no architecture or not the one that is asked for.
+
+    Notes
+    -----
+    Other people's weights say nothing of how pixels were normalized in their training, unless the
+    file holds buffers or keys such as ``mean`` and ``std``. So they are tried on 500 digits, and
+    of the usual normalizations the one that clearly classifies most of them is taken.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    if path.suffix == ".onnx":
+    kind = identify(path)
+    if kind == "onnx":
         return _load_onnx(path, model)
-    content = _read_file(path)
-    state = next((content[key] for key in _STATES if isinstance(content.get(key), dict)), content)
-    named = all(isinstance(key, str) and isinstance(state[key], Tensor) for key in state)
-    if not state or not named:
-        raise ValueError(f"{path} holds no weights of a network")
-    about = content if "versions" in content else {}
-    network = fit_weights(state, model or about.get("model"), path)
-    return Checkpoint(
-        model=network.eval(),
-        name=network.name,
-        recipe=_recipe(about.get("recipe"), path),
-        history=_history(about.get("history") or [], path),
-        source=_said(about, "source", "unknown", path),
-        versions=_said(about, "versions", {}, path),
-        temperature=_temperature(about, path),
-        resume=_said(about, "resume", {}, path),
+    content = read_file(path, kind)
+    if "versions" in content and isinstance(content.get("state"), dict):
+        return _load_own(content, model, path)
+    return _load_foreign(content, model, path)
+
+
+def saved_history(path: str | Path) -> History:
+    """Return the history in a file that `save_checkpoint` wrote, whatever its network."""
+    return _history(_read(Path(path)).get("history") or [], Path(path))
+
+
+def saved_model_name(path: str | Path) -> str | None:
+    """Return the name of the network in a file, or None if `save_checkpoint` did not write it."""
+    content = _read(Path(path))
+    return str(content.get("model")) if "versions" in content else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a file that `save_checkpoint` wrote; raises as `load_checkpoint` does."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    return read_file(path, identify(path))
+
+
+def _load_own(content: dict[str, Any], model: str | nn.Module | None, path: Path) -> Checkpoint:
+    """Load a network that `save_checkpoint` wrote."""
+    name, state = content.get("model"), content["state"]
+    if isinstance(model, nn.Module):
+        network = wrap_model(model)
+    elif name in list_models() or model in list_models():
+        with torch.random.fork_rng(devices=[]):
+            network = build_model(model or name)
+    elif model is None and isinstance(name, str) and any("network." in key for key in state):
+        raise ValueError(
+            f"{path} holds {name}, a network of your own: give it an instance to fill, "
+            f"load_checkpoint(path, model={name}())"
+        )
+    else:
+        check_name(model or str(name), path)
+    own = network.state_dict()
+    fits = state.keys() == own.keys() and all(
+        isinstance(state[key], Tensor) and state[key].shape == own[key].shape for key in own
     )
+    if not fits:  # an older file, perhaps
+        network = fit_foreign({"state": state}, model or name, path).model
+    else:
+        put_weights(network, state, path)
+    checkpoint = Checkpoint(
+        model=network.eval(),
+        name=model_name(network),
+        recipe=_recipe(content.get("recipe"), path),
+        history=_history(content.get("history") or [], path),
+        source=_said(content, "source", "unknown", path),
+        versions=_said(content, "versions", {}, path),
+        temperature=_temperature(content, path),
+        resume=_said(content, "resume", {}, path),
+    )
+    _check_finite(network, path)
+    return checkpoint
 
 
-def _load_onnx(path: Path, model: str | None) -> Checkpoint:
+def _load_foreign(content: dict[str, Any], model: str | nn.Module | None, path: Path) -> Checkpoint:
+    """Load a network that other people's code saved."""
+    if isinstance(model, nn.Module):
+        model = wrap_model(model)
+    found = fit_foreign(content, model, path)
+    network = found.model.eval()
+    _check_finite(network, path)
+    notes = [*found.notes, *_tried(network, found.normalization, path)]
+    for note in notes:
+        warnings.warn(note, ForeignWeightsWarning, stacklevel=3)
+    return Checkpoint(network, model_name(network), notes=notes)
+
+
+def _load_onnx(path: Path, model: str | nn.Module | None) -> Checkpoint:
     """Load a network that runs on ONNX Runtime."""
-    from .onnx import OnnxNetwork
-
     network = OnnxNetwork(path)
     name = str(network.about.get("model", path.stem))
     if model is not None and model != name:
-        raise ValueError(f"{path} holds the network {name}, not {model}")
+        asked = model if isinstance(model, str) else model_name(model)
+        raise ValueError(f"{path} holds the network {name}, not {asked}")
+    _check_finite(network, path)
+    notes = [] if network.normalize is None else _tried(network, None, path)
+    for note in notes:
+        warnings.warn(note, ForeignWeightsWarning, stacklevel=3)
     return Checkpoint(
         network.eval(),
         name,
         source=str(network.about.get("source", "unknown")),
         temperature=_temperature(network.about, path),
+        notes=notes,
     )
+
+
+def _tried(network: nn.Module, own: Normalization | None, path: Path) -> list[str]:
+    """Try foreign weights on sample digits, and say what came of it."""
+    name, accuracy = try_normalizations(network, own)
+    notes = []
+    if name:
+        notes.append(
+            f"{path} was trained with another normalization, found by trial on sample digits: "
+            f"{name}, {accuracy:.1%} correct"
+        )
+    if accuracy < EXPECTED_ACCURACY:
+        tried = "its own" if own and own.is_buffer else "any usual"
+        notes.append(
+            f"{path} fits {model_name(network)} by its shapes, but classifies only {accuracy:.0%} "
+            f"of sample digits correctly with {tried} normalization: its layers may be arranged in "
+            "another way. If you have its class: load_checkpoint(path, model=MyNet())"
+        )
+    return notes
+
+
+@torch.inference_mode()
+def _check_finite(network: nn.Module, path: Path) -> None:
+    """Refuse a network that does not return a finite number per digit for each image."""
+    images = torch.tensor([0, 255, 128], dtype=torch.uint8).reshape(3, 1, 1, 1)
+    logits = network(images.expand(3, 1, 28, 28).contiguous())
+    if list(logits.shape) != [3, 10]:
+        raise ValueError(
+            f"{path} is a network of another kind: it returns {list(logits.shape)} for 3 images, "
+            "expected [3, 10]"
+        )
+    if not logits.isfinite().all():
+        raise ValueError(
+            f"the network in {path} returns numbers that are not finite: it is damaged, or its "
+            "training diverged; use an earlier checkpoint"
+        )
 
 
 def _recipe(values: dict[str, Any] | None, path: Path) -> Recipe | None:
@@ -258,109 +376,3 @@ def _temperature(about: dict[str, Any], path: Path) -> float:
     if not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ValueError(f"{path} holds the temperature {value!r}, expected a number above 0")
     return value
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    """Read a PyTorch or safetensors file into plain values."""
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {}).get("mnist_helpers", "{}"))
-                names = sorted(file.keys(), key=_natural)
-                return {**about, "state": {name: file.get_tensor(name) for name in names}}
-        except (SafetensorError, ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} was not loaded: it holds more than weights and plain values, or is damaged, "
-            "and loading it could run code. Save the network's state_dict() instead."
-        ) from error
-    except Exception as error:  # a damaged pickle raises anything
-        raise ValueError(f"{path} is not a whole PyTorch file: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected a state_dict")
-    return content
-
-
-# ----------------------------------------------------------------- weights from other people's code
-
-
-def fit_weights(state: dict[str, Tensor], name: str | None, source: str | Path) -> Classifier:
-    """Build the network that a state dict belongs to, and put the weights in.
-
-    Layers are matched by name, or else by kind and order: the first convolution's weights go to
-    the first convolution, and so on. A file without normalisation gets MNIST's mean and deviation.
-
-    Parameters
-    ----------
-    state : dict of str to Tensor
-    name : str or None
-        The architecture; None tries all of them.
-    source : str or path
-        Where the weights come from, for the message.
-
-    Raises
-    ------
-    ValueError
-        If the weights fit no architecture, or not the one that is named, or are no plain numbers.
-    """
-    if name and name not in list_models():
-        known = ", ".join(list_models())
-        raise ValueError(f"{source} should hold a network {name!r}, which is none of {known}")
-    try:
-        for candidate in [name] if name else list_models():
-            with torch.random.fork_rng(devices=[]):
-                model = build_model(candidate)
-            own = model.state_dict()
-            renamed = state if state.keys() == own.keys() else _renamed(state, own)
-            if renamed is not None and all(renamed[key].shape == own[key].shape for key in own):
-                model.load_state_dict(renamed)
-                return model
-    except RuntimeError as error:
-        raise ValueError(
-            f"the weights in {source} are no plain numbers, but sparse, quantized or without values"
-        ) from error
-    shapes = [list(value.shape) for value in state.values() if value.ndim > 1]
-    wanted = f"the architecture {name!r}" if name else "any architecture of this package"
-    raise ValueError(f"the weights in {source}, of shapes {shapes}, do not fit {wanted}")
-
-
-def _renamed(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Give the weights the names that `own` has for them, or return None if they do not match."""
-    theirs, ours = _layers(state), _layers(own)
-    renamed = {key: own[key] for key in own if key.startswith("normalize.")}
-    for kind in ("convolution", "norm", "linear"):
-        if len(theirs[kind]) != len(ours[kind]):
-            return None
-        for their_layer, our_layer in zip(theirs[kind], ours[kind], strict=True):
-            if their_layer.keys() != our_layer.keys():
-                return None
-            renamed |= {our_layer[part]: state[their_layer[part]] for part in our_layer}
-    return renamed
-
-
-def _natural(key: str) -> list[int | str]:
-    """Return what sorts "layer.2" before "layer.10": safetensors forgets the layers' order."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
-
-
-def _layers(state: dict[str, Tensor]) -> dict[str, list[dict[str, str]]]:
-    """Sort a state dict's keys by kind of layer, in order: ``{kind: [{"weight": key, …}, …]}``."""
-    layers: dict[str, dict[str, str]] = {}
-    for key in state:
-        layer, _, part = key.rpartition(".")
-        layers.setdefault(layer, {})[part] = key
-    kinds: dict[str, list[dict[str, str]]] = {
-        "convolution": [],
-        "norm": [],
-        "linear": [],
-    }
-    for parts in layers.values():
-        if "weight" in parts:
-            dimensions = state[parts["weight"]].ndim
-            kinds[{4: "convolution", 2: "linear"}.get(dimensions, "norm")].append(parts)
-    return kinds

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .augment import to_float
 from .compare import ArrayEquality
 from .data import AT_ONCE, Batches, Digits
+from .wrapping import model_name, wrap_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +107,8 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Eva
     Parameters
     ----------
     model : nn.Module
-        Takes images ``[N, 1, 28, 28]`` and returns logits ``[N, 10]``. Left in the mode in which
-        it came.
+        Of `build_model`, or one of your own that takes images ``[N, 1, 28, 28]`` and returns logits
+        ``[N, 10]``; see `wrap_model`. Left in the mode in which it came.
     digits : Digits
     batch_size : int
         Pictures at a time; changes memory and speed, not the result.
@@ -119,7 +120,8 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Eva
     Raises
     ------
     ValueError
-        If there are no pictures, or one has no label.
+        If there are no pictures, or one has no label; or if the network takes no such images, or
+        does not return ten finite numbers for each.
     """
     if len(digits) == 0:
         raise ValueError("there are no pictures to evaluate on")
@@ -132,13 +134,35 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Eva
 @torch.inference_mode()
 def predict_logits(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> np.ndarray:
     """Return the network's logits for each picture, as float32 ``[N, 10]``."""
+    model = wrap_model(model)
     device = next(chain(model.parameters(), model.buffers())).device
     training = model.training
     model.eval()
     batches = Batches(digits.to(device), batch_size, shuffle=False)
     logits = torch.cat([model(images).float() for images, _ in batches])
     model.train(training)
-    return logits.cpu().numpy()
+    logits = logits.cpu().numpy()
+    check_logits(logits, len(digits), model_name(model))
+    return logits
+
+
+def check_logits(logits: np.ndarray, count: int, name: str) -> None:
+    """Refuse what is not ten finite numbers for each image.
+
+    Raises
+    ------
+    ValueError
+    """
+    if logits.shape != (count, 10):
+        raise ValueError(
+            f"the network {name} returned logits of shape {list(logits.shape)} for {count} images: "
+            f"expected [{count}, 10]"
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"the network {name} returned numbers that are not finite: its weights are damaged, or "
+            "its training diverged"
+        )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -338,6 +362,7 @@ def saliency(
     M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML 2017,
     equation 3.
     """
+    model = wrap_model(model)
     device = next(model.parameters()).device
     picture = to_float(torch.as_tensor(image)).reshape(1, 1, 28, 28).to(device)
     training = model.training
@@ -391,6 +416,7 @@ def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int 
         raise ValueError(f"epsilon is a whole number of grey levels, 0 to 255, not {epsilon!r}")
     if (digits.labels < 0).any():
         raise ValueError(f"{digits.source} has pictures without labels: nothing to lead away from")
+    model = wrap_model(model)
     device = next(model.parameters()).device
     training = model.training
     model.eval()

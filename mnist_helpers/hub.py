@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 try:
     from huggingface_hub import EvalResult, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 except ImportError as error:
@@ -28,7 +30,7 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
 
     Parameters
     ----------
-    checkpoint, device
+    checkpoint, device, model
         As for `MNISTPredictor`.
 
     Examples
@@ -118,6 +120,7 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
         local_files_only: bool,
         token: str | bool | None,
         device: str = "auto",
+        model: nn.Module | None = None,
         **_: Any,
     ) -> HubPredictor:
         """Read the files; called by the mixin. Only safetensors are read: no code can hide there.
@@ -128,7 +131,7 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
             If there are no weights in the folder.
         """
         if Path(model_id).is_dir():
-            return cls(Path(model_id) / WEIGHTS, device)
+            return cls(Path(model_id) / WEIGHTS, device, model=model)
         path = hf_hub_download(
             model_id,
             WEIGHTS,
@@ -138,7 +141,7 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(path, device)
+        return cls(path, device, model=model)
 
 
 def _result(correct: int, total: int) -> EvalResult:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
+DROPOUT = (nn.Dropout, nn.Dropout2d)
 
 
 class Normalize(nn.Module):
@@ -28,6 +29,13 @@ class Normalize(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))
+
+    def set(self, mean: float | None = None, std: float | None = None) -> None:
+        """Take other numbers. A negative deviation inverts: black becomes white."""
+        if mean is not None:
+            self.mean.fill_(mean)
+        if std is not None:
+            self.std.fill_(std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float images of the same shape."""
@@ -47,6 +55,8 @@ class Classifier(nn.Sequential):
     **layers : nn.Module
         In the order in which they are applied.
     """
+
+    normalizes_itself = True  # see wrap_model
 
     def __init__(self, name: str, **layers: nn.Module) -> None:
         super().__init__()
@@ -148,6 +158,42 @@ def pytorch_example() -> Classifier:
     )
 
 
+def pytorch_example_2017() -> Classifier:
+    """The network that pytorch/examples had until 2019, the one most often copied from there."""
+    return Classifier(
+        "pytorch_example_2017",
+        conv1=nn.Conv2d(1, 10, 5),
+        pool1=nn.MaxPool2d(2),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(10, 20, 5),
+        dropout1=nn.Dropout2d(0.5),
+        pool2=nn.MaxPool2d(2),
+        relu2=nn.ReLU(),
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(20 * 4 * 4, 50),
+        relu3=nn.ReLU(),
+        dropout2=nn.Dropout(0.5),
+        fc2=nn.Linear(50, 10),
+    )
+
+
+def speedrun_2020() -> Classifier:
+    """The network of the fastest published recipe that we know (tuomaso/train_mnist_fast)."""
+    return Classifier(
+        "speedrun_2020",
+        conv1=nn.Conv2d(1, 24, 5),
+        pool1=nn.MaxPool2d(2),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(24, 32, 3),
+        pool2=nn.MaxPool2d(2),
+        relu2=nn.ReLU(),
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(32 * 5 * 5, 256),
+        relu3=nn.ReLU(),
+        fc2=nn.Linear(256, 10),
+    )
+
+
 def pooled_convolutions(name: str, width: int, depth: tuple[int, int, int]) -> Classifier:
     """Three stages of convolutions, pooled at the end of each, and one linear layer.
 
@@ -222,6 +268,8 @@ MODELS: dict[str, Callable[[], Classifier]] = {
         cnn2_dropout,
         cnn2_sgd,
         pytorch_example,
+        pytorch_example_2017,
+        speedrun_2020,
         tiny,
         fast,
         accurate,
@@ -289,7 +337,7 @@ def folded(model: Classifier) -> nn.Sequential:
     model : Classifier
         In evaluation mode.
     """
-    layers = [copy.deepcopy(layer) for layer in model if not isinstance(layer, nn.Dropout)]
+    layers = [copy.deepcopy(layer) for layer in model if not isinstance(layer, DROPOUT)]
     for norm in [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]:
         before = layers.index(norm) - 1
         pooled = isinstance(layers[before], nn.MaxPool2d) and bool((norm.weight > 0).all())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .models import Normalize
 from .paths import replacing
+from .wrapping import are_probabilities, trial_images, wrap_model
 
 OPSET = 18  # known to ONNX Runtime since 1.14, and to onnxruntime-web
 LARGEST = 2**31  # bytes: protobuf, of which ONNX files are made, ends there
+OPERATORS = {  # of networks like ours and their exporters; none repeats or allocates at will
+    *("Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Constant"),
+    *("Conv", "Div", "Dropout", "Elu", "Exp", "Flatten", "Gather", "Gelu", "Gemm", "HardSigmoid"),
+    *("GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity", "LayerNormalization"),
+    *("LeakyRelu", "Log", "LogSoftmax", "MatMul", "MaxPool", "Mul", "Neg", "PRelu", "ReduceMax"),
+    *("ReduceMean", "ReduceSum", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Softmax"),
+    *("Softplus", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"),
+}
+FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 NEEDED = "ONNX needs the extra `serve`: pip install 'mnist-helpers[serve]'"
 
 
@@ -25,7 +40,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
     Parameters
     ----------
     model : nn.Module
-        On the CPU, in evaluation mode.
+        On the CPU, in evaluation mode: of `build_model`, or one of your own; see `wrap_model`.
     path : path
         Replaced atomically.
     about : dict, optional
@@ -48,6 +63,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
         raise ValueError("the network comes from an ONNX file: copy that instead of exporting it")
     if model.training:
         raise ValueError("the network is in training mode: call model.eval() before exporting")
+    model = wrap_model(model)
     with torch.inference_mode():
         program = torch.onnx.export(
             model,
@@ -72,12 +88,19 @@ class OnnxNetwork(nn.Module):
     Parameters
     ----------
     path : path
-        Written by `export_onnx`, or any other with the same input and output.
+        Written by `export_onnx`; or any other network that takes images of 28×28 in one channel,
+        uint8 or float, one at a time or many, and returns ten numbers for each: logits, log-softmax
+        or softmax.
+    operators : iterable of str, optional
+        Names of ONNX operators that the network may use besides `OPERATORS`. Each could make a file
+        that somebody else has made take all memory, or never end.
 
     Attributes
     ----------
     about : dict
         What `export_onnx` was given to keep with it.
+    normalize : Normalize or None
+        Comes before a network with float input: MNIST's, unless `wrap_model` is asked for another.
 
     Raises
     ------
@@ -86,49 +109,194 @@ class OnnxNetwork(nn.Module):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no ONNX file, a network of another kind, or one with a fixed batch size.
+        If it is no ONNX file, or a network of another kind; if it uses other operators, or keeps
+        its weights in another file than ``NAME.onnx.data`` beside it.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    normalizes_itself = True  # see wrap_model
+
+    def __init__(self, path: str | Path, operators: Iterable[str] = ()) -> None:
         super().__init__()
-        if Path(path).stat().st_size > LARGEST:
+        path = Path(path)
+        if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is not an ONNX network: it has more than {LARGEST:,} bytes")
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ImportError(NEEDED) from error
-        content = Path(path).read_bytes()
-        try:
-            self.session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has a class of exceptions for each kind of damage
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"{path} is not an ONNX network that can be run: {reason}") from error
-        shapes = [
-            [(end.type, end.shape[1:]) for end in ends]
-            for ends in (self.session.get_inputs(), self.session.get_outputs())
-        ]
-        if shapes != [[("tensor(uint8)", [1, 28, 28])], [("tensor(float)", [10])]]:
-            raise ValueError(
-                f"{path} is a network of another kind: expected uint8 images [N, 1, 28, 28] in and "
-                f"float logits [N, 10] out, found {shapes}"
-            )
-        together = self.session.get_inputs()[0].shape[0]
-        if isinstance(together, int):  # a free size is a name, or None
-            raise ValueError(
-                f"{path} has a fixed batch size of {together}: expected images [N, 1, 28, 28] with "
-                "any N, export it anew with a free first dimension"
-            )
+        content = _checked_content(path, OPERATORS | set(operators))
+        self.session = _start(content, path)
+        self.batch_size, self.image_shape = _input_shape(self.session, path)
+        self.output = _output_name(self.session, path)
+        is_float = self.session.get_inputs()[0].type in FLOATS
+        self.normalize = Normalize() if is_float else None
+        self.gives_probabilities = False
         self.about = _about(self.session.get_modelmeta().custom_metadata_map, path)
         self.register_buffer("content", torch.from_numpy(np.frombuffer(content, np.uint8).copy()))
+        images = trial_images(torch.device("cpu")).numpy()
+        try:
+            self.gives_probabilities = are_probabilities(torch.from_numpy(self.logits(images)))
+        except Exception as error:  # onnxruntime has a class of exceptions for each kind of failure
+            raise ValueError(f"{path} is not an ONNX network that can be run: {error}") from error
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits ``[N, 10]`` for uint8 images ``[N, 1, 28, 28]``, the logits on the CPU."""
+        """Return logits ``[N, 10]`` for images ``[N, 1, 28, 28]``, the logits on the CPU."""
         return torch.from_numpy(self.logits(images.cpu().numpy()))
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return what calling the network does, from array to array and without PyTorch."""
-        name = self.session.get_inputs()[0].name
-        return self.session.run(None, {name: images})[0]
+        entry = self.session.get_inputs()[0]
+        pixels = images
+        if self.normalize is not None:
+            pixels = images / np.float32(255) if images.dtype == np.uint8 else images
+            mean, std = self.normalize.mean.item(), self.normalize.std.item()
+            pixels = ((pixels - np.float32(mean)) / np.float32(std)).astype(FLOATS[entry.type])
+        pixels = pixels.reshape(-1, *self.image_shape)
+        if self.batch_size is None:
+            outputs = self.session.run([self.output], {entry.name: pixels})[0]
+        else:
+            outputs = self._in_batches(entry.name, pixels)
+        if outputs.shape != (len(images), 10):
+            raise ValueError(
+                f"the ONNX network returned {list(outputs.shape)} for {len(images)} images: "
+                f"expected [{len(images)}, 10]"
+            )
+        outputs = outputs.astype(np.float32, copy=False)
+        if self.gives_probabilities:  # of which the logarithms are logits
+            outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
+        return outputs
+
+    def _in_batches(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        """Run a network that takes a fixed number of images at a time."""
+        size, count = self.batch_size, len(pixels)
+        padded = np.concatenate(
+            [pixels, np.zeros((-count % size, *self.image_shape), pixels.dtype)]
+        )
+        outputs = [
+            self.session.run([self.output], {name: padded[start : start + size]})[0]
+            for start in range(0, len(padded), size)
+        ]
+        if not outputs:
+            return np.zeros((0, 10), np.float32)
+        return np.concatenate([output.reshape(-1, output.shape[-1]) for output in outputs])[:count]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process needs: the file's content, not the session."""
+        return {name: value for name, value in self.__dict__.items() if name != "session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.session = _start(self.content.cpu().numpy().tobytes(), Path("the pickled network"))
+
+
+def _start(content: bytes, path: Path) -> Any:
+    """Return an ONNX Runtime session that runs a network and reads no other file."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(NEEDED) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: they are raised, too
+    with tempfile.TemporaryDirectory() as empty:
+        options.add_session_config_entry(EXTERNAL_DATA_FOLDER, empty)
+        try:
+            return onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has a class of exceptions for each kind of damage
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{path} is not an ONNX network that can be run: {reason}") from error
+
+
+def _checked_content(path: Path, operators: set[str]) -> bytes:
+    """Return an ONNX file's content, if it asks for nothing but computing a network like ours."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(NEEDED) from error
+    content = path.read_bytes()
+    try:
+        network = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf raises anything
+        raise ValueError(f"{path} is not an ONNX network: {error}") from error
+    parts = [network.graph, *network.functions]
+    own = {(function.domain, function.name) for function in network.functions}
+    nodes = [node for part in parts for node in part.node]
+    used = {node.op_type for node in nodes if (node.domain, node.op_type) not in own}
+    others = sorted(used - operators)
+    if others:
+        raise ValueError(
+            f"{path} uses the ONNX operators {', '.join(others)}, which networks for MNIST do not "
+            "need and which could make it take all memory or never end. If you trust it: "
+            f"MNISTPredictor(model=OnnxNetwork({str(path)!r}, operators={others}))"
+        )
+    attributes = [attribute for node in nodes for attribute in node.attribute]
+    tensors = [*network.graph.initializer, *(a.t for a in attributes if a.HasField("t"))]
+    external = [t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
+    if external:
+        _take_in(external, path)
+        content = network.SerializeToString()
+    return content
+
+
+def _take_in(tensors: Iterable[Any], path: Path) -> None:
+    """Read weights that PyTorch's exporter puts into ``NAME.onnx.data`` beside the network."""
+    beside = path.with_name(f"{path.name}.data")
+    for tensor in tensors:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        if entries.get("location") != beside.name or beside.is_symlink():
+            raise ValueError(
+                f"{path} keeps weights in the file {entries.get('location')!r}, which is not read: "
+                "make one file of both with onnx.save(onnx.load(path), new_path)"
+            )
+        if not beside.is_file():
+            raise ValueError(f"{path} keeps its weights in {beside.name}, which is not beside it")
+        size = beside.stat().st_size
+        try:
+            start = int(entries.get("offset", 0))
+            length = int(entries.get("length", size - start))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+        if start < 0 or length < 0 or start + length > size:
+            raise ValueError(f"{beside} is not whole: {path.name} needs {start + length:,} bytes")
+        with beside.open("rb") as file:
+            file.seek(start)
+            tensor.raw_data = file.read(length)
+        tensor.data_location = 0  # TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _input_shape(session: Any, path: Path) -> tuple[int | None, tuple[int, ...]]:
+    """Return how many images a network takes (None: any number), and the shape of one."""
+    inputs = session.get_inputs()
+    first = inputs[0] if inputs else None
+    shape = list(first.shape) if first else []
+    sizes = [size if isinstance(size, int) else None for size in shape]
+    if len(sizes) == 4 and None in sizes[1:]:  # a free height and width
+        sizes[1:] = [known or usual for known, usual in zip(sizes[1:], (1, 28, 28), strict=True)]
+    one = sizes[1:]
+    fits = len(inputs) == 1 and one and None not in one and prod(one) == 784  # type: ignore[arg-type]
+    if not fits or first.type not in {"tensor(uint8)", *FLOATS}:
+        found = [(end.name, end.type, end.shape) for end in inputs]
+        raise ValueError(
+            f"{path} is a network of another kind: expected one input, images [N, 1, 28, 28] of "
+            f"uint8 or float, found {found}"
+        )
+    return sizes[0] or None, tuple(one)  # type: ignore[arg-type]
+
+
+def _output_name(session: Any, path: Path) -> str:
+    """Return the output that holds ten numbers for each image."""
+    outputs = session.get_outputs()
+    fitting = [end.name for end in outputs if end.type in FLOATS and _may_be_ten(end.shape)]
+    if len(fitting) != 1:
+        found = [(end.name, end.type, end.shape) for end in outputs]
+        raise ValueError(
+            f"{path} is a network of another kind: expected one output, float logits [N, 10], "
+            f"found {found}"
+        )
+    return fitting[0]
+
+
+def _may_be_ten(shape: list[Any]) -> bool:
+    """Whether an output's shape is [N, 10], as far as it is known."""
+    return not shape or (len(shape) == 2 and (shape[1] == 10 or not isinstance(shape[1], int)))
 
 
 def _about(metadata: dict[str, str], path: str | Path) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from torch import nn
 from .checkpoints import Checkpoint, load_checkpoint
 from .compare import ArrayEquality
 from .data import AT_ONCE
-from .evaluation import softmax
+from .evaluation import check_logits, softmax
 from .models import Classifier, folded
 from .onnx import OnnxNetwork
 from .preprocess import Box, Picture, split_digits, to_mnist
 from .training import choose_device
+from .wrapping import model_name, to_device, wrap_model
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
 SHIPPED_NAME = "fast (ships with the package)"
@@ -124,6 +125,9 @@ class MNISTPredictor:
         package.
     device : str or torch.device
         See `choose_device`.
+    model : nn.Module or str, optional
+        A network to predict with, of `build_model` or one of your own; see `wrap_model`. With
+        `checkpoint`, the one that is filled from it; see `load_checkpoint`.
 
     Examples
     --------
@@ -136,9 +140,17 @@ class MNISTPredictor:
     """
 
     def __init__(
-        self, checkpoint: str | Path | None = None, device: str | torch.device = "auto"
+        self,
+        checkpoint: str | Path | None = None,
+        device: str | torch.device = "auto",
+        *,
+        model: nn.Module | str | None = None,
     ) -> None:
-        self.checkpoint = load_checkpoint(checkpoint or SHIPPED_WEIGHTS)
+        if checkpoint is None and isinstance(model, nn.Module):
+            model = wrap_model(model)
+            self.checkpoint = Checkpoint(model, model_name(model))
+        else:
+            self.checkpoint = load_checkpoint(checkpoint or SHIPPED_WEIGHTS, model)
         self.device, _ = choose_device(device)
         self.model = self.checkpoint.model
 
@@ -146,17 +158,19 @@ class MNISTPredictor:
     def model(self) -> nn.Module:
         """The network. To change its weights, set it anew: predictions use a folded copy.
 
-        One that is set is put on the predictor's device, and into evaluation mode. Of the former
-        `checkpoint` only the temperature stays, though it was fitted to the former network.
+        One that is set is put on the predictor's device, and into evaluation mode. One of your own
+        comes back wrapped: ``predictor.model.network`` is what was set. Of the former `checkpoint`
+        only the temperature stays, though it was fitted to the former network.
         """
         return self._model
 
     @model.setter
     def model(self, model: nn.Module) -> None:
+        model = wrap_model(model)
         if model is not self.checkpoint.model:
-            name = getattr(model, "name", type(model).__name__)
-            self.checkpoint = Checkpoint(model, name, temperature=self.checkpoint.temperature)
-        self._model = model.to(self.device, memory_format=torch.channels_last).eval()
+            temperature = self.checkpoint.temperature
+            self.checkpoint = Checkpoint(model, model_name(model), temperature=temperature)
+        self._model = to_device(model, self.device).eval()
         self._folded = folded(model) if isinstance(model, Classifier) else model
 
     def __repr__(self) -> str:
@@ -215,7 +229,8 @@ class MNISTPredictor:
         Raises
         ------
         ValueError
-            If the pictures have another shape or dtype.
+            If the pictures have another shape or dtype, or the network does not return ten finite
+            numbers for each.
         """
         if not torch.is_tensor(images):
             images = np.asarray(images)
@@ -230,6 +245,7 @@ class MNISTPredictor:
         pixels = images.reshape(len(images), 1, 28, 28)
         starts = range(0, max(1, len(pixels)), AT_ONCE)
         logits = np.concatenate([self._logits(pixels[at : at + AT_ONCE]) for at in starts])
+        check_logits(logits, len(pixels), self.checkpoint.name)
         return softmax(logits / self.checkpoint.temperature)
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:

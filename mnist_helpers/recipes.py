@@ -26,6 +26,8 @@ class Recipe:
     optimizer : {"adamw", "adam", "sgd", "adadelta"}
     momentum : float
         Of SGD.
+    betas : tuple of two floats
+        Of Adam and AdamW: how much of the former averages of gradients and of their squares stays.
     weight_decay : float
         As the optimizer understands it (decoupled in AdamW).
     schedule : {"constant", "step", "onecycle"}
@@ -58,6 +60,7 @@ class Recipe:
     lr: float = 1e-3
     optimizer: str = "adam"
     momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     schedule: str = "constant"
     gamma: float = 0.7
@@ -83,6 +86,9 @@ class Recipe:
             raise ValueError("epochs and batch_size must be at least 1, and lr greater than 0")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, or None, not {self.patience}")
+        object.__setattr__(self, "betas", tuple(self.betas))  # a file may hold a list
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), not {self.betas}")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.warmup < 1:
             raise ValueError("label_smoothing and warmup must lie in [0, 1)")
 
@@ -94,6 +100,10 @@ RECIPES: dict[str, Recipe] = {
     "cnn2_dropout": Recipe(),
     "cnn2_sgd": Recipe(optimizer="sgd", lr=0.01),
     "pytorch_example": Recipe(epochs=14, optimizer="adadelta", lr=1.0, schedule="step"),
+    "pytorch_example_2017": Recipe(optimizer="sgd", lr=0.01, momentum=0.5),
+    "speedrun_2020": Recipe(
+        epochs=1, batch_size=256, lr=1e-2, betas=(0.7, 0.9), schedule="onecycle"
+    ),
     "tiny": Recipe(
         epochs=2,
         batch_size=256,

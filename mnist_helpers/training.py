@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import math
 import platform
@@ -18,12 +19,20 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .augment import AUGMENTATIONS
-from .checkpoints import Checkpoint, History, load_checkpoint, save_checkpoint
+from .checkpoints import (
+    Checkpoint,
+    History,
+    load_checkpoint,
+    save_checkpoint,
+    saved_history,
+    saved_model_name,
+)
 from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
-from .models import build_model
+from .models import Classifier, build_model
 from .paths import alone_in
 from .progress import TextBar, progress_bar
 from .recipes import Recipe, recipe_for
+from .wrapping import model_name, to_device, wrap_model
 
 EXPLODED = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
 
@@ -123,12 +132,14 @@ def train(
     Parameters
     ----------
     model : nn.Module or str
-        Trained in place, and left on `device`, in evaluation mode. A name builds a network with
-        the recipe's seed; find it afterwards in ``out/last.pt``.
+        Trained in place, and left on `device`, in evaluation mode: of `build_model`, or one of your
+        own that takes images ``[N, 1, 28, 28]`` and returns logits ``[N, 10]`` (see `wrap_model`).
+        A name builds a network with the recipe's seed; find it afterwards in ``out/last.pt``.
     train, val : Digits
         Splits to learn from and to watch. The test split has no place here.
     recipe : Recipe, optional
-        Default: the recipe of the model's name in `RECIPES`.
+        Default: the recipe of the model's name in `RECIPES`, or ``Recipe()`` for a network of your
+        own.
     out : path, optional
         Folder for ``last.pt`` (written after each epoch; in the end the network as it is left)
         and ``best.pt`` (the epoch with the lowest validation loss). What a former training has
@@ -167,10 +178,11 @@ def train(
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             model = build_model(model)
-    recipe = recipe or recipe_for(getattr(model, "name", None))
+    model = wrap_model(model)
+    recipe = recipe or (recipe_for(model.name) if isinstance(model, Classifier) else Recipe())
     check_splits(train, val)
     source, train = train.source, train.to(device)
-    model.to(device, memory_format=torch.channels_last)
+    to_device(model, device)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
     with memory_kept(), alone_in(out) if run.writes else nullcontext():
@@ -328,9 +340,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adadelta":
         return torch.optim.Adadelta(parameters, **common)
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, **common)
+        return torch.optim.Adam(parameters, betas=recipe.betas, **common)
     fused = next(model.parameters()).device.type != "mps"  # where it has not been tried
-    return torch.optim.AdamW(parameters, fused=fused, **common)
+    return torch.optim.AdamW(parameters, betas=recipe.betas, fused=fused, **common)
 
 
 def check_splits(train: Digits, val: Digits | None) -> None:
@@ -449,10 +461,7 @@ class _Run:
         path = self.out / "last.pt"
         if not path.is_file():
             return
-        checkpoint = load_checkpoint(path)
-        name = getattr(self.model, "name", None)
-        if checkpoint.name != name:
-            raise ValueError(f"{path} is a training of {checkpoint.name}, not of {name}")
+        checkpoint = self._load(path)
         if not checkpoint.resume.get("optimizer"):
             raise ValueError(f"{path} holds a network but not the state of a training to resume")
         if checkpoint.recipe != self.recipe:
@@ -470,6 +479,16 @@ class _Run:
         self.best_state = checkpoint.resume["best_state"]
         self.history.extend(checkpoint.history)
 
+    def _load(self, path: Path) -> Checkpoint:
+        """Load the checkpoint to resume from."""
+        saved, name = saved_model_name(path), model_name(self.model)
+        if saved is None:
+            raise ValueError(f"{path} holds a network but not the state of a training to resume")
+        if saved != name:
+            raise ValueError(f"{path} is a training of {saved}, not of {name}")
+        known = isinstance(self.model, Classifier)
+        return load_checkpoint(path, None if known else copy.deepcopy(self.model))
+
     def finish(self) -> None:
         """With patience, leave the best epoch's weights in the model and in ``last.pt``."""
         if self.best_state is not None:
@@ -481,7 +500,7 @@ def set_aside(out: Path) -> None:
     """Make room in a folder for a new training: what the former one has learnt is ``former.pt``."""
     last = out / "last.pt"
     try:
-        learnt = last.is_file() and bool(load_checkpoint(last).history)
+        learnt = last.is_file() and bool(saved_history(last))
     except ValueError:  # damaged
         learnt = False
     if learnt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +13,14 @@ from torch import nn
 
 from .augment import AUGMENTATIONS
 from .data import Batches, Digits
-from .models import build_model
 from .progress import progress_bar
 from .recipes import Recipe
 from .training import autocast, choose_device, make_optimizer, targets, train
+from .wrapping import fresh_model, to_device
 
 
 def learning_rate_range(
-    model: str,
+    model: str | nn.Module | Callable[[], nn.Module],
     digits: Digits,
     recipe: Recipe,
     lowest: float = 1e-5,
@@ -36,8 +36,9 @@ def learning_rate_range(
 
     Parameters
     ----------
-    model : str
-        One of `list_models`.
+    model : str, class or nn.Module
+        One of `list_models`; or the class of a network of your own, ``MyNet``; or a network, of
+        which copies with new random weights are trained.
     digits : Digits
         The training split.
     recipe : Recipe
@@ -66,7 +67,7 @@ def learning_rate_range(
     rows: list[dict[str, float]] = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed)
-        network = build_model(model).to(device, memory_format=torch.channels_last).train()
+        network = to_device(fresh_model(model, recipe.seed), device).train()
         optimizer = make_optimizer(network, recipe)
         augment = AUGMENTATIONS.get(recipe.augment)
         batches = endless(Batches(digits.to(device), recipe.batch_size, augment=augment))
@@ -93,7 +94,12 @@ def endless(batches: Batches):
         yield from batches
 
 
-def over_seeds(model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int]) -> list[nn.Module]:
+def over_seeds(
+    model: str | nn.Module | Callable[[], nn.Module],
+    digits: Digits,
+    recipe: Recipe,
+    seeds: Sequence[int],
+) -> list[nn.Module]:
     """Train a fresh network with each seed.
 
     What differs between them is luck: the initial weights, the order of pictures, augmentation
@@ -101,8 +107,9 @@ def over_seeds(model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int])
 
     Parameters
     ----------
-    model : str
-        One of `list_models`.
+    model : str, class or nn.Module
+        One of `list_models`; or the class of a network of your own, ``MyNet``; or a network, of
+        which copies with new random weights are trained.
     digits : Digits
         The training split.
     recipe : Recipe
@@ -115,10 +122,9 @@ def over_seeds(model: str, digits: Digits, recipe: Recipe, seeds: Sequence[int])
         One network for each seed, in evaluation mode.
     """
     networks = []
-    for seed in progress_bar(seeds, desc=f"training {model}", unit="run"):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            network = build_model(model)
+    name = model if isinstance(model, str) else getattr(model, "__name__", type(model).__name__)
+    for seed in progress_bar(seeds, desc=f"training {name}", unit="run"):
+        network = fresh_model(model, seed)
         train(network, digits, recipe=replace(recipe, seed=seed), progress=False)
         networks.append(network)
     return networks

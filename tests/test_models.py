@@ -64,6 +64,14 @@ DESCRIBED: dict[str, list[tuple]] = {
     ],
     "cnn2_dropout": [*TWO, FLAT, linear(3136, 128), RELU, drop(0.5), linear(128, 10)],
     "cnn2_sgd": [*TWO, drop(0.25), FLAT, linear(3136, 128), RELU, drop(0.5), linear(128, 10)],
+    "pytorch_example_2017": [
+        *[conv(1, 10, 5), POOL, RELU, conv(10, 20, 5), ("Dropout2d", 0.5), POOL, RELU],
+        *[FLAT, linear(320, 50), RELU, drop(0.5), linear(50, 10)],
+    ],
+    "speedrun_2020": [
+        *[conv(1, 24, 5), POOL, RELU, conv(24, 32), POOL, RELU],
+        *[FLAT, linear(800, 256), RELU, linear(256, 10)],
+    ],
     "pytorch_example": [
         *[conv(1, 32), RELU, conv(32, 64), RELU, POOL, drop(0.25)],
         *[FLAT, linear(9216, 128), RELU, drop(0.5), linear(128, 10)],
@@ -76,6 +84,8 @@ PARAMETERS = {
     "cnn2_dropout": 421_642,
     "cnn2_sgd": 421_642,
     "pytorch_example": 1_199_882,
+    "pytorch_example_2017": 21_840,
+    "speedrun_2020": 624 + 6_944 + 205_056 + 2_570,
 }
 NAMES = [*DESCRIBED, "tiny", "fast", "accurate"]
 
@@ -95,7 +105,7 @@ def described(layer: nn.Module) -> tuple:
     if isinstance(layer, nn.BatchNorm2d):
         assert layer.affine and layer.track_running_stats
         return (kind, layer.num_features)
-    return (kind, layer.p) if isinstance(layer, nn.Dropout) else (kind,)
+    return (kind, layer.p) if isinstance(layer, (nn.Dropout, nn.Dropout2d)) else (kind,)
 
 
 def formula(layers: list[tuple]) -> int:

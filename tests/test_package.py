@@ -27,7 +27,11 @@ FLOORS = [
     "synthetic",
     "models",
     "recipes",
+    "wrapping",
     "onnx",
+    "weight_files",
+    "foreign",
+    "trial",
     "checkpoints",
     "training",
     "evaluation",
@@ -153,7 +157,7 @@ def test_every_module_imports_only_from_the_floors_above_it() -> None:
     for module in modules:
         above = FLOORS[: FLOORS.index(module)]
         assert imports(module) <= set(above), f"{module} imports from below"
-    assert imports("evaluation") <= {"augment", "compare", "data"}
+    assert imports("evaluation") <= {"augment", "compare", "data", "wrapping"}
     assert imports("paths") == set() and imports("data") == {"paths", "progress"}
     assert "training" in imports("cli"), "the test sees no imports"
 

@@ -34,6 +34,8 @@ ModelName = Literal[
     "cnn2_dropout",
     "cnn2_sgd",
     "pytorch_example",
+    "pytorch_example_2017",
+    "speedrun_2020",
     "tiny",
     "fast",
     "accurate",
