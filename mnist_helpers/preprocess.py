@@ -31,7 +31,9 @@ from .segment import (
     between_dark_and_light,
     box_around,
     digit_mask,
+    find_sheets,
     group_columns,
+    remove_lines,
 )
 
 __all__ = [
@@ -49,6 +51,8 @@ FRAME = 28  # an MNIST picture's side
 BOX = 20  # the longest side of the digit in it
 DETAIL = 4  # the digit is worked on at this many pixels for one of MNIST's
 STROKES = (1.5, 4.0)  # least and greatest mean stroke width of 19 in 20 of MNIST's, in its pixels
+MAX_SHEETS = 3  # that lie on one another
+COARSE_SIDE = 64  # at which the paper's brightness is measured
 UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
 WINDOWS = (0.4, 0.25, 0.12)  # of the longer side: what is narrower is ink, what is wider a shadow
 
@@ -97,21 +101,38 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
         return {"already MNIST": decoded}
     grey = to_grey(decoded)
     with naming(picture):
-        ink = ink_on_black(grey)
-        mask = digit_mask(ink)
-    crop = cut_out(ink, mask)
+        sheet = cut_sheet(grey)
+        ink = ink_on_black(sheet)
+        digit = remove_lines(ink)
+        mask = digit_mask(digit, alone=True)
+    crop = cut_out(digit, mask)
     strokes = even_strokes(crop)
     fitted = fit_into_box(strokes)
     return {
         "decoded": decoded,
         "grey": grey,
+        "sheet": sheet,
         "ink on black": ink,
+        "without lines": digit,
         "digit found": mask,
         "cut out": crop,
         "stroke width": strokes,
         "fitted into 20×20": fitted,
         "centred in 28×28": centre(fitted),
     }
+
+
+def cut_sheet(grey: np.ndarray) -> np.ndarray:
+    """Cut out the sheet that the digit stands on, if something else is around it.
+
+    A sheet may lie on another: paper on a desk, and on it a form's box.
+    """
+    for _ in range(MAX_SHEETS):
+        sheets = find_sheets(grey)
+        if not sheets:
+            break
+        grey = sheets[0].cut_from(grey)
+    return grey
 
 
 def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
@@ -206,12 +227,28 @@ def ink_on_black(grey: np.ndarray) -> np.ndarray:
     share = border.mean() + light.mean()
     if share > 1:  # the paper is the lighter part
         grey, light, share = 255 - grey, ~light, 2 - share
-    paper = grey[~light]
-    if paper.std(dtype=np.float32) <= UNEVEN and share < 0.7:
-        return _above(np.float32(np.median(paper)), grey)
+    if share < 0.7 and unevenness(grey, light) <= UNEVEN:
+        return _above(np.float32(np.median(grey[~light])), grey)
     if max(grey.shape) <= 64:  # a drawing or a scan, no photo
         return _above(uneven_paper(grey), grey)
     return ink_in_uneven_light(grey)
+
+
+def unevenness(grey: np.ndarray, light: np.ndarray) -> float:
+    """Return the standard deviation of the paper's brightness, for light ink on dark.
+
+    Measured on a coarse copy, without lines (which are narrow) and away from ink and its grey edge.
+    """
+    coarse = ndimage.grey_opening(_coarse(grey), (5, 5), mode="nearest")
+    ink = ndimage.maximum_filter(_coarse(np.where(light, np.uint8(255), np.uint8(0))), 3) > 0
+    return float(coarse[~ink].std(dtype=np.float32)) if not ink.all() else 0.0
+
+
+def _coarse(grey: np.ndarray) -> np.ndarray:
+    """Reduce an image to a longer side of at most `COARSE_SIDE` pixels, each a mean."""
+    scale = max(1.0, max(grey.shape) / COARSE_SIDE)
+    height, width = (max(3, round(side / scale)) for side in grey.shape)
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX))
 
 
 def _above(level: np.ndarray | np.float32, grey: np.ndarray) -> np.ndarray:
@@ -261,15 +298,11 @@ def uneven_paper(grey: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
     near it, so that everything narrower than the window, and with it the ink, is levelled. The
     window is a share of the longer side.
     """
-    height, width = grey.shape
-    scale = max(1.0, max(height, width) / 64)
-    small = (max(3, round(width / scale)), max(3, round(height / scale)))
-    coarse = np.asarray(Image.fromarray(grey).resize(small, Image.Resampling.BOX), np.float32)
-    coarse = ndimage.median_filter(coarse, 3)
+    coarse = ndimage.median_filter(_coarse(grey).astype(np.float32), 3)
     side = max(3, round(window * max(coarse.shape)))
     level = ndimage.grey_opening(coarse, (side, side), mode="nearest")
     level = ndimage.gaussian_filter(level, side / 4, mode="nearest")
-    return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(level).resize(grey.shape[::-1], Image.Resampling.BICUBIC))
 
 
 # ---------------------------------------------------------------------------------- cut it out

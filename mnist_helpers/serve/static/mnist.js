@@ -1,11 +1,13 @@
 // From strokes to an MNIST picture: what mnist_helpers/preprocess.py and strokes.py do, step by
-// step and under the same names. A test compares the two, pixel by pixel.
+// step and under the same names, for what is drawn here: no sheet on a desk, no ruled lines. A test
+// compares the two, pixel by pixel.
 
 const FRAME = 28; // an MNIST picture's side
 const BOX = 20; // the longest side of the digit in it
 const DETAIL = 4; // the digit is worked on at this many pixels for one of MNIST's
 const STROKES = [1.5, 4]; // the least and the greatest usual stroke width in MNIST's pixels
 const LEAST_CONTRAST = 12; // of 255: fainter than this is an empty picture
+const COARSE_SIDE = 64; // at which the paper's brightness is measured
 const UNEVEN = 6; // deviation of the paper's brightness from which it is levelled
 const WINDOWS = [0.4, 0.25, 0.12]; // of the longer side: narrower is ink, wider a shadow
 
@@ -92,16 +94,33 @@ function inkOnBlack(grey) {
     light = light.map((value) => 1 - value);
     share = 2 - share;
   }
-  const paper = values.filter((_, at) => !light[at]);
-  const middle = mean(paper);
-  const deviation = Math.sqrt(mean(Array.from(paper, (value) => (value - middle) ** 2)));
   const sheet = picture(width, height, values);
-  if (deviation <= UNEVEN && share < 0.7) {
-    const usual = percentile(paper, 0.5);
+  if (share < 0.7 && unevenness(sheet, light) <= UNEVEN) {
+    const usual = percentile(values.filter((_, at) => !light[at]), 0.5);
     return above(values.map(() => usual), sheet);
   }
   if (Math.max(width, height) <= 64) return above(unevenPaper(sheet, WINDOWS[0]).data, sheet);
   return inkInUnevenLight(sheet);
+}
+
+// The standard deviation of the paper's brightness, on a coarse copy, without lines (which are
+// narrow) and away from ink and its gray edge.
+function unevenness(sheet, light) {
+  const lines = coarse(sheet);
+  const opened = slide(slide(lines, 2, 2, Math.min), 2, 2, Math.max).data;
+  const inked = coarse({ ...sheet, data: Float32Array.from(light, (value) => 255 * value) });
+  const near = slide(inked, 1, 1, Math.max).data;
+  const paper = opened.filter((_, at) => near[at] === 0);
+  if (!paper.length) return 0;
+  const middle = mean(paper);
+  return Math.sqrt(mean(Array.from(paper, (value) => (value - middle) ** 2)));
+}
+
+// A copy of at most COARSE_SIDE pixels a side, each a mean.
+function coarse(image) {
+  const scale = Math.max(1, Math.max(image.height, image.width) / COARSE_SIDE);
+  const small = [image.width, image.height].map((side) => Math.max(3, round(side / scale)));
+  return resize(image, small[0], small[1], boxFilter, true);
 }
 
 // How much lighter than the paper's level each pixel is.
@@ -178,12 +197,10 @@ function slopes(image) {
 
 // Estimate the paper's brightness at each pixel; the window is a share of the longer side.
 function unevenPaper(values, share) {
-  const scale = Math.max(1, Math.max(values.height, values.width) / 64);
-  const small = [values.width, values.height].map((side) => Math.max(3, round(side / scale)));
-  const coarse = median3(resize(values, small[0], small[1], boxFilter, true));
-  const window = Math.max(3, round(share * Math.max(coarse.width, coarse.height)));
+  const levels = median3(coarse(values));
+  const window = Math.max(3, round(share * Math.max(levels.width, levels.height)));
   const before = Math.floor(window / 2);
-  const darkest = slide(coarse, before, window - 1 - before, Math.min);
+  const darkest = slide(levels, before, window - 1 - before, Math.min);
   const opened = slide(darkest, window - 1 - before, before, Math.max);
   return resize(gaussian(opened, window / 4), values.width, values.height, cubicFilter);
 }
