@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from screens import chromium_flags
+from screens import CHROMIUM_FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -92,6 +92,8 @@ def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
 def browser(browser_path: str) -> Iterator[Browser]:
     """Start the machine's browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=chromium_flags())
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=list(CHROMIUM_FLAGS)
+        )
         yield browser
         browser.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +29,11 @@ CHROMIUM_FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # In containers root, and often others as well, may not make a sandbox, and shared memory is
+    # small. All that is opened are pages of our own.
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
 )
-
-
-def chromium_flags() -> list[str]:
-    """Return what to start the browser with; root may not use its sandbox."""
-    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return [*CHROMIUM_FLAGS, "--no-sandbox"] if is_root else list(CHROMIUM_FLAGS)
 
 
 def draw(page: Page, digit: int, hand: str = "continental") -> None:

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from screens import PATIENCE, SCREENS, SCREENSHOTS, chromium_flags, draw
+from screens import CHROMIUM_FLAGS, PATIENCE, SCREENS, SCREENSHOTS, draw
 
 from mnist_helpers import build_model, save_checkpoint
 from mnist_helpers.prediction import SHIPPED_WEIGHTS
@@ -209,7 +209,7 @@ def test_the_camera_does_not_mirror_a_digit(
     flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     flags += [f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"]
     with browser.browser_type.launch(
-        executable_path=browser_path, args=[*chromium_flags(), *flags]
+        executable_path=browser_path, args=[*CHROMIUM_FLAGS, *flags]
     ) as with_camera:
         context = with_camera.new_context(permissions=["camera"])
         context.set_default_timeout(PATIENCE)
