@@ -1,4 +1,4 @@
-"""The project agrees with itself: pins, ranges, address, style."""
+"""The project agrees with itself: pins, ranges, style."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-from repository import move, repository, slug
+import set_up
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,9 +54,9 @@ def pins(python: str = "3.11", system: str = "Linux") -> dict[str, Requirement]:
 
 
 def needs() -> list[Requirement]:
-    """Return what pyproject.toml asks for, with the extra `dev`."""
-    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
-    return [Requirement(line) for line in lines]
+    """Return what pyproject.toml asks for, with all extras."""
+    extras = PROJECT["optional-dependencies"].values()
+    return [Requirement(line) for lines in (PROJECT["dependencies"], *extras) for line in lines]
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -116,7 +116,9 @@ def test_conda_installs_the_same_pins() -> None:
     python = next(spec for spec in conda if spec.startswith("python="))
     assert python.removeprefix("python=") in PYTHONS
     assert all(spec == "pip" or spec == python for spec in conda), "packages come from the pins"
-    assert pip == {"pip": ["--requirement requirements.txt", "--editable ."]}
+    assert pip == {
+        "pip": ["--constraint requirements.txt", f"--editable .[{set_up.EXTRAS['lab']}]"]
+    }
 
 
 def test_pre_commit_uses_the_pinned_tools() -> None:
@@ -129,42 +131,11 @@ def test_pre_commit_uses_the_pinned_tools() -> None:
             assert Requirement(line).specifier == pins()[name].specifier, f"{hook['id']}: {line}"
 
 
-def test_make_and_doctor_ask_for_the_same_python() -> None:
+def test_set_up_and_doctor_ask_for_the_same_python() -> None:
     from mnist_helpers.doctor import OLDEST_PYTHON
 
     assert PROJECT["requires-python"] == ">={}.{}".format(*OLDEST_PYTHON)
-    assert f"sys.version_info < {OLDEST_PYTHON}" in (ROOT / "Makefile").read_text(encoding="utf-8")
-
-
-# ------------------------------------------------------------------------------------- address
-
-
-def test_readme_and_notebooks_have_the_address() -> None:
-    url = repository()
-    for path in tracked("README.md", "notebooks/*.ipynb", "notebooks/README.md"):
-        text = path.read_text(encoding="utf-8")
-        for install in re.findall(r"git\+(https://[^\s\"'\\`)@]+)", text):
-            assert install.removesuffix(".git") == url, f"{path.name}: {install}"
-        for badge in re.findall(r"colab\.research\.google\.com/github/([^/]+/[^/]+)/", text):
-            assert badge == slug(url), f"{path.name}: the Colab badge opens {badge}"
-
-
-def test_moving_the_repository_rewrites_every_place(tmp_path: Path) -> None:
-    old, new = repository(), "https://github.com/someone/digits"
-    badge = f"https://colab.research.google.com/github/{slug(old)}/blob/main/notebooks/01.ipynb"
-    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{old}"\n')
-    (tmp_path / "README.md").write_text(f"git clone {old}.git\n{old}-else\n{badge}\n")
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
-
-    assert sorted(move(f"{new}.git", tmp_path)) == ["README.md", "pyproject.toml"]
-
-    assert repository(tmp_path) == new
-    assert (tmp_path / "README.md").read_text() == (
-        f"git clone {new}.git\n{old}-else\n{badge.replace(slug(old), 'someone/digits')}\n"
-    )
-    with pytest.raises(ValueError, match="not of the form"):
-        move("https://example.org/somewhere", tmp_path)
+    assert set_up.OLDEST_PYTHON == OLDEST_PYTHON
 
 
 # --------------------------------------------------------------------------- documents and style
@@ -205,7 +176,7 @@ def test_nothing_generated_is_committed() -> None:
         path.relative_to(ROOT).as_posix()
         for path in tracked()
         if re.search(
-            r"(^|/)(outputs|data|__pycache__|\.venv|\.ipynb_checkpoints)/",
+            r"^data/|(^|/)(outputs|__pycache__|\.venv|\.ipynb_checkpoints)/",
             str(path.relative_to(ROOT)),
         )
         or path.stat().st_size > 1_000_000

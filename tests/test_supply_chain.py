@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-import zipfile
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urljoin
@@ -25,18 +21,16 @@ import mnist_helpers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import audit
+import pins
 
 ROOT = Path(__file__).resolve().parents[1]
-HASHED = ROOT / "requirements-hashed.txt"
-NVIDIA = ROOT / "requirements-hashed-nvidia.txt"
+HASHED = [ROOT / path for path in pins.HASHED.values()]
 NOBODY = "http://127.0.0.1:9"
 
 
-def pins(path: Path) -> dict[str, list[str]]:
-    """Return the pins of a file, markers included, each with its hashes."""
-    entries = path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    entries = [line.split(" --hash=") for line in entries if not line.startswith("#")]
-    return {pin.strip(): [text.strip() for text in hashes] for pin, *hashes in entries}
+def hashed(kind: str) -> dict[str, str]:
+    """Return the pins of a file in requirements/, each with its lines."""
+    return pins.entries((ROOT / pins.HASHED[kind]).read_text(encoding="utf-8"))
 
 
 def runtime() -> set[str]:
@@ -49,112 +43,59 @@ def runtime() -> set[str]:
 # ---------------------------------------------------------------------------------------- hashes
 
 
-@pytest.mark.parametrize("path", [HASHED, NVIDIA], ids=lambda path: path.name)
-def test_every_pin_has_a_hash(path: Path) -> None:
-    found = pins(path)
-    assert len(found) > 15
-    for pin, hashes in found.items():
+@pytest.mark.parametrize("kind", pins.HASHED)
+def test_every_pin_has_a_hash(kind: str) -> None:
+    found = hashed(kind)
+    assert len(found) > {"uv": 0}.get(kind, 15)
+    for pin, lines in found.items():
         (version,) = Requirement(pin).specifier
         assert version.operator == "==", f"{pin} is not exact"
-        assert hashes, f"{pin} has no hash: make pins UPGRADE="
+        hashes = lines.replace("\\\n", " ").split(" --hash=")[1:]
+        assert hashes, f"{pin} has no hash: make pins KEEP=1"
         for text in hashes:
-            assert re.fullmatch("sha256:[0-9a-f]{64}", text), f"{pin}: {text}"
+            assert re.fullmatch("sha256:[0-9a-f]{64}", text.strip()), f"{pin}: {text}"
 
 
-def test_both_files_name_the_same_versions() -> None:
-    assert list(pins(HASHED)) == list(pins(ROOT / "requirements.txt")), "make pins UPGRADE="
-    names = {Requirement(pin).name for pin in pins(NVIDIA)}
-    assert all(re.match("nvidia-|cuda-|triton$", name) for name in names)
-    assert not names & {Requirement(pin).name for pin in pins(HASHED)}
-    assert all("sys_platform == 'linux'" in pin for pin in pins(NVIDIA)), "NVIDIA's are for Linux"
+def test_the_hashed_files_divide_the_pins() -> None:
+    files = {kind: list(hashed(kind)) for kind in pins.HASHED}
+    nvidia = files.pop("nvidia")
+    chosen = pins.entries((ROOT / pins.PINS).read_text(encoding="utf-8"))
+    assert sorted(chosen) == sorted(pin for file in files.values() for pin in file), (
+        "make pins KEEP=1"
+    )
+    assert all(re.match("nvidia-|cuda-|triton=", pin) for pin in nvidia)
+    assert not any(re.match("nvidia-|cuda-|triton=", pin) for pin in chosen)
+    assert all("sys_platform == 'linux'" in pin for pin in nvidia), "NVIDIA's are for Linux"
+    names = {kind: {pins.name(pin) for pin in file} for kind, file in files.items()}
+    assert names["uv"] == {"uv"} and runtime() <= names["lab"]
+    assert {"jupyterlab", "gradio", "ray", "setuptools"} <= names["lab"]
+    assert {"pytest", "playwright", "sphinx", "ruff", "mypy"} <= names["dev"]
+
+
+def test_pins_are_divided_by_what_needs_them() -> None:
+    text = "# a head\n" + "".join(
+        f"{pin} \\\n    --hash=sha256:{number} \\\n    --hash=sha256:{number}{number}\n"
+        for number, pin in enumerate(
+            ["aaa==1", "bbb==2 ; os_name == 'nt'", "nvidia-x==3 ; sys_platform == 'linux'", "uv==4"]
+        )
+    )
+    files = pins.divide(pins.entries(text), ["bbb", "nvidia-x"])
+    body = {path: list(pins.entries(content)) for path, content in files.items()}
+    assert body == {
+        "requirements.txt": ["aaa==1", "bbb==2 ; os_name == 'nt'", "uv==4"],
+        "requirements/hashed-lab.txt": ["bbb==2 ; os_name == 'nt'"],
+        "requirements/hashed-dev.txt": ["aaa==1"],
+        "requirements/hashed-uv.txt": ["uv==4"],
+        "requirements/hashed-nvidia.txt": ["nvidia-x==3 ; sys_platform == 'linux'"],
+    }
+    assert "--hash" not in files["requirements.txt"]
+    assert files["requirements/hashed-lab.txt"].endswith("sha256:1 \\\n    --hash=sha256:11\n")
 
 
 def test_no_file_names_a_server() -> None:
-    for path in (HASHED, NVIDIA):
+    for path in HASHED:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links", text), path.name
-
-
-def wheel(folder: Path, name: str, code: str = "") -> str:
-    """Write a tiny wheel, version 1.0; return its hash."""
-    about = f"{name}-1.0.dist-info"
-    path = folder / f"{name}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.py", code)
-        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        file.writestr(f"{about}/RECORD", "")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("make") is None, reason="Windows has no make")
-def test_a_package_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
-    """The real ``make setup HASHES=1``, with two tiny packages for what the project needs."""
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "requirements.txt").touch()
-    altered = wheels / "bbb-1.0-py3-none-any.whl"
-    aaa, bbb = (f"{name}==1.0 --hash=sha256:{wheel(wheels, name)}" for name in ("aaa", "bbb"))
-    environment = {name: text for name, text in os.environ.items() if "MAKE" not in name}
-    environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
-
-    def setup(hashed: str, nvidia: str) -> tuple[str, list[str]]:
-        """Return what make says, and which packages are installed then."""
-        (tmp_path / HASHED.name).write_text(f"{hashed}\n", encoding="utf-8")
-        (tmp_path / NVIDIA.name).write_text(f"{nvidia}\n", encoding="utf-8")
-        made = subprocess.run(
-            ["make", f"PYTHON={sys.executable}", "setup", "HASHES=1"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env={**environment, "PIP_CONFIG_FILE": os.devnull},
-        )
-        # If pip is content, the editable install is not, as there is no project.
-        assert made.returncode != 0 and not (tmp_path / ".venv" / ".ready").exists()
-        found = {path.stem for path in (tmp_path / ".venv").rglob("site-packages/*.py")}
-        return made.stdout + made.stderr, sorted(found & {"aaa", "bbb"})
-
-    honest = altered.read_bytes()
-    wheel(wheels, "bbb", "print('somebody else was here')")
-    said, installed = setup(aaa, bbb)
-    assert "DO NOT MATCH THE HASHES" in said and "bbb==1.0" in said and installed == []
-    altered.write_bytes(honest)
-
-    # Where no package has a hash, pip by itself would ask for none.
-    said, installed = setup("aaa==1.0", "bbb==1.0")
-    assert "Hashes are required" in said and installed == []
-
-    # To build a package is to run its code, and to fetch what nobody lists.
-    (wheels / "ccc-1.0.tar.gz").write_bytes(b"a source")
-    said, installed = setup(
-        aaa, f"ccc==1.0 --hash=sha256:{hashlib.sha256(b'a source').hexdigest()}"
-    )
-    assert "No matching distribution found for ccc==1.0" in said and installed == []
-
-    said, installed = setup(aaa, bbb)
-    assert installed == ["aaa", "bbb"] and "Already in .venv" not in said
-
-    # Nobody compares what is there already; that is said, also where setup was done before.
-    (tmp_path / ".venv" / ".ready").touch()
-    said, installed = setup(aaa, bbb)
-    assert "Already in .venv, so not checked" in said and "aaa==1.0" in said
-
-
-@pytest.mark.parametrize(("version", "own"), [("2.14.1+cpu", True), ("2.14.1", False)])
-def test_a_build_of_torch_that_is_there_already_brings_no_nvidia(
-    tmp_path: Path, version: str, own: bool
-) -> None:
-    about = tmp_path / f"torch-{version}.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
-    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
-    code = re.search(r"^OWN_TORCH = (.*)$", text, re.MULTILINE)[1]
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"
-    ran = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
-    assert ran.stdout.strip() == str(own), ran.stderr
 
 
 # --------------------------------------------------------------------------------------- reports

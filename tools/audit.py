@@ -1,7 +1,7 @@
 """Report on what is installed here: known vulnerabilities, licences, a bill of materials.
 
     make audit    # all three, into outputs/audit/
-    make sbom     # the bill of materials alone, CycloneDX's sbom.cdx.json
+    .venv/bin/python tools/audit.py --only sbom    # the bill of materials alone
 
 What is found there fails nothing; a tool that breaks does. A vulnerability service that cannot be
 reached, or knows nothing, is said in a sentence: "none known" is only said of what was asked.

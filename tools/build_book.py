@@ -1,7 +1,7 @@
 """Build the book: the course as static HTML, which needs neither Python nor a network to be read.
 
-    make book            # executes what changed, builds outputs/book/index.html, checks its links
-    make linkcheck       # also asks other servers whether the pages that we link to are there
+    make book    # executes what changed, builds outputs/book/index.html, checks its links
+    .venv/bin/python tools/build_book.py --linkcheck    # also asks the servers it links to
 
 Notebooks are committed without outputs, so their executed copies are taken, those of `make run`.
 One is executed again if it, or a file of the package, has changed since, and only then.
@@ -18,15 +18,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import metadata
 from pathlib import Path
 
 import nbformat
 from check_links import broken_html
-from repository import repository
 from run_notebooks import ROOT, WIDGET, is_fresh, run
 
 import mnist_helpers
 
+REPOSITORY = metadata("mnist-helpers")["Project-URL"].partition(", ")[2]
 BOOK = ROOT / "docs" / "book"
 FRONT = BOOK / "index.md"
 DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/README.md")
@@ -104,7 +105,7 @@ def adapt_text(text: str, path: Path) -> str:
             target = ROOT / "index.md"
         elif target not in pages:
             name = target.relative_to(ROOT).as_posix()
-            return f"]({repository()}/blob/main/{name}{anchor and '#'}{anchor})"
+            return f"]({REPOSITORY}/blob/main/{name}{anchor and '#'}{anchor})"
         return f"]({Path(os.path.relpath(target, place)).as_posix()}{anchor and '#'}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", adapt, text)

@@ -57,7 +57,7 @@ def fetch_runtime() -> Path:
         return folder / "dist"
     npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm")
     if npm is None:
-        raise RuntimeError("the static page needs npm: install Node.js, or `make setup` anew")
+        raise RuntimeError("the static page needs npm: install Node.js, or run `make page`")
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     command += ["--fetch-retries=1", "--fetch-timeout=60000"]
     done = subprocess.run(command, cwd=NPM, capture_output=True, text=True)

@@ -245,7 +245,7 @@ def wait_until_it_rests(output: Locator) -> None:
 
 
 def test_the_canvas_at_work_is_recorded(page: Page, canvas: Locator) -> None:
-    """`make picture` takes what this writes for docs/canvas.gif and docs/canvas.png."""
+    """What this writes to outputs/screenshots/ becomes docs/canvas.gif and docs/canvas.png."""
     output = page.locator(".jp-OutputArea-output", has=canvas)
     output.evaluate("output => output.scrollIntoView({block: 'center'})")
     page.evaluate("document.activeElement.blur()")  # no button looks pressed
