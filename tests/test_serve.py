@@ -175,6 +175,7 @@ def test_health_and_model_describe_the_server(client: TestClient) -> None:
     assert model["recipe"]["epochs"] == 12 and model["confident_from"] == 0.9
 
 
+@pytest.mark.slow
 def test_the_network_can_be_another_one_and_onnx(tmp_path: Path) -> None:
     from mnist_helpers import export_onnx
 
@@ -425,6 +426,7 @@ def test_the_command_starts_the_app_and_ends_with_it() -> None:
         assert server.wait(60) in (0, -15, 143)
 
 
+@pytest.mark.slow
 def test_the_page_opens_in_the_browser_if_asked(tmp_path: Path) -> None:
     note, browser = tmp_path / "opened", tmp_path / "browser.py"
     browser.write_text(
