@@ -14,10 +14,13 @@ import sysconfig
 import venv
 from pathlib import Path
 
-import nbformat
 import pytest
-from test_repository import PROJECT, ROOT, tracked
+from test_repository import ROOT, tracked
 
+sys.path.insert(0, str(ROOT / "tools"))
+from links import set_up_cell
+
+ADDRESS = "https://github.com/someone/digits"
 COLABS = {"torch": "2.10.0+cu128", "torchvision": "0.25.0+cu128"}
 COLAB = """\
 def enable_custom_widget_manager():
@@ -69,18 +72,14 @@ def python(tmp_path: Path) -> Path:
 def test_the_first_cell_installs_the_package_alone(
     python: Path, address: str, tmp_path: Path
 ) -> None:
-    first = next(
-        cell.source
-        for cell in nbformat.read(ROOT / "notebooks" / "01_dataset.ipynb", 4).cells
-        if cell.cell_type == "code"
-    )
+    first = set_up_cell(ADDRESS, "01_dataset")
     after = AFTER.format(names=list(COLABS))
     script = tmp_path / "cells.ipy"
     script.write_text(f"import google.colab, torch\n{first}\n{after}", encoding="utf-8")
     settings = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{address}.insteadOf",
-        "GIT_CONFIG_VALUE_0": PROJECT["urls"]["Repository"],
+        "GIT_CONFIG_VALUE_0": ADDRESS,
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_NO_INDEX": "1",  # so whatever is not there already fails
         "PIP_NO_BUILD_ISOLATION": "0",  # pip's way of saying: without

@@ -72,13 +72,34 @@ def test_code_is_python_that_3_10_can_read(path: Path) -> None:
 
 @every_notebook
 def test_it_begins_like_all_of_them(path: Path) -> None:
-    title, first, *_ = nbformat.read(path, as_version=4).cells
+    """Its links and its first code cell are those of the repository's address: test_links.py."""
+    title, first, *others = nbformat.read(path, as_version=4).cells
     assert title.source.startswith(f"# {path.stem[:2]} · ")
-    assert f"/blob/main/notebooks/{path.name})" in title.source, "the Colab badge opens this one"
+    assert first.metadata.jupyter.source_hidden, "the set-up cell is folded"
+    prose = [cell.source for cell in others if cell.cell_type == "markdown"]
+    head = "".join([title.source, *prose]).partition("\n## ")[0]
     for part in ("You will learn", "Time to run", "Before this"):
-        assert part in title.source, f"its head does not say: {part}"
-    shared = nbformat.read(NOTEBOOKS[0], as_version=4).cells[1].source
-    assert first.source == shared, f"its first code cell is not that of {NOTEBOOKS[0].name}"
+        assert part in head, f"its head does not say: {part}"
+
+
+def test_the_first_page_of_the_course_has_a_canvas_and_a_map() -> None:
+    title, _set_up, canvas, course_map, *_ = nbformat.read(NOTEBOOKS[0], as_version=4).cells
+    assert "draw a digit" in title.source.lower() and len(title.source) < 700
+    assert canvas.source.endswith("DigitCanvas()")
+    linked = re.findall(r"\]\((\d\d_\w+\.ipynb)\)", course_map.source)
+    assert linked == [path.name for path in NOTEBOOKS[1:]]
+
+
+@every_notebook
+def test_nothing_depends_on_the_folder_it_lies_in(path: Path) -> None:
+    """`make lab` opens a copy elsewhere: files are found by the project, not by the place."""
+    for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        if cell.cell_type == "code":
+            found = re.search(
+                r"""(?:open|Path|read_\w+)\(\s*f?["'](?:\.\.|\w)[^"']*["']""", cell.source
+            )
+            assert found is None, f"cell {index}: {found[0]} is a path beside the notebook"
+            assert "os.chdir" not in cell.source and "getcwd" not in cell.source
 
 
 # -------------------------------------------------------------------------- figures, put into words

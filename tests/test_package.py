@@ -16,6 +16,7 @@ PACKAGE = Path(mnist_helpers.__file__).parent
 FLOORS = [
     "paths",
     "progress",
+    "extras",
     "course",
     "compare",
     "data",
