@@ -26,7 +26,8 @@ _PUBLIC = {
     "augment": ("AUGMENTATIONS",),
     "decode": ("EmptyPictureError", "PictureError"),
     "preprocess": ("preprocessing_steps", "split_digits", "to_mnist"),
-    "models": ("Classifier", "build_model", "list_models", "summarize"),
+    "models": ("Classifier", "build_model", "list_models"),
+    "summary": ("summarize",),
     "recipes": ("RECIPES", "Recipe"),
     "wrapping": ("WrappedModel", "wrap_model"),
     "checkpoints": (

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .models import MEAN, STD, Classifier, Normalize, build_model
+from .models import Classifier, Normalize, build_model
 
 EXPECTED = (
     "mnist_helpers hands a network float images [N, 1, 28, 28], normalized (N images, one channel, "
@@ -33,15 +33,14 @@ class WrappedModel(nn.Module):
     ----------
     network : nn.Module
         Takes float images, or uint8 ones.
-    mean, std : float
-        Of the pixels in [0, 1]: the network gets ``(pixel - mean) / std``.
 
     Attributes
     ----------
     network : nn.Module
         The one that was given.
     normalize : Normalize or None
-        None for a network that takes uint8 images itself.
+        The network gets ``(pixel - mean) / std`` of pixels in [0, 1]. None for a network
+        that takes uint8 images itself.
     name : str
         The network's class.
 
@@ -53,7 +52,7 @@ class WrappedModel(nn.Module):
 
     normalizes_itself = True
 
-    def __init__(self, network: nn.Module, mean: float = MEAN, std: float = STD) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.training = network.training
@@ -65,7 +64,7 @@ class WrappedModel(nn.Module):
             self.normalize = None
             self.float_scale = _float_scale(network, images, outputs)
         else:
-            self.normalize = Normalize(mean, std).to(parameter.device)
+            self.normalize = Normalize().to(parameter.device)
             if parameter.is_floating_point():
                 self.normalize.to(parameter.dtype)
             self.input_shape = self._find_input_shape(images)
@@ -142,7 +141,8 @@ def wrap_model(
     TypeError
         If `model` is no instance of `nn.Module`.
     ValueError
-        If it does not take such images or return such logits; the message says what it takes.
+        If it does not take such images or return such logits; the message says what it takes. Or if
+        a normalization is asked for, and it takes uint8 images.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def wrap_model(
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a network (an nn.Module), not a {type(model).__name__}")
     if not getattr(model, "normalizes_itself", False):
-        return WrappedModel(model, MEAN if mean is None else mean, STD if std is None else std)
+        model = WrappedModel(model)
     if mean is not None or std is not None:
         if getattr(model, "normalize", None) is None:
             raise ValueError(

@@ -14,8 +14,8 @@ from mnist_helpers.models import (
     folded,
     list_models,
     shrink_variances,
-    summarize,
 )
+from mnist_helpers.summary import summarize
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, pad: int = 0, bias: bool = True) -> tuple:
@@ -261,7 +261,8 @@ def test_summarize_leaves_the_network_as_it_was(name: str) -> None:
 
 
 def test_summarize_removes_its_hooks_even_after_an_error() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(5, 10))
+    model = build_model("tiny")
+    model.fc = nn.Linear(5, 10)
     with pytest.raises(RuntimeError):
         summarize(model)
     assert not any(module._forward_hooks for module in model.modules())

@@ -29,6 +29,7 @@ FLOORS = [
     "models",
     "recipes",
     "wrapping",
+    "summary",
     "onnx",
     "weight_files",
     "foreign",
