@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .paths import alone_in, as_text, name_of, project_root, replacing
+from .paths import (
+    alone_in,
+    as_text,
+    escape_formula,
+    name_of,
+    project_root,
+    replacing,
+    unescape_formula,
+)
 from .prediction import CONFIDENT, MNISTPredictor, is_confident
 from .preprocess import Picture, to_mnist
 from .progress import progress_bar
@@ -210,7 +218,7 @@ class BatchProcessor:
         ):
             writer = csv.DictWriter(file, COLUMNS)
             for chunk, prepared in batches:
-                writer.writerows(list(self._read(chunk, prepared, log)))
+                writer.writerows(map(_without_formulas, list(self._read(chunk, prepared, log))))
                 file.flush()
                 bar.update(len(chunk))
 
@@ -440,7 +448,7 @@ class BatchProcessor:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(self.rows())
+            writer.writerows(map(_without_formulas, self.rows()))
         return path
 
     def save_results_json(self, path: str | Path | None = None) -> Path:
@@ -573,7 +581,10 @@ def _whole_rows(path: Path) -> Iterator[dict]:
         for row in csv.DictReader(file):
             if before is not None:
                 yield before
-            before = row
+            before = {
+                name: unescape_formula(value) if isinstance(value, str) else value
+                for name, value in row.items()
+            }
         if before is not None and ends and before["error"] is not None:
             yield before
 
@@ -585,7 +596,7 @@ def _finished(path: Path) -> set[str]:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for row in _whole_rows(path):
-            writer.writerow(row)
+            writer.writerow(_without_formulas(row))
             names.add(row["file"])
     return names
 
@@ -596,6 +607,14 @@ def _fingerprint(predictor: MNISTPredictor) -> str:
     for name, value in predictor.model.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _without_formulas(row: dict) -> dict:
+    """Return a row whose texts no spreadsheet takes for formulas."""
+    return {
+        name: escape_formula(value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
 
 
 def _json(value: object) -> str:

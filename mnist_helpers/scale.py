@@ -29,7 +29,15 @@ from .batch import EXTENSIONS, PROBABILITIES, timed_to_mnist
 from .checkpoints import History, load_checkpoint
 from .data import Digits
 from .models import build_model
-from .paths import alone_in, as_text, is_checkout, name_of, outputs_folder, project_root
+from .paths import (
+    alone_in,
+    as_text,
+    escape_formula,
+    is_checkout,
+    name_of,
+    outputs_folder,
+    project_root,
+)
 from .prediction import MNISTPredictor, is_confident
 from .recipes import Recipe, recipe_for
 from .training import check_splits, ranks, set_aside, train
@@ -613,6 +621,8 @@ def predict_folder(
             rows = _empty(out / "rows")
             with ray.data.DataContext.current(_context_of_one_slow_step()):
                 table = _table_of_digits(names, uri, checkpoint, readers, int(use_gpu), batch_size)
+                if format == "csv":
+                    table = table.map_batches(_without_formulas, batch_format="pandas")
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
     summary = _count(rows, format)
     if summary["pictures"] != listed:
@@ -787,6 +797,12 @@ class _Reader:
         rows["seconds"] = batch["seconds"]
         rows["error"] = pd.Series(batch["error"], dtype="string").replace("", pd.NA)
         return rows
+
+
+def _without_formulas(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose texts no spreadsheet takes for formulas."""
+    texts = {name: rows[name].map(escape_formula, na_action="ignore") for name in ("file", "error")}
+    return rows.assign(**texts).astype({"error": "string"})
 
 
 def _count(rows: Path, format: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from PIL import Image
 import mnist_helpers.batch as module
 from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor
 from mnist_helpers.data import Splits
-from mnist_helpers.paths import alone_in
+from mnist_helpers.paths import alone_in, unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux")
@@ -364,7 +364,10 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     expected = {*names[:-1], "caf\\xe9.png", "bro\\xffken\n.png"}
     assert set(batch.results["file"]) == expected
     with batch.save_results_csv().open(newline="", encoding="utf-8") as file:
-        assert {row["file"] for row in csv.DictReader(file)} == expected
+        names = {row["file"] for row in csv.DictReader(file)}
+    assert "'=1+1.png" in names, "no spreadsheet takes it for a formula"
+    assert set(map(unescape_formula, names)) == expected
+    assert "\n'=1+1.png," in batch.rows_path.read_text(encoding="utf-8")
     content = json.loads(batch.save_results_json().read_bytes().decode("utf-8"))
     assert {row["file"] for row in content["results"]} == expected
     assert content["summary"]["skipped_by_kind"] == {".caf\\xe9": 1}

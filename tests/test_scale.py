@@ -384,3 +384,12 @@ def test_without_the_extra_the_rest_is_tested_and_the_skips_say_why(
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert "3 skipped" in done.stdout, done.stdout
     assert done.stdout.count("the extra `scale` is not installed") == 3
+
+
+def test_no_spreadsheet_takes_what_is_in_a_table_for_a_formula() -> None:
+    rows = pd.DataFrame(
+        {"file": ["=1.png", "2.png"], "error": pd.Series([pd.NA, "@x"], dtype="string")}
+    )
+    guarded = scale._without_formulas(rows)
+    assert guarded["file"].tolist() == ["'=1.png", "2.png"]
+    assert guarded["error"].isna().tolist() == [True, False] and guarded["error"][1] == "'@x"

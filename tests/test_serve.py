@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -33,14 +34,14 @@ from hypothesis import HealthCheck, settings
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.benchmarks import serving as load
 from mnist_helpers.cli import app as command_line
-from mnist_helpers.paths import escape_formula
+from mnist_helpers.paths import escape_formula, unescape_formula
 from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
 from mnist_helpers.serve.app import create_app, known_checkpoints, names_of
 from mnist_helpers.serve.archives import pictures_in
 from mnist_helpers.serve.microbatch import MicroBatcher, NetworkError, TooBusyError
-from mnist_helpers.serve.page import about, draw_sheet
+from mnist_helpers.serve.page import about, chosen_example, draw_sheet
 from mnist_helpers.serve.server import listening, run, serving
-from mnist_helpers.serve.table import read_files
+from mnist_helpers.serve.table import read_files, table_html
 from mnist_helpers.serve.uploads import Limits, prepare
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
@@ -85,6 +86,38 @@ def with_page() -> Iterator[TestClient]:
 
 
 # --------------------------------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: "\r\n".join(re.findall(".{1,76}", text)) + "\r\n",
+        lambda text: "\n".join(re.findall(".{1,64}", text)),
+        lambda text: text.replace("+", "-").replace("/", "_"),
+        lambda text: text.rstrip("="),
+        lambda text: "data:image/png;base64,\n" + text,
+        lambda text: " " + text + "\t",
+    ],
+)
+def test_base64_is_taken_in_every_usual_form(client: TestClient, form) -> None:
+    content = next(png(7) + bytes(n) for n in range(3) if (len(png(7)) + n) % 3 == 1)  # padded
+    text = base64_of(content)
+    assert "+" in text and "/" in text and text.endswith("==")
+    one = client.post("/predict", json={"image": form(text)})
+    several = client.post("/predict/batch", json={"images": [form(text)] * 2})
+    assert one.json()["digit"] == 7
+    assert [row["answer"]["digit"] for row in several.json()["answers"]] == [7, 7]
+
+
+def test_a_heic_photo_is_named_and_what_to_do(client: TestClient, tmp_path: Path) -> None:
+    photo = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)
+    answer = client.post("/predict", files={"file": ("photo.heic", photo)})
+    assert answer.status_code == 400 and "HEIC" in answer.json()["detail"]
+    if not find_spec("pillow_heif"):
+        assert "pip install pillow-heif" in answer.json()["detail"]
+    (tmp_path / "photo.heic").write_bytes(photo)
+    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "photo.heic")], Limits(), tmp_path)
+    assert table["error"].tolist() == [answer.json()["detail"]]
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -562,8 +595,66 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path: Path) -> None:
     assert table["image"].tolist() == ["a/3.png", "bad.png", "=8.png"]
     assert table["digit"].tolist()[0] == 3 and table["digit"].tolist()[2] == 8
     assert "not a picture" in table["error"][1]
-    assert "'=8.png" in Path(csv).read_text()
-    assert escape_formula("a.png") == "a.png"
+    rows = Path(csv).read_text().splitlines()
+    assert rows[0] == "image,digit,confidence,confident,error"
+    assert rows[1].startswith("a/3.png,3,0.9") and rows[1].endswith(",yes,")  # digits stay whole
+    assert rows[2].startswith("bad.png,,,,") and rows[3].startswith("'=8.png,8,0.9")
+
+
+def test_the_table_shows_failures_first_and_what_the_network_saw(tmp_path: Path) -> None:
+    (tmp_path / "many.zip").write_bytes(archive({"a.png": png(3), "<b>.png": b"x"}))
+    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "many.zip")], Limits(), tmp_path)
+    shown = table_html(table)
+    assert "2 images: 1 failed, 0 not confident." in shown and shown.count("<img ") == 1
+    assert shown.index("&lt;b&gt;.png") < shown.index("a.png</th>"), (
+        "in the file's order it is last"
+    )
+
+
+def test_the_table_rounds_after_it_has_asked_what_is_confident(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    probs = np.full((1, 10), (1 - 0.8999999) / 9)
+    probs[0, 4] = 0.8999999
+    monkeypatch.setattr(MNISTPredictor, "probabilities", lambda *_: probs)
+    (tmp_path / "4.png").write_bytes(png(4))
+    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "4.png")], Limits(), tmp_path)
+    assert table["confidence"][0] == 0.9 and table["confident"][0] == "no"
+
+
+FORMULAS = [
+    "=HYPERLINK(1)",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    "\n=1",
+    "\r\n =1",
+    "\ufeff=1",
+    "  =1",
+    "\u00a0=1",
+    "'=1",
+    "''=1",
+    "＝1",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_spreadsheet_takes_a_name_for_a_formula(text: str) -> None:
+    escaped = escape_formula(text)
+    assert escaped == f"'{text}" and unescape_formula(escaped) == text
+
+
+@pytest.mark.parametrize("text", ["a.png", "a=b", "'a'", "", "2026", "é.png", "class/-3.png"])
+def test_other_names_stay_as_they_are(text: str) -> None:
+    assert escape_formula(text) == text == unescape_formula(text)
+
+
+def test_a_visitor_may_not_send_what_is_no_number_of_an_example() -> None:
+    assert chosen_example("2") == 2
+    for bad in ("x", "", "6", "-1", "99999999999999999999", "²"):
+        with pytest.raises(Exception, match="example"):
+            chosen_example(bad)
 
 
 @pytest.mark.parametrize(

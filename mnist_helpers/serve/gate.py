@@ -8,6 +8,7 @@ that goes when the server ends.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import re
@@ -146,6 +147,7 @@ def visitor_folder() -> Path:
         Path(parent).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="mnist-helpers-", dir=parent)).resolve()
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # if no server takes it along
     return folder
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is reported to anybody
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
+import gradio.routes
 import numpy as np
 from fastapi import FastAPI
 from PIL import Image
@@ -108,6 +109,19 @@ def examples() -> list[Image.Image]:
     ]
 
 
+def chosen_example(number: str) -> int:
+    """Return which of `EXAMPLES` was chosen.
+
+    Raises
+    ------
+    gr.Error
+        If there is none of this number; only another program than the page would send that.
+    """
+    if number not in map(str, range(len(EXAMPLES))):
+        raise gr.Error(f"there is no example {number!r}")
+    return int(number)
+
+
 def read(name: str) -> str:
     """Return one of the files that this page shares with the static one."""
     return (STATIC / name).read_text(encoding="utf-8")
@@ -142,6 +156,7 @@ def examples_html() -> str:
 def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.Blocks:
     """Return the page as Gradio blocks; the first of the predictors is chosen at first."""
     folder = visitor_folder()
+    gradio.routes.DEFAULT_TEMP_DIR = str(folder)  # which Gradio chooses when it is imported
     names = list(predictors)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     images = examples()
@@ -154,7 +169,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         return answer(predictors[name], content, limits, CHOOSE)
 
     def choose_example(number: str) -> Image.Image:
-        return images[int(number) % len(images)]  # and no path: the browser could send any
+        return images[chosen_example(number)]  # and no path: the browser could send any
 
     def predict_files(name: str, paths: list[str]) -> tuple[str, dict]:
         table, csv = read_files(predictors[name], paths, limits, folder)
