@@ -16,8 +16,10 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "data": (
         "Batches",
+        "ConvertedPixelsWarning",
         "Digits",
         "DownloadError",
+        "NotMNISTWarning",
         "OfflineSampleWarning",
         "Splits",
         "load_csv",

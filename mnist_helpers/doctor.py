@@ -129,15 +129,16 @@ def _device() -> Finding:
 
 def _data() -> Finding:
     """MNIST is on this machine."""
-    from .data import data_folder, find_idx, find_tables
+    from .data import data_folder, find_mnist, looks_whole
 
     folder = data_folder()
     if os.environ.get("MNIST_HELPERS_DATA") and not folder.is_dir():
         what = f"$MNIST_HELPERS_DATA names {folder}, and there is no such folder"
         return Finding("data", False, what, "correct it, unset it, or create the folder")
     try:
-        found = find_idx(folder)
-        tables = [] if found else find_tables(folder)
+        found = find_mnist(folder)
+        files = list(found.files.values())
+        damaged = [path for path in files if found.kind == "idx" and not looks_whole(path)]
     except FileNotFoundError as error:
         fix = f"empty {folder}; the next load_mnist() downloads MNIST, or copy all four files there"
         return Finding("data", False, str(error), fix)
@@ -145,10 +146,13 @@ def _data() -> Finding:
         what = f"{folder} cannot be read ({error.strerror or error})"
         fix = "allow reading it, or name another folder in $MNIST_HELPERS_DATA"
         return Finding("data", False, what, fix)
-    if found:
-        return Finding("data", True, f"MNIST is in {next(iter(found.values())).parent}")
-    if tables:
-        names = ", ".join(path.name for path in tables)
+    if damaged:
+        fix = f"{sys.executable} -m mnist_helpers data --data {folder} --download"
+        return Finding("data", False, f"{', '.join(map(str, damaged))}: damaged", fix)
+    if found.kind == "idx":
+        return Finding("data", True, f"MNIST is in {files[0].parent}")
+    if found.kind:
+        names = ", ".join(path.name for path in files)
         return Finding("data", True, f"MNIST is in {folder} ({names})")
     return Finding("data", True, f"no MNIST in {folder} yet: the first load_mnist() downloads it")
 

@@ -404,6 +404,7 @@ def test_lab_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
     [
         (["train", "--epochs", "0"], "at least 1"),
         (["train", "--lr", "-1"], "greater than 0"),
+        (["train", "--source", "idx", "--data", "nowhere"], "there is no folder"),
         (["train", "--source", "idx", "--data", "."], "no MNIST in"),
         (["train", "--device", "tpu"], "'tpu'"),
         (["train", "--temperature-from", "none.pt"], "no checkpoint none.pt"),
@@ -506,7 +507,7 @@ def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path) -> None:
     shown = call("train", "--model", "tiny", *arguments)
     assert shown.exit_code == 0, shown.output
     source = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["data"]
-    assert source == r"MNIST's idx files (folder caf\xe9_$5_$)"
+    assert source == r"idx files (folder caf\xe9_$5_$), not MNIST's"
     assert source in (out / "README.md").read_text(encoding="utf-8")
     assert r"caf\xe9_$5_$" in call("data", "--data", odd).output
 

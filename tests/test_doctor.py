@@ -93,7 +93,7 @@ def test_data_that_may_not_be_read(tmp_path: Path, monkeypatch) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setenv("MNIST_HELPERS_DATA", str(tmp_path))
-    monkeypatch.setattr("mnist_helpers.data.find_idx", forbidden)
+    monkeypatch.setattr("mnist_helpers.data.find_mnist", forbidden)
     finding = one("data")
     assert not finding.ok and f"{tmp_path} cannot be read (Permission denied)" in finding.text
     assert "MNIST_HELPERS_DATA" in finding.fix

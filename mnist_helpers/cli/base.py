@@ -43,7 +43,9 @@ ModelName = Literal[
 Optimizer = Literal["adamw", "adam", "sgd", "adadelta"]
 Augmentation = Literal["none", "shift", "warp", "handwriting"]
 Precision = Literal["auto", "fp32", "bf16"]
-SourceName = Literal["auto", "idx", "download", "csv", "sample"]
+SourceName = Literal[
+    "auto", "idx", "npz", "pickle", "parquet", "csv", "images", "download", "sample"
+]
 
 
 def listed(names: object) -> str:

@@ -126,35 +126,43 @@ def data(
     The folder is --data, or $MNIST_HELPERS_DATA, or data/ in the current folder (in a clone of the
     repository: in the clone).
     """
-    from ..data import data_folder, download_mnist, find_idx, find_tables, load_mnist
+    from ..data import data_folder, download_mnist, find_mnist, load_mnist, remove_damaged
     from ..paths import as_text, project_root, short_path
 
     with plain_errors():
         folder = data_folder(root)
         typer.echo(f"Looking in {as_text(folder.absolute())}")
-        if download and not _holds_mnist(folder):
-            download_mnist(folder)
+        if download:
+            if not _holds_mnist(folder):
+                download_mnist(folder)
+            for path in remove_damaged(folder):
+                typer.echo(f"  {short_path(path)} was damaged: replaced")
         elif not folder.is_dir() and folder != project_root() / "data":
             raise FileNotFoundError(f"there is no folder {as_text(folder)}")
-        found = find_idx(folder)
-        files = found or {path.stem: path for path in find_tables(folder)}
-        for stem, path in files.items():
-            typer.echo(f"  {stem}: {short_path(path)} ({path.stat().st_size:,} bytes)")
-        if not files:
+        found = find_mnist(folder)
+        for name, path in found.files.items():
+            size = f" ({path.stat().st_size:,} bytes)" if path.is_file() else ""
+            typer.echo(f"  {name}: {short_path(path)}{size}")
+        if found.kind is None:
             options = [] if root is None else ["--data", root]
             get = command("data", *options, "--download")
             typer.echo(f"  no MNIST yet. The first training run downloads it, or do it now: {get}")
             return
-        train, _, test = load_mnist("idx" if found else "csv", folder, val_size=0)
+        train, _, test = load_mnist(found.kind, folder, val_size=0)
         typer.echo(f"  readable: {len(train):,} images to train, {len(test):,} to test")
+        typer.echo(f"  {train.source}")
 
 
 def _holds_mnist(folder: Path) -> bool:
     """Return whether MNIST's four files are in a folder, undamaged."""
-    from ..data import load_mnist
+    import warnings
+
+    from ..data import NotMNISTWarning, load_mnist
 
     try:
-        load_mnist("idx", folder, val_size=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotMNISTWarning)  # it is said when they are read again
+            load_mnist("idx", folder, val_size=0)
     except (FileNotFoundError, ValueError):
         return False
     return True

@@ -13,8 +13,8 @@ from .digits import (
     split_stratified,
 )
 from .download import DownloadError, download_mnist
-from .idx import IDX_STEMS, STEMS, find_idx, read_idx
-from .load import data_folder, load_mnist
+from .idx import IDX_STEMS, STEMS, find_idx, looks_whole, read_idx, remove_damaged
+from .load import data_folder, find_mnist, load_mnist
 from .notices import ConvertedPixelsWarning, DataWarning, NotMNISTWarning, OfflineSampleWarning
 from .tables import find_tables, load_csv, read_table
 
@@ -35,11 +35,14 @@ __all__ = [
     "data_folder",
     "download_mnist",
     "find_idx",
+    "find_mnist",
     "find_tables",
     "is_sample",
     "load_csv",
     "load_mnist",
+    "looks_whole",
     "read_idx",
     "read_table",
+    "remove_damaged",
     "split_stratified",
 ]

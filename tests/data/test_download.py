@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.server
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,20 +14,27 @@ from pathlib import Path
 import pytest
 import torch
 from made_up import (
+    HEAD,
     TEST,
     TRAIN,
     both,
     contents,
     same,
+    table,
+    text,
+    write,
 )
 from torchvision.datasets import MNIST
 
 from mnist_helpers.data import (
+    STEMS,
     DownloadError,
     OfflineSampleWarning,
     download_mnist,
     find_idx,
+    find_mnist,
     load_mnist,
+    looks_whole,
 )
 
 Mirror = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
@@ -212,9 +220,11 @@ def test_if_all_fail_each_answer_is_told_and_the_sample_steps_in(
             splits = load_mnist("auto", tmp_path)
     (notice,) = (one for one in caught if one.category is OfflineSampleWarning)
     said = str(notice.message)
-    assert "5,000 of its 60,000 training pictures" in said and "404" in said
-    assert "seen them in training" in said and str(tmp_path) in said
+    assert "5,000 of its 60,000 training images" in said and "404" in said
+    assert "seen in training" in said and str(tmp_path) in said
     assert notice.filename == __file__, "the warning points into the package"
+    shown = warnings.formatwarning(notice.message, notice.category, notice.filename, notice.lineno)
+    assert shown.count("\n") == 2 and __file__ not in shown, "more than two lines"
     assert splits.is_sample and on_disk(tmp_path) == []
 
 
@@ -227,3 +237,47 @@ def test_the_real_files_pass_torchvisions_checksums(mnist_root, tmp_path, monkey
         monkeypatch.setattr(MNIST, "mirrors", [address])
         download_mnist(tmp_path)
     assert {path.name: path.read_bytes() for path in on_disk(tmp_path)} == files
+
+
+@pytest.mark.parametrize("source", ["auto", "download"])
+@pytest.mark.parametrize("damage", ["half-unpacked", "missing", "flat", "cut gzip"])
+def test_a_damaged_file_is_replaced_by_a_download(
+    source: str, damage: str, files, tmp_path: Path, monkeypatch
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    images = raw / STEMS[0]
+    if damage == "flat":
+        write(tmp_path)
+        images = tmp_path / STEMS[0]
+    else:
+        write(raw)
+    if damage == "missing":
+        images.unlink()
+    elif damage == "cut gzip":
+        images.unlink()
+        images = raw / f"{STEMS[0]}.gz"
+        images.write_bytes(files[images.name][:-100])
+    else:
+        images.write_bytes(images.read_bytes()[:5000])
+    with serving(absent, files) as (address, _):
+        monkeypatch.setattr(MNIST, "mirrors", [address])
+        with pytest.raises((ValueError, FileNotFoundError), match=STEMS[0]):  # never the sample
+            load_mnist(source, tmp_path, val_size=50)
+    with serving(good, files) as (address, _):
+        monkeypatch.setattr(MNIST, "mirrors", [address])
+        splits = load_mnist(source, tmp_path, val_size=50)
+    assert same(both(splits), TRAIN) and same(splits.test, TEST)
+    assert same(load_mnist("idx", tmp_path, val_size=50).test, TEST)
+    assert all(map(looks_whole, find_mnist(tmp_path).files.values()))
+    if damage == "half-unpacked":
+        assert not images.exists(), "torchvision would stumble over it"
+        assert torch.equal(MNIST(tmp_path, train=False, download=True).data, TEST.images.squeeze(1))
+
+
+def test_damaged_tables_are_not_hidden_by_a_download(files, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "train.csv").write_text(text(table(TRAIN), HEAD)[:-1] + "x")
+    with serving(good, files) as (address, asked):
+        monkeypatch.setattr(MNIST, "mirrors", [address])
+        with pytest.raises(ValueError, match=r"train\.csv, row 201.*x"):
+            load_mnist("auto", tmp_path)
+    assert not asked

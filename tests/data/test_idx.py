@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +23,12 @@ from made_up import (
 
 from mnist_helpers.data import (
     STEMS,
+    find_idx,
+    find_mnist,
     load_mnist,
+    looks_whole,
     read_idx,
+    remove_damaged,
 )
 
 LAYOUTS: dict[str, tuple[str, Callable, Callable]] = {
@@ -31,6 +38,24 @@ LAYOUTS: dict[str, tuple[str, Callable, Callable]] = {
     "torchvision's, raw": ("MNIST/raw", str, bytes),
     "Kaggle's dots": (".", lambda stem: stem.replace("-idx", ".idx"), bytes),
     "gz without its ending": (".", str, gzip.compress),
+    "dots, gz": (".", lambda stem: stem.replace("-idx", ".idx") + ".gz", gzip.compress),
+    "capitals": (".", lambda stem: stem.upper() + ".GZ", gzip.compress),
+    "underscores": (".", lambda stem: stem.replace("-", "_"), bytes),
+    "downloaded twice": (".", lambda stem: f"{stem} (1).gz", gzip.compress),
+    "xz": ("raw", lambda stem: f"{stem}.xz", lzma.compress),
+    "bzip2": ("MNIST", lambda stem: f"{stem}.bz2", bz2.compress),
+    "a folder each": (".", lambda stem: f"{stem}/{stem}", bytes),
+    "a folder each, dots": (
+        "mnist",
+        lambda stem: f"{stem.replace('-idx', '.idx')}/{stem.replace('-idx', '.idx')}",
+        bytes,
+    ),
+    "EMNIST's names": (".", lambda stem: f"emnist-digits-{stem.replace('t10k', 'test')}", bytes),
+}
+LAYOUTS |= {
+    f"{kind} beside half-unpacked ones": (below, lambda stem, name=name: name(stem), pack)
+    for kind, (below, name, pack) in LAYOUTS.items()
+    if kind.endswith("gz")
 }
 
 
@@ -38,7 +63,11 @@ LAYOUTS: dict[str, tuple[str, Callable, Callable]] = {
 def test_every_layout_of_the_files_is_read(layout: str, tmp_path: Path) -> None:
     below, name, pack = LAYOUTS[layout]
     folder = write(tmp_path / below, name, pack)
+    if "half" in layout:
+        (folder / STEMS[0]).write_bytes(IMAGES[:5000])
+        (folder / STEMS[3]).write_bytes(b"")
     splits = load_mnist("idx", tmp_path, val_size=50)
+    assert all(map(looks_whole, find_mnist(tmp_path).files.values()))
     assert [len(split) for split in splits] == [150, 50, 50]
     assert same(both(splits), TRAIN) and same(splits.test, TEST)
     assert folder.name in splits.source and not splits.is_sample
@@ -81,6 +110,60 @@ def test_damaged_idx_files_are_named(damage: str, tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
+def test_a_whole_set_is_preferred_and_sets_are_never_mixed(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / STEMS[0]).write_bytes(IMAGES[:-1])
+    with pytest.raises(ValueError, match="156,815"):
+        load_mnist("idx", tmp_path)
+    raw = write(tmp_path / "MNIST" / "raw")
+    (raw / STEMS[3]).unlink()
+    with pytest.raises(ValueError, match="156,815"):  # though each file is there once, undamaged
+        load_mnist("idx", tmp_path)
+    write(raw)
+    assert find_idx(tmp_path)[STEMS[0]] == raw / STEMS[0]
+    assert same(both(load_mnist("idx", tmp_path, val_size=50)), TRAIN)
+
+
+def test_an_altered_copy_that_looks_whole_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, lambda stem: f"{stem}.gz", gzip.compress)
+    altered = DAMAGES["altered gz"][0]
+    (tmp_path / STEMS[0]).write_bytes(altered)
+    assert looks_whole(tmp_path / STEMS[0])
+    assert same(both(load_mnist("idx", tmp_path, val_size=50)), TRAIN)
+    assert remove_damaged(tmp_path) == [tmp_path / STEMS[0]]
+    assert not (tmp_path / STEMS[0]).exists() and remove_damaged(tmp_path) == []
+
+
+def test_the_only_copy_is_never_removed(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / STEMS[0]).write_bytes(IMAGES[:-1])
+    assert remove_damaged(tmp_path) == [] and (tmp_path / STEMS[0]).exists()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_shows_without_reading_all(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / STEMS[0]
+    path.write_bytes(DAMAGES[damage][0])
+    assert looks_whole(path) == (damage == "altered gz")
+
+
+def qmnist(labels: np.ndarray) -> bytes:
+    rows = np.zeros((len(labels), 8), ">i4")
+    rows[:, 0], rows[:, 1:] = labels, 300
+    return bytes([0, 0, 12, 2]) + struct.pack(">2I", *rows.shape) + bytes(rows)
+
+
+def test_labels_of_qmnist_are_read(tmp_path: Path) -> None:
+    write(tmp_path, lambda stem: f"{stem}.gz", gzip.compress)
+    for digits, stem in ((TRAIN, STEMS[1]), (TEST, STEMS[3])):
+        (tmp_path / f"{stem}.gz").write_bytes(gzip.compress(qmnist(digits.labels.numpy())))
+    splits = load_mnist("idx", tmp_path, val_size=50)
+    assert same(both(splits), TRAIN) and same(splits.test, TEST)
+    own = "qmnist-test-labels-idx2-int"
+    (tmp_path / own).write_bytes(qmnist(TEST.labels.numpy()))
+    assert read_idx(tmp_path / own).shape == (50, 8) and read_idx(tmp_path / own)[3, 0] == 3
+
+
 @pytest.mark.parametrize(
     ("stem", "array", "words"),
     [
@@ -88,7 +171,7 @@ def test_damaged_idx_files_are_named(damage: str, tmp_path: Path) -> None:
         (0, np.zeros((200, 784), np.uint8), r"28×28"),
         (1, np.zeros(199, np.uint8), "one label for each of the 200"),
         (1, np.zeros((200, 1), np.uint8), "one label for each"),
-        (3, np.full(50, 10, np.uint8), "a label 10"),
+        (3, np.full(50, 10, np.uint8), "a label 10.*not MNIST"),
     ],
 )
 def test_wrong_shapes_and_labels_are_named(stem: int, array, words: str, tmp_path: Path) -> None:

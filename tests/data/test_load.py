@@ -17,8 +17,12 @@ from made_up import (
 from torchvision.datasets import MNIST
 
 from mnist_helpers.data import (
+    STEMS,
+    DownloadError,
+    OfflineSampleWarning,
     data_folder,
     find_idx,
+    find_mnist,
     load_mnist,
 )
 from mnist_helpers.paths import project_root
@@ -39,7 +43,7 @@ def test_no_file_and_no_such_source(tmp_path: Path) -> None:
         load_mnist("idx", tmp_path)
     with pytest.raises(FileNotFoundError, match="mnist_train"):
         load_mnist("csv", tmp_path)
-    with pytest.raises(ValueError, match="auto, idx, download, csv, sample, not 'web'"):
+    with pytest.raises(ValueError, match=r"auto, idx, npz, .*download, sample, not 'web'"):
         load_mnist("web")
 
 
@@ -73,3 +77,41 @@ def test_what_was_added_to_a_notebook_on_kaggle_is_found(tmp_path: Path, monkeyp
         twice.write_bytes(path.read_bytes())
     assert same(load_mnist(val_size=20).test, TEST) and data_folder() == files
     assert data_folder(tables) == tables
+
+
+def test_a_named_folder_that_does_not_exist_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    missing = tmp_path / "mnits"
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    for source in ("auto", "idx", "csv", "npz"):
+        with pytest.raises(FileNotFoundError, match=r"no folder .*mnits \(named by root\)"):
+            load_mnist(source, missing)
+    monkeypatch.setenv("MNIST_HELPERS_DATA", str(missing))
+    with pytest.raises(FileNotFoundError, match=r"mnits \(named by \$MNIST_HELPERS_DATA\)"):
+        load_mnist()
+    with pytest.raises(DownloadError):  # which would create it
+        load_mnist("download")
+    assert load_mnist("sample").is_sample and not missing.exists()
+    missing.write_text("")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        load_mnist()
+    monkeypatch.delenv("MNIST_HELPERS_DATA")
+    monkeypatch.setattr("mnist_helpers.data.load.project_root", lambda: tmp_path / "elsewhere")
+    with pytest.warns(OfflineSampleWarning):  # nobody named data/, which need not exist
+        assert load_mnist().is_sample
+
+
+def test_find_mnist_tells_what_load_mnist_takes(tmp_path: Path) -> None:
+    assert find_mnist(tmp_path) == find_mnist(tmp_path / "missing") == (None, {})
+    (tmp_path / "train.csv").write_text(text(table(TRAIN), HEAD))
+    assert find_mnist(tmp_path).kind == "csv"
+    assert "train.csv" in load_mnist(root=tmp_path, val_size=0).source
+    raw = write(tmp_path / "MNIST" / "raw")
+    found = find_mnist(tmp_path)
+    assert found.kind == "idx" and list(found.files) == STEMS
+    assert "raw" in load_mnist(root=tmp_path, val_size=0).source
+    (raw / STEMS[0]).unlink()  # a part of MNIST's files hides no table
+    assert find_mnist(tmp_path).kind == "csv"
+    assert "train.csv" in load_mnist(root=tmp_path, val_size=0).source
+    (tmp_path / "train.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=f"{STEMS[0]} .* is missing"):
+        find_mnist(tmp_path)
