@@ -64,8 +64,9 @@ Source = Annotated[
     SourceName,
     typer.Option(
         metavar="|".join(get_args(SourceName)),
-        help="Where MNIST comes from: its own files (idx), Kaggle's tables (csv), a download, or "
-        "the offline sample of 5,000 images. auto tries them in this order.",
+        help="Where MNIST comes from: its own files (idx), Keras's (npz), Nielsen's (pickle), "
+        "Hugging Face's (parquet), Kaggle's tables (csv), folders of images, a download, or the "
+        "offline sample of 5,000 images. auto tries them in this order.",
     ),
 ]
 Device = Annotated[
