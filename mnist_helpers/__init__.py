@@ -39,7 +39,8 @@ _PUBLIC = {
         "load_checkpoint",
         "save_checkpoint",
     ),
-    "training": ("choose_device", "train"),
+    "device": ("choose_device",),
+    "training": ("train",),
     "onnx": ("OnnxNetwork", "export_onnx"),
     "evaluation": (
         "Calibration",

@@ -120,7 +120,7 @@ def _packages() -> Finding:
 
 def _device() -> Finding:
     """PyTorch can compute."""
-    from .training import choose_device, has_native_bf16
+    from .device import choose_device, has_native_bf16
 
     device, reason = choose_device("auto")
     precision = "bfloat16" if has_native_bf16(device) else "float32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable
 from math import prod
@@ -121,7 +122,7 @@ class OnnxNetwork(nn.Module):
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is not an ONNX network: it has more than {LARGEST:,} bytes")
         content = _checked_content(path, OPERATORS | set(operators))
-        self.session = _start(content, path)
+        self.session, self.process = _start(content, path), os.getpid()
         self.batch_size, self.image_shape = _input_shape(self.session, path)
         self.output = _output_name(self.session, path)
         is_float = self.session.get_inputs()[0].type in FLOATS
@@ -141,6 +142,8 @@ class OnnxNetwork(nn.Module):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return what calling the network does, from array to array and without PyTorch."""
+        if self.process != os.getpid():  # forked: of the session's threads this process has none
+            self._restart()
         entry = self.session.get_inputs()[0]
         pixels = images
         if self.normalize is not None:
@@ -182,7 +185,11 @@ class OnnxNetwork(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.session = _start(self.content.cpu().numpy().tobytes(), Path("the pickled network"))
+        self._restart()
+
+    def _restart(self) -> None:
+        content = self.content.cpu().numpy().tobytes()
+        self.session, self.process = _start(content, Path("the network's copy")), os.getpid()
 
 
 def _start(content: bytes, path: Path) -> Any:

@@ -14,11 +14,11 @@ from torch import nn
 from .checkpoints import Checkpoint, load_checkpoint
 from .compare import ArrayEquality
 from .data import AT_ONCE
+from .device import choose_device
 from .evaluation import check_logits, softmax
 from .models import Classifier, folded
 from .onnx import OnnxNetwork
 from .preprocess import Box, Picture, split_digits, to_mnist
-from .training import choose_device
 from .wrapping import model_name, to_device, wrap_model
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"

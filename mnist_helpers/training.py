@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import math
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from .checkpoints import (
     saved_model_name,
 )
 from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
+from .device import autocast, choose_device, memory_kept
 from .models import Classifier, build_model
 from .paths import alone_in
 from .progress import TextBar, progress_bar
@@ -35,84 +33,6 @@ from .recipes import Recipe, recipe_for
 from .wrapping import model_name, to_device, wrap_model
 
 EXPLODED = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
-
-
-def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, str]:
-    """Pick where to compute, and say why.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        "auto" takes a CUDA GPU, else Apple's MPS, else the CPU.
-
-    Returns
-    -------
-    device : torch.device
-    reason : str
-        One sentence for the user.
-
-    Raises
-    ------
-    ValueError
-        If a device is asked for that this machine does not have, or that is no CPU, CUDA or MPS.
-    """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if str(device) == "auto":
-        if cuda:
-            return torch.device("cuda"), f"Using the GPU {torch.cuda.get_device_name()}."
-        if mps:
-            return torch.device("mps"), "Using this Mac's GPU (MPS)."
-        threads = torch.get_num_threads()
-        return torch.device("cpu"), f"Using the CPU ({threads} threads): there is no GPU here."
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"no device {device!r}: choose one of auto, cpu, cuda, mps") from error
-    there = {"cpu": 1, "cuda": cuda * torch.cuda.device_count(), "mps": int(mps)}
-    if (chosen.index or 0) >= there.get(chosen.type, 0):
-        raise ValueError(f"there is no {str(chosen).upper()} device here: use 'auto' or 'cpu'")
-    return chosen, f"Using {chosen}, as asked for."
-
-
-def has_native_bf16(device: torch.device) -> bool:
-    """Return whether `device` multiplies bfloat16 numbers faster than float32, by its own word."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu" and platform.machine() in ("x86_64", "AMD64"):
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
-
-
-def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager:
-    """Return the context in which a network computes in the recipe's precision."""
-    wanted = precision == "bf16" or (precision == "auto" and has_native_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
-
-
-# ------------------------------------------------------------------------------------ training loop
-
-
-@contextmanager
-def memory_kept() -> Iterator[None]:
-    """Have the C library keep what is freed meanwhile, and hand it back to the system at the end.
-
-    Each training step frees what the next one asks for again. By itself glibc hands large pieces
-    back at once, and the system fills them with zeros anew, page by page. Without glibc nothing
-    changes.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt"):
-        yield
-        return
-    mmap_threshold, trim_threshold = -3, -1  # their numbers in malloc.h
-    libc.mallopt(mmap_threshold, 2**30)
-    libc.mallopt(trim_threshold, 2**30)
-    try:
-        yield
-    finally:
-        libc.mallopt(mmap_threshold, 2**25)  # as far as both grow by themselves
-        libc.mallopt(trim_threshold, 2**26)
-        libc.malloc_trim(0)
 
 
 def train(

@@ -13,9 +13,10 @@ from torch import nn
 
 from .augment import AUGMENTATIONS
 from .data import Batches, Digits
+from .device import autocast, choose_device
 from .progress import progress_bar
 from .recipes import Recipe
-from .training import autocast, choose_device, make_optimizer, targets, train
+from .training import make_optimizer, targets, train
 from .wrapping import fresh_model, to_device
 
 

@@ -19,6 +19,7 @@ FLOORS = [
     "extras",
     "course",
     "compare",
+    "device",
     "data",
     "augment",
     "strokes",

@@ -17,17 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnist_helpers import training
+from mnist_helpers import device, training
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.data import NO_DIGIT, UNLABELLED, Digits, Splits
+from mnist_helpers.device import autocast, choose_device, has_native_bf16
 from mnist_helpers.evaluation import evaluate, predict_logits, softmax
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
 from mnist_helpers.training import (
-    autocast,
-    choose_device,
-    has_native_bf16,
     learning_rate,
     make_optimizer,
     targets,
@@ -481,7 +479,7 @@ def test_augmentation_is_applied_in_training_alone(
     ],
 )
 def test_precision(precision: str, native: bool, expected: bool, monkeypatch) -> None:
-    monkeypatch.setattr(training, "has_native_bf16", lambda _: native)
+    monkeypatch.setattr(device, "has_native_bf16", lambda _: native)
     model = build_model("fast").eval()
     with autocast(torch.device("cpu"), precision), torch.inference_mode():
         assert torch.is_autocast_enabled("cpu") == expected
@@ -496,7 +494,7 @@ def test_bf16_learns_too(few: Digits) -> None:
 
 
 def test_native_bf16_is_asked_of_the_hardware(monkeypatch) -> None:
-    monkeypatch.setattr(training.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(device.platform, "machine", lambda: "arm64")
     assert not has_native_bf16(torch.device("cpu"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     assert not has_native_bf16(torch.device("cuda"))

@@ -19,9 +19,10 @@ from torch import nn
 
 from ..checkpoints import load_checkpoint
 from ..data import load_mnist
+from ..device import has_native_bf16
 from ..models import MEAN, STD
 from ..paths import outputs_folder, replacing
-from ..training import has_native_bf16, train
+from ..training import train
 
 USUAL = "mnistnet"  # the most accurate of the public projects that this series grew from
 

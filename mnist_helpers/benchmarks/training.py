@@ -20,11 +20,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from ..data import Digits, data_folder, find_idx, load_mnist
+from ..device import choose_device
 from ..evaluation import Evaluation, evaluate
 from ..models import build_model, count_parameters
 from ..paths import outputs_folder, replacing
 from ..recipes import Recipe, recipe_for
-from ..training import choose_device, learning_rate, make_optimizer, train
+from ..training import learning_rate, make_optimizer, train
 from .common import in_new_process, peak_memory, publish, usual_transform
 
 MARKS = (0.99, 0.993, 0.995)

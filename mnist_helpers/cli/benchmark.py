@@ -45,7 +45,7 @@ def benchmark_train(
     This takes hours on two cores, with --quick some minutes.
     """
     from ..benchmarks import training
-    from ..training import choose_device
+    from ..device import choose_device
 
     with plain_errors():
         names = tuple(contestants.split(","))

@@ -108,10 +108,10 @@ def train(
     """
     from ..checkpoints import load_checkpoint
     from ..data import load_mnist
+    from ..device import choose_device
     from ..paths import project_root, short_path
     from ..recipes import recipe_for
     from ..report import describe_recipe, describe_result, write_report
-    from ..training import choose_device
 
     only_with(distributed, "--distributed", {"--address": address})
     with plain_errors():
