@@ -84,7 +84,8 @@ lint: $(DEV)
 format: $(DEV)
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-	$(PY) -m nbstripout notebooks/*.ipynb
+	$(PY) -m nbstripout --keep-id notebooks/*.ipynb
+	$(PY) tools/links.py
 
 pins: $(DEV)
 	$(PY) tools/pins.py $(if $(KEEP),--keep)

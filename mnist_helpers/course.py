@@ -11,6 +11,7 @@ from pathlib import Path
 from .paths import notebooks_folder, replacing, short_path
 
 FIRST_NOTEBOOK = "01_dataset.ipynb"
+WIDGETS_SAVED = Path(__file__).parent / "widgets" / "mnist_helpers.json"  # JupyterLab's settings
 RECORD = ".mnist_helpers_notebooks.json"  # file name → digest of the version given last
 
 
@@ -132,3 +133,27 @@ def _read_record(folder: Path) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def save_widgets_with_notebooks() -> str | None:
+    """Tell this environment's JupyterLab to save widgets when it saves their notebook.
+
+    Opened again without its kernel, a notebook then shows them as they were, and not "model not
+    found". What users set themselves comes before it.
+
+    Returns
+    -------
+    str or None
+        Why it could not be done.
+    """
+    from jupyterlab.commands import get_app_dir
+
+    wanted = WIDGETS_SAVED.read_text(encoding="utf-8")
+    path = Path(get_app_dir()) / "settings" / "overrides.d" / WIDGETS_SAVED.name
+    try:
+        if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+            with replacing(path) as part:
+                part.write_text(wanted, encoding="utf-8")
+    except OSError as error:
+        return f"Widgets are not saved with the notebooks: {error}"
+    return None

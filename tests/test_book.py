@@ -163,7 +163,7 @@ def test_search_works_from_a_folder(book: Path, browser_path: str) -> None:
     assert errors == []
 
 
-def test_links_are_adapted_to_the_book() -> None:
+def test_links_are_adapted_to_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
     path = ROOT / "notebooks" / "01_dataset.ipynb"
     badge = "[![Open in Colab](https://example.org/badge.svg)](https://example.org/01.ipynb)"
     words = "[Open in Colab](https://example.org/01.ipynb)"
@@ -172,9 +172,11 @@ def test_links_are_adapted_to_the_book() -> None:
     assert adapt_text("[list](README.md)", path) == "[list](../index.md)"
     kept = "[next](02_architecture.ipynb) [up](#get-it) [out](https://example.org)"
     assert adapt_text(kept, path) == kept
-    assert re.fullmatch(
-        r"\[l\]\(https://.*/blob/main/LICENSE\)", adapt_text("[l](../LICENSE)", path)
-    )
+    monkeypatch.setattr("build_book.REPOSITORY", "https://github.com/someone/digits")
+    there = "[l](https://github.com/someone/digits/blob/main/LICENSE)"
+    assert adapt_text("[l](../LICENSE)", path) == there
+    monkeypatch.setattr("build_book.REPOSITORY", None)
+    assert adapt_text("see [the `licence`](../LICENSE).", path) == "see the `licence`."
 
 
 # -------------------------------------------------------------------------------- what changed

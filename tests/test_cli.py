@@ -348,11 +348,14 @@ def test_the_version_is_the_packages() -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> list[list[str]]:
     """What JupyterLab would have been started with."""
     labapp = pytest.importorskip("jupyterlab.labapp", reason="the extra `lab` is not installed")
     calls: list[list[str]] = []
     monkeypatch.setattr(labapp.LabApp, "launch_instance", calls.append)
+    monkeypatch.setenv("JUPYTERLAB_DIR", str(tmp_path_factory.mktemp("jupyterlab")))
     return calls
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnist_helpers import course
-from mnist_helpers.course import copy_notebooks
+from mnist_helpers.course import copy_notebooks, save_widgets_with_notebooks
 from mnist_helpers.paths import notebooks_folder
 
 
@@ -137,3 +137,22 @@ def test_the_originals_are_no_copies(source: Path) -> None:
 
 def test_the_course_begins_where_the_command_opens_it() -> None:
     assert (notebooks_folder() / course.FIRST_NOTEBOOK).is_file()
+
+
+def test_jupyterlab_is_told_to_save_widgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = pytest.importorskip("jupyterlab_server.settings_utils")
+    monkeypatch.setenv("JUPYTERLAB_DIR", str(tmp_path))
+    assert save_widgets_with_notebooks() is None
+    found, _errors = settings._get_overrides(str(tmp_path / "settings"))
+    assert found["@jupyter-widgets/jupyterlab-manager:plugin"] == {"saveState": True}
+
+
+def test_where_jupyterlab_cannot_be_told_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("jupyterlab")
+    (tmp_path / "lab").write_text("in the way")
+    monkeypatch.setenv("JUPYTERLAB_DIR", str(tmp_path / "lab"))
+    assert "Widgets are not saved" in save_widgets_with_notebooks()

@@ -39,9 +39,7 @@ def test_the_wheel_holds_the_package_and_the_notebooks_and_nothing_else(wheel: P
     notebooks = {f"mnist_helpers/notebooks/{path.name}" for path in tracked("notebooks/*")}
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
-    settings = {name for name in names if ".data/data/share/jupyter/lab/settings/" in name}
-    assert names - settings == expected | notebooks
-    assert len(settings) == 1
+    assert names == expected | notebooks
     assert "mnist_helpers/py.typed" in names
     assert {"mnist_helpers/notebooks/01_dataset.ipynb", "mnist_helpers/notebooks/README.md"} < names
     assert wheel.stat().st_size < 5_000_000

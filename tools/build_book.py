@@ -18,16 +18,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import metadata
 from pathlib import Path
 
 import nbformat
 from check_links import broken_html
+from links import repository
 from run_notebooks import ROOT, WIDGET, is_fresh, run
 
 import mnist_helpers
 
-REPOSITORY = metadata("mnist-helpers")["Project-URL"].partition(", ")[2]
+REPOSITORY = repository()  # None while the project has no address
 BOOK = ROOT / "docs" / "book"
 FRONT = BOOK / "index.md"
 DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/README.md")
@@ -89,7 +89,8 @@ def adapt_text(text: str, path: Path) -> str:
     """Return Markdown with the links that a book needs.
 
     Badges, pictures on other servers, become their words. The list of notebooks is the
-    book's first page. What is in the repository and not in the book is linked to there.
+    book's first page. What is in the repository and not in the book is linked to there, or, while
+    that has no address, only named.
     """
     text = re.sub(r"\)\n\[!\[", r") ·\n[![", text)  # badges in a row
     text = re.sub(r"\[!\[([^\]]+)\]\([^)]+\)\]", r"[\1]", text)
@@ -97,7 +98,7 @@ def adapt_text(text: str, path: Path) -> str:
     place = ROOT if path == FRONT else path.parent
 
     def adapt(match: re.Match) -> str:
-        link, _, anchor = match[1].partition("#")
+        words, (link, _, anchor) = match[1], match[2].partition("#")
         target = (path.parent / link).resolve()
         if not link or re.match(r"[a-z]+:", link):
             return match[0]
@@ -105,10 +106,13 @@ def adapt_text(text: str, path: Path) -> str:
             target = ROOT / "index.md"
         elif target not in pages:
             name = target.relative_to(ROOT).as_posix()
-            return f"]({REPOSITORY}/blob/main/{name}{anchor and '#'}{anchor})"
-        return f"]({Path(os.path.relpath(target, place)).as_posix()}{anchor and '#'}{anchor})"
+            if REPOSITORY is None:
+                return words
+            return f"[{words}]({REPOSITORY}/blob/main/{name}{anchor and '#'}{anchor})"
+        there = Path(os.path.relpath(target, place)).as_posix()
+        return f"[{words}]({there}{anchor and '#'}{anchor})"
 
-    return re.sub(r"\]\(([^)\s]+)\)", adapt, text)
+    return re.sub(r"\[([^\[\]]*)\]\(([^)\s]+)\)", adapt, text)
 
 
 def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:

@@ -73,7 +73,7 @@ def lab(
     Run it again to get new versions. Notebooks that you edited are never overwritten: a new version
     is written beside them, as 01_dataset.new.ipynb. Delete a notebook to get the original back.
     """
-    from ..course import FIRST_NOTEBOOK, copy_notebooks
+    from ..course import FIRST_NOTEBOOK, copy_notebooks, save_widgets_with_notebooks
     from ..paths import is_checkout, project_root, short_path
 
     options = [argument for argument in arguments or [] if argument.startswith("-")]
@@ -85,6 +85,8 @@ def lab(
         )
     with plain_errors():
         start = _jupyterlab()
+        if problem := save_widgets_with_notebooks():
+            typer.echo(problem)
         root = project_root()
         default = root / ("work" if is_checkout(root) else "mnist_notebooks")
         folder = Path(folders[0]) if folders else default
