@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from nbmake.pytest_items import NotebookItem
 from xdist.workermanage import WorkerController
 
 CLOSED_PORT = "http://127.0.0.1:9"
@@ -55,6 +56,24 @@ def pytest_configure_node(node: WorkerController) -> None:
 def users_environment(pytestconfig: pytest.Config) -> dict[str, str]:
     """The environment that pytest was started in, for what is fetched from a registry."""
     return pytestconfig.stash[BEFORE]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Execute a copy of a notebook, in a folder of its own.
+
+    So it finds nothing in outputs/ that another run or the user left, and leaves nothing there.
+    """
+    if not isinstance(item, NotebookItem) or item.config.option.overwrite:
+        return (yield)
+    _ = item.location  # reports name the notebook, not its copy
+    original = item.filename
+    with tempfile.TemporaryDirectory(prefix="mnist_helpers-notebook-") as folder:
+        item.filename = shutil.copy(original, folder)
+        try:
+            return (yield)
+        finally:
+            item.filename = original
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
