@@ -1,4 +1,4 @@
-"""A folder of pictures in, a table out."""
+"""Batch inference: a folder of images in, a table out."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
-from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from .paths import (
     alone_in,
@@ -48,31 +46,29 @@ EXTENSIONS = frozenset(
 )
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
-Prepared = tuple[np.ndarray | None, float, str | None]  # picture, seconds, error
-Batch = tuple[list[Path], list[Prepared]]
+Prepared = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
 LABELS = ("auto", "folder", "name")
 LARGE = 1 << 16  # bytes of a file
-LARGE_AT_ONCE = 4  # a thread
 SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
 
 
 class BatchProcessor:
-    """Reads the digit in each picture of a folder; a broken one becomes a row with its error.
+    """Predicts the digit in each image of a folder; a broken one becomes a row with its error.
 
-    Rows go to ``reports/rows.csv`` as they are read, so that memory stays constant and an
-    interrupted run can go on. A new run replaces the rows of the last one in the same `out`.
+    Rows go to ``reports/rows.csv`` batch by batch, so that memory stays constant and an interrupted
+    run can be resumed. A new run replaces the rows of the last one in the same `out`.
 
     Parameters
     ----------
-    predictor : MNISTPredictor, optional
-        Default: the weights that ship.
-    out : path, optional
-        Folder for ``reports/`` and ``logs/``. Default: ``predictions/`` in the project.
-    batch_size : int
-        Pictures that are read at once, and at most lost when a run is killed; fewer, where files
-        are large.
-    threads : int, optional
-        That decode large pictures. Default: one for each processor.
+    predictor : MNISTPredictor, default=None
+        None is the pretrained model.
+    out : path, default=None
+        Folder for ``reports/`` and ``logs/``. None is ``predictions/`` in the project; see
+        `project_root`.
+    batch_size : int, default=256
+        Images per batch. When a run is killed at most one batch is lost; with Ctrl-C nothing is.
+    threads : int, default=None
+        Threads that decode large images. None is one per core.
 
     Examples
     --------
@@ -104,6 +100,7 @@ class BatchProcessor:
         self.rows_path = self.reports / "rows.csv"
         self.folder: Path | None = None
         self.labels: str | None = None
+        self._labels_wanted: str | None = None
         self.skipped: Counter[str] = Counter()
 
     def process_folder(
@@ -114,7 +111,7 @@ class BatchProcessor:
         labels: str | None = "auto",
         resume: bool = False,
     ) -> BatchProcessor:
-        """Read every picture in a folder.
+        """Predict every image in a folder.
 
         Hidden files and folders are skipped, links to folders are not followed, and what is left
         out is counted in ``skipped``.
@@ -122,20 +119,20 @@ class BatchProcessor:
         Parameters
         ----------
         folder : path
-        recursive : bool
-            Look into folders in the folder too.
-        pattern : str
-            Of file names, such as ``"*.png"``. With the default ``"*"`` files are taken by their
+        recursive : bool, default=True
+            Include the folders in the folder.
+        pattern : str, default="*"
+            Pattern of the file names, such as ``"*.png"``. With ``"*"`` files are chosen by their
             extension (`EXTENSIONS`).
-        labels : {"auto", "folder", "name"} or None
-            Where the true digit stands. ``"folder"``: the name of the parent folder
-            (``7/scan.png``). ``"name"``: the start of the file's name, on its own (``7.png``,
-            ``7_scan.png``), or its only digit (``img_7.png``). ``"auto"``: the folder or else the
-            name, if all pictures have such a label; of names, only what can hardly mean anything
-            else counts (``7_001.png``, ``digit7.png``, ``label-7_b.png``). With labels, `summary`
-            has an accuracy.
-        resume : bool
-            Keep the rows of an interrupted run, and read only what is missing.
+        labels : {"auto", "folder", "name"} or None, default="auto"
+            Where the label is. ``"folder"``: the name of the parent folder (``7/scan.png``).
+            ``"name"``: the start of the file's name, on its own (``7.png``, ``7_scan.png``), or
+            its only digit (``img_7.png``). ``"auto"``: the folder or else the name, if all images
+            have such a label; of names, only what can hardly mean anything else counts
+            (``7_001.png``, ``digit7.png``, ``label-7_b.png``). With labels, `summary` has an
+            accuracy; if none are found, `print_summary` says so.
+        resume : bool, default=False
+            Keep the rows of an interrupted run, and predict only what is missing.
 
         Returns
         -------
@@ -147,8 +144,8 @@ class BatchProcessor:
         NotADirectoryError
             If there is no such folder.
         ValueError
-            If there are no pictures, `labels` is none of the above, or the rows to resume were
-            made from another folder, with other options or by another network.
+            If there are no images, `labels` is none of the above, or the rows to resume were made
+            from another folder, with other options or by another model.
         OSError
             If another process writes to the same reports.
         """
@@ -161,34 +158,33 @@ class BatchProcessor:
         paths = list(self._pictures(recursive, pattern))
         if not paths:
             raise ValueError(
-                f"no pictures in {folder} (pattern {pattern!r}, "
+                f"no images in {folder} (pattern {pattern!r}, "
                 f"{'with' if recursive else 'without'} folders; skipped: {_counts(self.skipped)})"
             )
         self.labels = _find_labels(map(self._name, paths)) if labels == "auto" else labels
+        self._labels_wanted = labels
         settings = {
             "folder": as_text(folder.resolve()),
             "recursive": recursive,
             "pattern": pattern,
-            "network": _fingerprint(self.predictor),
+            "model": _fingerprint(self.predictor),
         }
         with alone_in(self.reports), _log(self.logs) as log:
             done = self._start(settings, resume)
             waiting = [path for path in paths if self._name(path) not in done]
-            log.info("%s: %d pictures, %d done before", settings, len(paths), len(done))
+            log.info("%s: %d images, %d done before", settings, len(paths), len(done))
             log.info("skipped: %s; labels: %s", _counts(self.skipped), self.labels)
             try:
                 self._process(waiting, len(paths), log)
             except KeyboardInterrupt:
-                print(
-                    "\nStopped. What was read is kept: resume=True (or --resume) goes on from it."
-                )
+                print("\nStopped. What was predicted is kept: resume=True (--resume) continues.")
                 log.warning("interrupted")
                 raise
             log.info("done\n%s", self._summary_text())
         return self
 
     def _start(self, settings: dict, resume: bool) -> set[str]:
-        """Prepare the files to write to, and return the names of the files that are done."""
+        """Create the files to write to, and return the names of the images that are done."""
         record = self.reports / "run.json"
         self.reports.mkdir(parents=True, exist_ok=True)
         if resume and self.rows_path.is_file():
@@ -196,8 +192,8 @@ class BatchProcessor:
             other = [key for key, value in settings.items() if before.get(key) != value]
             if other:
                 raise ValueError(
-                    f"cannot resume: {self.rows_path} was made with another {' and '.join(other)}. "
-                    "Start without resume, or with another out folder."
+                    f"cannot resume: {self.rows_path} was made with another {' and '.join(other)}: "
+                    "start without resume (--resume), or in another folder with out=… (--out)"
                 )
             return _finished(self.rows_path)
         self.rows_path.unlink(missing_ok=True)
@@ -208,59 +204,32 @@ class BatchProcessor:
         return set()
 
     def _process(self, paths: list[Path], total: int, log: logging.Logger) -> None:
-        """Read pictures batch by batch, and write their rows."""
-        bar = progress_bar(total=total, initial=total - len(paths), unit=" images")
+        """Predict images batch by batch, and write their rows; what is ready is never lost."""
+        done = total - len(paths)
         with (
-            bar,
-            _one_processor_left(),
-            closing(self._batches(paths)) as batches,
+            progress_bar(total=total, initial=done, unit=" images") as bar,
+            ThreadPoolExecutor(self.threads) as pool,
             self.rows_path.open("a", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, COLUMNS)
-            for chunk, prepared in batches:
-                writer.writerows(map(_without_formulas, list(self._read(chunk, prepared, log))))
-                file.flush()
-                bar.update(len(chunk))
-
-    def _batches(self, paths: list[Path]) -> Generator[Batch, None, None]:
-        """Yield batch after batch of prepared pictures; while one is read, the next is prepared.
-
-        If the caller stops in between, so does the preparing.
-        """
-        pool, ahead = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(1)
-
-        def prepare(chunk: dict[Path, bool]) -> list[Prepared]:
-            large = {
-                path: pool.submit(_prepare, path) for path, is_large in chunk.items() if is_large
-            }
-            return [large[path].result() if path in large else _prepare(path) for path in chunk]
-
-        jobs = ((chunk, ahead.submit(prepare, chunk)) for chunk in self._chunks(paths))
-        try:
-            for (chunk, job), _next in pairwise(chain(jobs, [None])):  # which submits the next
-                yield list(chunk), job.result()
-        finally:
-            for executor in (pool, ahead):
-                executor.shutdown(cancel_futures=True)
-
-    def _chunks(self, paths: list[Path]) -> Iterator[dict[Path, bool]]:
-        """Cut paths into batches of `batch_size`, or fewer if there are many large files.
-
-        A photo takes as long as a hundred small pictures: so the progress bar does not stand still.
-        Each path comes with whether its file is large.
-        """
-        chunk, large = {}, 0
-        for path in paths:
-            chunk[path] = _is_large(path)
-            large += chunk[path]
-            if len(chunk) == self.batch_size or large == LARGE_AT_ONCE * self.threads:
-                yield chunk
-                chunk, large = {}, 0
-        if chunk:
-            yield chunk
+            for start in range(0, len(paths), self.batch_size):
+                batch, ready = paths[start : start + self.batch_size], []
+                # Decoding a photo lets other threads run; with small images they'd only wait.
+                results = (pool.map if any(map(_is_large, batch)) else map)(_prepare, batch)
+                try:
+                    for result in results:
+                        ready.append(result)
+                        bar.update()
+                except BaseException:  # Ctrl-C
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                finally:
+                    rows = list(self._read(batch[: len(ready)], ready, log))
+                    writer.writerows(map(_without_formulas, rows))
+                    file.flush()
 
     def _pictures(self, recursive: bool, pattern: str) -> Iterator[Path]:
-        """List the pictures in a fixed order, then folders that cannot be listed.
+        """List the images in a fixed order, then folders that cannot be listed.
 
         Counts what is left out. The folders that this class writes to are no input.
         """
@@ -331,10 +300,10 @@ class BatchProcessor:
         Raises
         ------
         ValueError
-            If nothing has been read yet.
+            If `process_folder` has not been called.
         """
         if self.folder is None:
-            raise ValueError("nothing has been read yet: call process_folder first")
+            raise ValueError("there are no predictions yet: call process_folder first")
         for row in _whole_rows(self.rows_path):
             unread = not row["digit"]
             yield {
@@ -352,8 +321,8 @@ class BatchProcessor:
     def results(self) -> pd.DataFrame:
         """All rows: `COLUMNS`, and ``label`` if there are labels.
 
-        ``file`` is the path within the folder, ``seconds`` what the picture took, ``p0`` to ``p9``
-        are the probabilities. A picture that could not be read has an ``error`` and no digit (NA).
+        ``file`` is the path within the folder, ``seconds`` the time the image took, ``p0`` to
+        ``p9`` are the probabilities. An image that failed has an ``error`` and no digit (NA).
         """
         import pandas as pd
 
@@ -378,7 +347,7 @@ class BatchProcessor:
     def summary(self) -> dict:
         """Counts, mean confidence, the digits' frequencies; with labels the accuracy.
 
-        Of the pictures with a label, ``labelled`` were read, and ``labelled_unreadable`` were not.
+        Of the images with a label, ``labelled`` were predicted, ``labelled_unreadable`` failed.
         """
         from .evaluation import accuracy_interval
 
@@ -417,28 +386,43 @@ class BatchProcessor:
     def _summary_text(self) -> str:
         """Return the summary in words."""
         summary = self.summary
-        text = f"{summary['read']:,} of {summary['pictures']:,} pictures read"
+        text = f"{summary['read']:,} of {summary['pictures']:,} images predicted"
         if summary["unreadable"]:
-            text += f"; {summary['unreadable']:,} could not be read"
+            text += f"; {summary['unreadable']:,} failed: see the column error"
         if summary["skipped"]:
             text += f"; skipped: {_counts(self.skipped)}"
         if summary["read"]:
+            digits = ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
             text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
-            text += (
-                f"{summary['not_confident']:,} to be looked at (below {CONFIDENT:.0%})\ndigits: "
-            )
-            text += ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
+            text += f"{summary['not_confident']:,} below {CONFIDENT:.0%}: look at these"
+            text += f"\npredicted digits: {digits}"
+        return "\n".join([text, *self._accuracy_text(summary)])
+
+    def _accuracy_text(self, summary: dict) -> list[str]:
+        """Return the accuracy in words, or why there is none; nothing if none was asked for."""
         if "accuracy" in summary:
             low, high = summary["interval"]
-            lost = summary["labelled_unreadable"]
-            text += f"\naccuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labelled by "
-            text += f"{self.labels}{' that were read' if lost else ''} "
-            text += f"(95 % interval {low:.1%} to {high:.1%})"
-            text += f"; {lost:,} more labelled could not be read" if lost else ""
-        return text
+            failed = summary["labelled_unreadable"]
+            where = {"folder": "folder names", "name": "file names"}[self.labels]
+            return [
+                f"accuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labeled images "
+                f"(labels from the {where}; 95% confidence interval {low:.1%} to {high:.1%})"
+                + (f"; {failed:,} more labeled images failed" if failed else "")
+            ]
+        if self._labels_wanted is None or summary.get("labelled_unreadable"):
+            return []
+        return [
+            "no labels found, so no accuracy: "
+            + {
+                "auto": "not every image has its digit in the folder's name (7/scan.png) or the "
+                "file's (7_001.png)",
+                "folder": "no image is in a folder that is named 0 to 9",
+                "name": "no file's name begins with a digit on its own, or has only one",
+            }[self._labels_wanted]
+        ]
 
     def print_summary(self) -> None:
-        """Print what was read, what was not, and how sure it is."""
+        """Print how many images were predicted and failed, the confidence, and the accuracy."""
         print(self._summary_text())
 
     def save_results_csv(self, path: str | Path | None = None) -> Path:
@@ -462,14 +446,14 @@ class BatchProcessor:
         return path
 
     def save_contact_sheet(self, path: str | Path | None = None, count: int = 40) -> Path:
-        """Draw the `count` least confident pictures as the network saw them.
+        """Draw the `count` least confident images as the model saw them.
 
         Default: ``reports/least_confident.png``.
 
         Raises
         ------
         ValueError
-            If no picture could be read.
+            If no image was predicted.
         """
         from .plots import plot_digits, save_figure
 
@@ -483,7 +467,7 @@ class BatchProcessor:
                 images.append(image)
                 titles.append(f"{row['digit']}, {row['confidence']:.0%}\n{name}")
         if not images:
-            raise ValueError("no picture could be read: there is nothing to draw")
+            raise ValueError("no image could be predicted: there is nothing to draw")
         save_figure(plot_digits(np.stack(images), titles=titles, columns=8), path)
         return path
 
@@ -491,60 +475,42 @@ class BatchProcessor:
 # -------------------------------------------------------------------------------------------- parts
 
 
-@contextmanager
-def _one_processor_left() -> Iterator[None]:
-    """Let PyTorch take all processors but one, on which meanwhile pictures are prepared.
-
-    If both wanted it, all of PyTorch's threads would wait for the one that has it, and spin.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _is_large(path: Path) -> bool:
-    """Return whether a file repays being decoded in a thread of its own.
-
-    Python runs one thread at a time, except where a library lets go of its lock for long, as
-    decoding a photo does. With small pictures threads would only wait for each other.
-    """
+    """Return whether a file takes long to decode."""
     try:
         return path.stat().st_size >= LARGE
-    except OSError:  # the reason is told when it is prepared
+    except OSError:  # `_prepare` says why
         return False
 
 
 def _prepare(path: Path) -> Prepared:
-    """Prepare the picture in a file; see `timed_to_mnist`."""
+    """Preprocess the image in a file; see `timed_to_mnist`."""
     return timed_to_mnist(lambda: _regular(path))
 
 
 def _regular(path: Path) -> Path:
-    """Return the path, if a picture can be read from there."""
+    """Return the path, if it is a regular file."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         os.listdir(path)  # says why it could not be listed
     if not stat.S_ISREG(mode):  # a pipe would be waited for without end
-        raise ValueError(f"{path} is no regular file")
+        raise ValueError(f"{path} is not a regular file")
     return path
 
 
 def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
-    """Return a picture as MNIST's, the seconds it took, and what went wrong, if anything."""
+    """Return an image preprocessed as MNIST's, the seconds it took, and the error, if any."""
     start = time.perf_counter()
     try:
         return to_mnist(load()), time.perf_counter() - start, None
-    except Exception as error:  # whatever a decoder raises, the other pictures are to be read
+    except Exception as error:  # whatever a decoder raises: the others are predicted
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
         text = as_text(" ".join(f"{kind}{error}".split())) or type(error).__name__
         return None, time.perf_counter() - start, text
 
 
 def _label(name: str, where: str) -> int | None:
-    """Return the true digit that a file's path states, or None; see `process_folder`."""
+    """Return the label that a file's path states, or None; see `process_folder`."""
     path = Path(name)
     sure = SURE_NAME.fullmatch(path.stem)
     if where == "folder":
@@ -561,7 +527,7 @@ def _label(name: str, where: str) -> int | None:
 
 
 def _find_labels(names: Iterable[str]) -> str | None:
-    """Return where all of these files state their digit: in the folder, in the name, or nowhere."""
+    """Return where all of these files state their label: in the folder, in the name, or nowhere."""
     names = list(names)
     for where, strictly in (("folder", "folder"), ("name", "auto")):
         if all(_label(name, strictly) is not None for name in names):
@@ -590,7 +556,7 @@ def _whole_rows(path: Path) -> Iterator[dict]:
 
 
 def _finished(path: Path) -> set[str]:
-    """Return the files that an earlier run has read, and cut a torn last row off."""
+    """Return the files that an earlier run has done, and cut a torn last row off."""
     names = set()
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)

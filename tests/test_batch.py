@@ -15,11 +15,11 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import mnist_helpers.batch as module
@@ -85,62 +85,27 @@ def test_results_are_what_the_predictor_says(batch, inbox, draw, predictor) -> N
     assert table["digit"].tolist().count(3) == 1
 
 
-def test_large_files_alone_are_read_in_threads(batch, inbox, draw, monkeypatch) -> None:
-    names = []
+@pytest.mark.parametrize("large", [True, False], ids=["photos", "small"])
+def test_photos_are_decoded_in_threads_and_small_images_without(
+    batch, inbox, draw, monkeypatch, large: bool
+) -> None:
     for number in range(6):
         path = draw(inbox / f"{number}.png", number)
-        if number % 2:  # bytes after a PNG's end are nothing to a decoder
+        if large:  # bytes after a PNG's end are nothing to a decoder
             path.write_bytes(path.read_bytes() + bytes(module.LARGE))
-    real = module.to_mnist
-    monkeypatch.setattr(
-        module,
-        "to_mnist",
-        lambda path: names.append((path.stem, threading.current_thread())) or real(path),
-    )
-    table = batch.process_folder(inbox).results
-    assert table["digit"].tolist() == list(range(6))
-    threads = {name: thread for name, thread in names}
-    assert len(names) == 6 and threads["0"] is threads["2"] is threads["4"]
-    assert threads["0"] not in {threads["1"], threads["3"], threads["5"]}
+    threads, real = set(), module.to_mnist
+    both = threading.Barrier(2)
 
-
-def test_large_files_come_in_small_batches(predictor, inbox, draw, tmp_path, monkeypatch) -> None:
-    batch = BatchProcessor(predictor, tmp_path / "out", batch_size=20, threads=2)
-    for number in range(50):
-        path = draw(inbox / f"x{number:02}.png")
-        if 25 <= number < 45:
-            path.write_bytes(path.read_bytes() + bytes(module.LARGE))
-    sizes, real = [], predictor.probabilities
-    monkeypatch.setattr(
-        predictor, "probabilities", lambda images: sizes.append(len(images)) or real(images)
-    )
-    assert batch.process_folder(inbox).results["file"].is_unique
-    assert sizes == [20, 5 + 8, 8, 4 + 5]
-
-
-def test_while_a_batch_is_read_the_next_is_prepared(batch, inbox, draw, monkeypatch) -> None:
-    for number in range(12):
-        draw(inbox / f"x{number:02}.png")
-    prepared = {number: threading.Event() for number in range(12)}
-    real, read = module.to_mnist, batch.predictor.probabilities
-    seen, threads = [], torch.get_num_threads()
-
-    def prepare(path: Path) -> np.ndarray:
-        prepared[int(path.stem[1:])].set()
+    def decode(path: Path) -> np.ndarray:
+        threads.add(threading.current_thread())
+        if large and path.stem in "01":
+            both.wait(60)  # or nobody decodes the other one
         return real(path)
 
-    def probabilities(images: np.ndarray) -> np.ndarray:
-        seen.append(len(images))
-        assert torch.get_num_threads() == max(1, threads - 1), "preparing has no processor"
-        first_of_next = 4 * len(seen)
-        assert first_of_next == 12 or prepared[first_of_next].wait(60), "nobody prepares it"
-        assert first_of_next >= 8 or not prepared[first_of_next + 4].is_set(), "too far ahead"
-        return read(images)
-
-    monkeypatch.setattr(module, "to_mnist", prepare)
-    monkeypatch.setattr(batch.predictor, "probabilities", probabilities)
-    assert batch.process_folder(inbox).results["digit"].notna().sum() == 12
-    assert seen == [4, 4, 4] and torch.get_num_threads() == threads
+    monkeypatch.setattr(module, "to_mnist", decode)
+    table = batch.process_folder(inbox).results
+    assert table["digit"].tolist() == list(range(6)), "in order, over two batches"
+    assert (threading.main_thread() not in threads) == large
 
 
 def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
@@ -195,7 +160,7 @@ def test_nothing_read_yet_and_wrong_arguments_are_said(batch, inbox, predictor) 
         _ = batch.results
     with pytest.raises(NotADirectoryError, match="no folder"):
         batch.process_folder(inbox / "missing")
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         batch.process_folder(inbox)
     with pytest.raises(ValueError, match="labels"):
         batch.process_folder(inbox, labels="guess")
@@ -215,7 +180,7 @@ def test_which_files_are_taken_and_what_is_skipped_is_counted(batch, inbox, draw
     assert +batch.skipped == {"hidden": 2, ".txt": 1}
     batch.print_summary()
     said = capsys.readouterr().out
-    assert "2 of 2 pictures read" in said and "1 .txt" in said and "2 hidden" in said
+    assert "2 of 2 images predicted" in said and "1 .txt" in said and "2 hidden" in said
     batch.process_folder(inbox, recursive=False)
     assert set(errors(batch)) == {"a.png"}
     assert batch.skipped["folder"] == 1
@@ -423,16 +388,26 @@ def test_labelled_pictures_that_could_not_be_read_are_said(batch, inbox, draw, c
     draw(inbox / "7" / "a.png"), draw(inbox / "2" / "b.png", 2)
     batch.process_folder(inbox).print_summary()
     said = capsys.readouterr().out
-    assert "100.00% of 2 labelled by folder (95 %" in said and "more labelled" not in said
+    assert "100.00% of 2 labeled images" in said and "folder names" in said and "more" not in said
     for name in ("2/broken.png", "7/broken.png", "8/broken.png"):
         (inbox / name).parent.mkdir(exist_ok=True)
         (inbox / name).write_text("no picture")
     (inbox / "without.png").write_text("nor is this, and it has no label")
     batch.process_folder(inbox, labels="folder").print_summary()
     said = capsys.readouterr().out
-    assert "100.00% of 2 labelled by folder that were read (95 %" in said
-    assert "; 3 more labelled could not be read" in said
+    assert "100.00% of 2 labeled images" in said and "3 more labeled images failed" in said
     assert (batch.summary["labelled"], batch.summary["labelled_unreadable"]) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [("auto", "7_001.png"), ("folder", "named 0 to 9"), ("name", "digit on its own"), (None, "")],
+)
+def test_that_no_labels_were_found_is_said(batch, inbox, draw, capsys, labels, said) -> None:
+    draw(inbox / "scan.png")
+    batch.process_folder(inbox, labels=labels).print_summary()
+    shown = capsys.readouterr().out
+    assert ("no labels found" in shown) == (labels is not None) and said in shown
 
 
 # ------------------------------------------------------------------------------------------- resume
@@ -473,7 +448,7 @@ def test_rows_of_another_run_are_not_mixed_in(batch, inbox, draw, tmp_path) -> N
         batch.process_folder(tmp_path / "other", resume=True)
     other = MNISTPredictor(device="cpu")
     other.checkpoint.temperature *= 2
-    with pytest.raises(ValueError, match=r"cannot resume.*another network"):
+    with pytest.raises(ValueError, match=r"cannot resume.*another model"):
         BatchProcessor(other, batch.out).process_folder(inbox, resume=True)
     assert batch.rows_path.read_bytes() == before
 
@@ -499,33 +474,39 @@ def test_an_interrupted_run_keeps_what_was_done(batch, inbox, draw, monkeypatch,
     assert batch.results["file"].is_unique and len(batch.results) == 12
 
 
-def test_an_interrupted_run_prepares_no_more(inbox, draw, tmp_path, predictor, monkeypatch) -> None:
+def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_prepares_no_more(
+    inbox, draw, tmp_path, predictor, monkeypatch
+) -> None:
     batch = BatchProcessor(predictor, tmp_path / "out", batch_size=40, threads=2)
-    for number in range(16):  # two batches of large files
+    for number in range(16):
         path = draw(inbox / f"x{number:02}.png")
         path.write_bytes(path.read_bytes() + bytes(module.LARGE))
-    prepared, stopped = [], threading.Event()
+    prepared, real = [], module.to_mnist
+
+    class Bar:
+        ready = 0
+
+        def update(self) -> None:
+            self.ready += 1
+            if self.ready == 3:
+                raise KeyboardInterrupt
 
     def slowly(path: Path) -> np.ndarray:
-        if int(path.stem[1:]) >= 8:
-            stopped.wait(60)
-            time.sleep(0.1)
         prepared.append(path)
-        return np.zeros((28, 28), np.uint8)
-
-    def interrupted(images: np.ndarray) -> np.ndarray:
-        stopped.set()
-        raise KeyboardInterrupt
+        time.sleep(0.05)
+        return real(path)
 
     monkeypatch.setattr(module, "to_mnist", slowly)
-    monkeypatch.setattr(predictor, "probabilities", interrupted)
-    with pytest.raises(KeyboardInterrupt) as held:  # with all that its frames hold
+    monkeypatch.setattr(module, "progress_bar", lambda **_: nullcontext(Bar()))
+    with pytest.raises(KeyboardInterrupt):
         batch.process_folder(inbox)
+    assert batch.results["file"].tolist() == ["x00.png", "x01.png", "x02.png"]
     number = len(prepared)
-    assert 8 <= number < 16, "the second batch was prepared for nobody"
-    time.sleep(0.5)
+    assert number < 16, "the rest was prepared for nobody"
+    time.sleep(0.2)
     assert len(prepared) == number
-    del held
+    monkeypatch.undo()
+    assert len(batch.process_folder(inbox, resume=True).results) == 16
 
 
 COMMAND = [sys.executable, "-m", "mnist_helpers", "batch"]
@@ -564,7 +545,7 @@ def test_a_killed_command_goes_on(root, tmp_path, inbox, stop) -> None:
         names = [row["file"] for row in csv.DictReader(file)]
     assert names == sorted(path.name for path in inbox.iterdir())
     logs = [path.read_text() for path in sorted((out / "logs").iterdir())]
-    assert len(logs) == 2 and f"300 pictures, {kept} done before" in logs[1]
+    assert len(logs) == 2 and f"300 images, {kept} done before" in logs[1]
 
 
 # ------------------------------------------------------------------------------------------ command
@@ -575,12 +556,12 @@ def test_the_command_succeeds_if_any_picture_was_read(root, tmp_path, inbox, dra
     (inbox / "broken.png").write_text("no")
     command = [*COMMAND, str(inbox), "--out", str(tmp_path / "out"), "--no-cuda"]
     none = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert none.returncode == 1 and "0 of 1 pictures read" in none.stdout
+    assert none.returncode == 1 and "0 of 1 images predicted" in none.stdout
     assert "Traceback" not in none.stderr
     draw(inbox / "good.png")
     some = subprocess.run([*command, "--labels", "none"], cwd=root, capture_output=True, text=True)
     assert some.returncode == 0
-    assert "1 of 2 pictures read; 1 could not be read" in some.stdout
+    assert "1 of 2 images predicted; 1 failed" in some.stdout
     assert {path.name for path in (tmp_path / "out" / "reports").iterdir()} == {
         ".lock",
         "rows.csv",

@@ -280,7 +280,7 @@ def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
     assert result.exit_code == 0, result.output
-    assert "10 of 12 pictures read" in result.output
+    assert "10 of 12 images predicted" in result.output
 
 
 # ------------------------------------------------------------------------------- without a cluster
