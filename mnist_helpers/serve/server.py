@@ -21,6 +21,7 @@ from .uploads import Limits
 GRACE = 30  # seconds for what has been accepted to be answered after Ctrl+C or SIGTERM
 BACKLOG = 128  # connections that are taken at once; each of them needs an open file
 SPARE = 100  # connections above the limit that are told so; what is above them is cut off
+OTHER_FILES = 250  # that a server opens besides: what is uploaded, above all
 
 
 def run(
@@ -172,7 +173,7 @@ def _connections(limits: Limits) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return limits.connections
-    return min(limits.connections, max(1, (files - BACKLOG - SPARE) // 2))
+    return min(limits.connections, max(1, files - BACKLOG - SPARE - OTHER_FILES))
 
 
 def limited_protocol(connections: int, seconds: float) -> type[asyncio.Protocol]:
