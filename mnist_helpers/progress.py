@@ -22,7 +22,7 @@ class NotebookBar(TextBar):
     _shown: Any = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        options = {"file": io.StringIO(), "ncols": 88, **options}
+        options = {"file": io.StringIO(), "ncols": 88, "ascii": False, **options}
         super().__init__(*arguments, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
@@ -35,6 +35,13 @@ class NotebookBar(TextBar):
         else:
             self._shown.update(content, raw=True)
         return True
+
+    def close(self) -> None:
+        """End the bar; one that is not full says that this is all."""
+        if not self.disable and self.total and self.n < self.total:
+            task = f"{self.desc.removesuffix(': ')}, " if self.desc else ""
+            self.set_description_str(f"{task}ended early: ")
+        super().close()
 
 
 def in_notebook() -> bool:
