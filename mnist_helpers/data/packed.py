@@ -75,6 +75,8 @@ def _member(archive: zipfile.ZipFile, path: Path, ending: str) -> IO[bytes]:
     ]
     fitting = [member for member in members if member.filename.lower().endswith(ending)]
     if len(fitting) != 1:
+        if any(member.filename == "[Content_Types].xml" for member in members):
+            raise ValueError(f"{path} is a spreadsheet: save it as CSV")
         names = ", ".join(member.filename for member in members[:5]) or "nothing"
         raise ValueError(
             f"{path} should hold one {ending or 'file'}, but holds {names}"

@@ -14,7 +14,8 @@ import numpy as np
 
 MIN_PEAK = 128  # what the brightest pixel of a table reaches at least; MNIST's: 254 in each image
 BLACK, WHITE = 32, 192  # at most, at least: the median of an image's frame
-MIN_IMAGES = 20  # to judge how tall images are; of MNIST's, any 20 are taller than wide
+MIN_IMAGES = 10  # to judge how tall images are: of MNIST's, any 10 are taller than wide
+MAX_INK = 64  # the mean of all pixels; MNIST's: 33, Fashion-MNIST's: 73
 CHUNK = 10_000  # images to look at together
 
 _FRAME = np.ones((28, 28), bool)
@@ -76,6 +77,8 @@ def as_mnist_pixels(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
             f"the pixels by 255 / (their maximum) first, found {peak}",
         )
     pixels = _light_on_dark(pixels, notes)
+    if len(pixels) >= MIN_IMAGES and (mean := float(pixels.mean())) > MAX_INK:
+        notes.append(f"pixels are {mean:.0f} on average, MNIST's 33: these may be no digits")
     if looks_transposed(pixels.reshape(-1, 28, 28)):
         notes.append(
             "the digits are wider than tall: rows and columns look swapped, as in EMNIST's files "
@@ -122,7 +125,8 @@ def _scale_of(low: float, high: float) -> Scale | None:
     for scale in SCALES:
         slack = 1e-3 * (scale.high - scale.low)
         inside = scale.low - slack <= low and high <= scale.high + slack
-        if inside and (scale.low == 0 or low <= scale.low + slack):
+        reached = low <= scale.low + 20 * slack  # ink of 254 inverted is a shade above the lowest
+        if inside and (scale.low == 0 or reached):
             return scale
     return None
 
@@ -187,7 +191,7 @@ def looks_transposed(images: np.ndarray) -> bool:
         return False
     heights = _variance(images.sum(2) / mass[:, None])
     widths = _variance(images.sum(1) / mass[:, None])
-    return float(np.log((heights + 1) / (widths + 1)).mean()) < -0.2
+    return float(np.log((heights + 1) / (widths + 1)).mean()) < -0.1
 
 
 def _variance(weights: np.ndarray) -> np.ndarray:

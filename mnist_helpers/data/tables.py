@@ -173,8 +173,8 @@ def _table(path, form, columns, values, labels, ids, unlabelled) -> Table:
 
 
 def _labels(values: np.ndarray, path: Path, columns: Columns, form: Form) -> np.ndarray | None:
-    """Return labels as int64, or None where the column is empty; say where one is no digit."""
-    if np.isnan(values).all():
+    """Return labels as int64, or None where all are empty or -1; say where one is no digit."""
+    if (np.isnan(values) | (values == UNLABELLED)).all():
         return None
     wrong = ~((values >= 0) & (values <= 9) & (values == np.floor(values)))
     if wrong.any():

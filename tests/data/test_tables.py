@@ -134,6 +134,7 @@ TABLES = {
         True,
     ),
     "a column more, the label named": (text(NUMBERED, ["weight", *HEAD]), True),
+    "label -1": (text(np.column_stack([np.full(50, -1), PLAIN]), HEAD), False),
     "label without values": (
         text(PLAIN[:0], HEAD) + "".join("," + text(PLAIN[[n]]) for n in range(50)),
         False,
@@ -300,6 +301,10 @@ def test_what_looks_unlike_mnist_is_said(tmp_path: Path) -> None:
     path.write_text(text(swapped, PIXELS))
     with pytest.warns(ConvertedPixelsWarning, match="rows and columns look swapped"):
         assert torch.equal(load_csv(path).images, TEST.images.transpose(2, 3))
+    bold = np.maximum.reduce([np.roll(PLAIN, n, axis=1) for n in (-56, -28, -2, 0, 2, 28, 56)])
+    path.write_text(text(bold, PIXELS))
+    with pytest.warns(ConvertedPixelsWarning, match=r"on average, MNIST's 33"):
+        load_csv(path)
     path.write_text(text(np.maximum(PLAIN, 120), PIXELS))
     with pytest.warns(ConvertedPixelsWarning, match="all images are without a black background"):
         load_csv(path)
@@ -360,6 +365,8 @@ BAD_TABLES = {
         text(PLAIN, [f"x{n // 28}_y{n % 28}" for n in range(784)]),
         "whether x counts rows or columns",
     ),
+    "header again": (text(LABELLED, HEAD) + text(LABELLED, HEAD), "row 52, column .*found "),
+    "a name more": (text(LABELLED, [*HEAD, "usage", "split"]), "787 names in its header"),
     "a row as header": (
         frame([*pd.read_csv(io.StringIO(text(LABELLED)))], LABELLED[1:], index=False),
         "pandas took for a header",
@@ -403,6 +410,9 @@ NO_TABLES = {
     "an altered zip": (altered(zipped(CONTENT)), "is not a CSV table"),
     "a zip of two": (zipped(CONTENT, "more.csv"), r"should hold one \.csv.*digits\.csv, more\.csv"),
     "a zip of none": (zipped(CONTENT, name="digits.txt"), "should hold one"),
+    "a spreadsheet": (zipped(CONTENT, name="[Content_Types].xml"), "is a spreadsheet"),
+    "parquet": (b"PAR1\x15\x04\x15\n1", "should have 784 columns|no rows"),
+    "one cell of pixels": (b"label,pixels\n" + b"7,0 0 12 255\n", "but has 2"),
     "an endless line": (b"0," * 60_000, "is not a CSV table"),
     "a page": (b"<!DOCTYPE html>\n<html><body>Log in</body></html>\n", "should have 784 columns"),
     "another encoding": (text(LABELLED, ["größe", *PIXELS]).encode("latin-1"), "not a CSV table"),
