@@ -4,6 +4,7 @@ from . import (  # noqa: F401 - each registers its checks
     architecture,
     dataset,
     gpu_training,
+    learning,
     misclassification_analysis,
     prediction,
     scaling_out,
@@ -11,6 +12,6 @@ from . import (  # noqa: F401 - each registers its checks
     tuning,
     your_own_handwriting,
 )
-from .engine import check, compare, hint_for, list_exercises
+from .engine import check, compare, hint_for, list_exercises, use
 
-__all__ = ["check", "compare", "hint_for", "list_exercises"]
+__all__ = ["check", "compare", "hint_for", "list_exercises", "use"]

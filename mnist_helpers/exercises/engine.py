@@ -8,16 +8,23 @@ check is a function that takes an answer, and returns None if it is right and a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
 Check = Callable[[Any], str | None]
+Answer = TypeVar("Answer")
 _CHECKS: dict[str, Check] = {}
+_SOLUTIONS: dict[str, Any] = {}
 
 
 class Hint(Exception):
     """What is wrong with an answer, found out before its check compares anything."""
+
+
+class NotWrittenError(Hint):
+    """The answer still is the gap that the notebook left."""
 
 
 def exercise(name: str) -> Callable[[Check], Check]:
@@ -26,6 +33,16 @@ def exercise(name: str) -> Callable[[Check], Check]:
     def register(function: Check) -> Check:
         _CHECKS[name] = function
         return function
+
+    return register
+
+
+def solution(name: str) -> Callable[[Answer], Answer]:
+    """Register the worked solution that `use` continues with until the learner's own passes."""
+
+    def register(worked: Answer) -> Answer:
+        _SOLUTIONS[name] = worked
+        return worked
 
     return register
 
@@ -48,6 +65,39 @@ def check(name: str, answer: Any) -> None:
         return
     hint = hint_for(name, answer)
     print(f"Exercise {name}: right!" if hint is None else f"Exercise {name}: not yet. {hint}")
+
+
+def use(name: str, answer: Answer) -> Answer:
+    """Return the learner's answer if it passes its check, and the worked solution otherwise.
+
+    One printed line says which of the two the notebook continues with, and what is wrong with an
+    answer that does not pass.
+
+    Parameters
+    ----------
+    name : str
+        The exercise, such as ``"02-6"``.
+    answer : function or class
+        The learner's own. A gap that is not filled yet raises `NotImplementedError`.
+
+    Returns
+    -------
+    function or class
+        `answer`, or the worked solution that is folded below the exercise.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise, or it has no worked solution.
+    """
+    if name not in _SOLUTIONS:
+        raise ValueError(f"no worked solution {name!r}: there are {', '.join(sorted(_SOLUTIONS))}")
+    hint = hint_for(name, answer)
+    if hint is None:
+        print(f"Exercise {name}: correct! The notebook continues with yours.")
+        return answer
+    print(f"Exercise {name}: {hint} Until yours passes, the notebook uses the worked solution.")
+    return _SOLUTIONS[name]
 
 
 def compare(
@@ -106,11 +156,14 @@ def hint_for(name: str, answer: Any) -> str | None:
 def _watched(answer: Callable) -> Callable:
     """Wrap the reader's function, to tell its errors from those of a check."""
 
+    @wraps(answer)
     def watched(*arguments: Any) -> Any:
         try:
             result = answer(*arguments)
         except Hint:
             raise
+        except NotImplementedError as error:
+            raise NotWrittenError("not written yet.") from error
         except Exception as error:  # the reader's own code may raise anything
             raise Hint(f"Your answer raised {type(error).__name__}: {error}") from error
         if result is None:

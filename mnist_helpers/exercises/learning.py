@@ -1,0 +1,365 @@
+"""Self-checks of notebook 02, learning, and the worked solutions behind `use`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from ..synthetic import pen_digits
+from .engine import Hint, exercise, expect_function, number, solution
+
+
+@solution("02-4")
+class Net(nn.Module):
+    """A network with one hidden layer: 784 pixels, 128 features, 10 logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(784, 128)
+        self.output = nn.Linear(128, 10)
+
+    def forward(self, images):
+        """Return logits [N, 10] for images [N, 1, 28, 28]."""
+        pixels = images.flatten(start_dim=1)
+        return self.output(torch.relu(self.hidden(pixels)))
+
+
+@solution("02-5")
+def accuracy(model, loader):
+    """Return the share of images that the model classifies correctly."""
+    model.eval()
+    correct = 0
+    with torch.no_grad():
+        for images, labels in loader:
+            correct += (model(images).argmax(dim=1) == labels).sum().item()
+    return correct / len(loader.dataset)
+
+
+@solution("02-6")
+def fit(model, loader, optimizer, epochs):
+    """Train a model, and return the mean loss of each epoch."""
+    losses = []
+    for _ in range(epochs):
+        model.train()
+        total = 0.0
+        for images, labels in loader:
+            loss = F.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(labels)
+        losses.append(total / len(loader.dataset))
+    return losses
+
+
+@exercise("02-1")
+def _gradient_of_one_weight(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+    x, target = torch.tensor([1.0, 2.0, -3.0, 0.5]), torch.tensor([1.0, -1.0, -1.0, 1.0])
+    expected = (2 * x * (0.7 * x - target)).mean()
+    got = _scalar(answer(0.7, x, target))
+    wrong = {
+        "The factor 2 is missing: the derivative of a square is 2 times what is squared, times "
+        "the inner derivative.": expected / 2,
+        "That is the sum over the examples; the loss is their mean.": expected * len(x),
+        "The sign is reversed: the difference is prediction minus target.": -expected,
+        "The inner derivative is missing: w·x − t depends on w through x.": (
+            2 * (0.7 * x - target)
+        ).mean(),
+        "That is the loss itself; its derivative is asked for.": ((0.7 * x - target) ** 2).mean(),
+    }
+    return _compare(got, expected, wrong)
+
+
+@exercise("02-2")
+def _central_difference(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+
+    def loss(w: float) -> float:
+        return w**3 - w
+
+    got = _scalar(answer(loss, 2.0, 0.1))
+    expected = torch.tensor((loss(2.1) - loss(1.9)) / 0.2)
+    wrong = {
+        "That is a forward difference: nudge the weight in both directions.": torch.tensor(
+            (loss(2.1) - loss(2.0)) / 0.1
+        ),
+        "That is a backward difference: nudge the weight in both directions.": torch.tensor(
+            (loss(2.0) - loss(1.9)) / 0.1
+        ),
+        "The two points are 2·eps apart, not eps.": 2 * expected,
+        "Divide the difference of the losses by the distance of the two points.": 0.2 * expected,
+        "The sign is reversed: loss at w + eps minus loss at w − eps.": -expected,
+    }
+    return _compare(got, expected, wrong)
+
+
+@exercise("02-3")
+def _gradient_of_logits(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+    logits = torch.tensor([[2.0, -1.0, 0.5, 0.0], [0.0, 1.0, 3.0, -2.0], [1.0, 1.0, 0.0, 0.0]])
+    logits = torch.cat([logits, torch.zeros(3, 6)], dim=1)
+    labels = torch.tensor([0, 2, 9])
+    one_hot = F.one_hot(labels, 10)
+    expected = (logits.softmax(1) - one_hot) / 3
+    got = torch.as_tensor(answer(logits.clone(), labels.clone()))
+    if got.shape != expected.shape:
+        return f"The gradient has the logits' shape, {list(expected.shape)}, not {list(got.shape)}."
+    wrong = {
+        "The mean over the N images is missing: divide by N.": 3 * expected,
+        "The sign is reversed: softmax minus one-hot.": -expected,
+        "Those are the probabilities; the one-hot labels are missing.": logits.softmax(1) / 3,
+        "Softmax runs over the ten classes of an image: dim=1.": (logits.softmax(0) - one_hot) / 3,
+        "Divide by the number of images, not by the number of logits.": expected * 3 / 30,
+        "The logits must go through softmax first.": (logits - one_hot) / 3,
+    }
+    return _compare(got, expected, wrong)
+
+
+@exercise("02-4")
+def _network(answer: Callable[[], nn.Module]) -> str | None:
+    if isinstance(getattr(answer, "__wrapped__", answer), nn.Module):
+        return "The class was asked for, this is a network: pass Net, not Net()."
+    if hint := expect_function(answer):
+        return hint
+    digits = pen_digits(32)
+    images, labels = digits.images.float() / 255, digits.labels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = answer()
+        if not isinstance(model, nn.Module):
+            return "Derive the class from nn.Module: `class Net(nn.Module)`."
+        logits = _output_of(model, images)
+        if hint := _why_no_logits(logits) or _why_no_parameters(model):
+            return hint
+        return _why_not_overfitted(model, images, labels)
+
+
+@exercise("02-5")
+def _accuracy(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+    images, labels = _toy_images(50)
+    probe = _Probe(labels)
+    probe.train()
+    loader = DataLoader(TensorDataset(images, labels), batch_size=32)
+    with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed
+        got = number(answer(probe, loader))
+    expected = probe.correct / 50
+    if probe.seen != 50:
+        return f"Each of the 50 images counts once; the network was given {probe.seen}."
+    if any(probe.was_training):
+        return "Dropout and BatchNorm must not act as in training: call model.eval() first."
+    if any(probe.had_gradients):
+        return "No gradients are needed here: loop inside `with torch.no_grad():`."
+    by_batch = sum(probe.batch_accuracies) / len(probe.batch_accuracies)
+    wrong = {
+        "A share from 0 to 1 was asked for, not a percentage.": 100 * expected,
+        "That is the number of correct predictions: divide by the number of images.": 50 * expected,
+        "The last batch is smaller, so the mean over batches is not the mean over images: count "
+        "correct predictions, and divide once.": by_batch,
+        "That is the share of errors.": 1 - expected,
+        "Count over all batches: that is the last batch alone.": probe.batch_accuracies[-1],
+    }
+    return _compare(torch.tensor(got), torch.tensor(expected), wrong)
+
+
+@exercise("02-6")
+def _fit(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+    images, labels = _toy_images(40)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        losses = _fit_with(answer, model, images, labels)
+        if isinstance(losses, str):
+            return losses
+        after = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(start)
+        expected = _fit_with(fit, model, images, labels)
+        return _why_another_run(losses, after, expected, model.state_dict(), start)
+
+
+def _fit_with(
+    answer: Callable, model: nn.Module, images: Tensor, labels: Tensor
+) -> list[float] | str:
+    """Train a network from evaluation mode with `answer`; return the losses, or a hint."""
+    modes: list[bool] = []
+    handle = model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    model.eval()
+    loader = DataLoader(TensorDataset(images, labels), batch_size=16)
+    losses = answer(model, loader, torch.optim.SGD(model.parameters(), lr=0.05), 3)
+    handle.remove()
+    if not isinstance(losses, Sequence) or len(losses) != 3:
+        return "Return a list with one loss for each epoch: 3 epochs, 3 numbers."
+    if any(torch.is_tensor(loss) and loss.requires_grad for loss in losses):
+        return "A loss kept with its graph keeps all memory of its step: append loss.item()."
+    if not all(modes):
+        return "The network came in evaluation mode: call model.train() before the batches."
+    return [number(loss) for loss in losses]
+
+
+def _why_another_run(
+    losses: list[float],
+    after: dict[str, Tensor],
+    expected: list[float],
+    reference: dict[str, Tensor],
+    start: dict[str, Tensor],
+) -> str | None:
+    """Return a hint if a training run differs from the reference, from the same start."""
+    if all(torch.equal(after[name], start[name]) for name in start):
+        return "No weight has changed: after loss.backward(), call optimizer.step()."
+    same = all(torch.allclose(after[name], reference[name], atol=1e-5) for name in start)
+    if not same and losses[-1] >= losses[0]:
+        return f"The loss does not fall: {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} last."
+    if not same:
+        return (
+            "The weights are not those of plain training steps: one step for each batch, and "
+            "optimizer.zero_grad() before each backward(), or gradients add up."
+        )
+    if not torch.allclose(torch.tensor(losses), torch.tensor(expected), atol=1e-4):
+        return (
+            "The weights are right, the losses are not the mean over the images: weight each "
+            "batch's loss by its number of images (the last batch is smaller), and divide once."
+        )
+    return None
+
+
+@exercise("02-recall")
+def _recall(answer: Sequence[str]) -> str | None:
+    expected = "bacbc"
+    given = [str(letter).strip().lower() for letter in answer]
+    if len(given) != len(expected):
+        return f"Five letters were asked for, one for each question, not {len(given)}."
+    hints = (
+        "1: the gradient points uphill, so a step goes against it.",
+        "2: the loss is a parabola in w; beyond a rate of 2 / curvature each step overshoots more.",
+        "3: gradients add up in `.grad` until you set them to zero.",
+        "4: F.cross_entropy applies softmax itself, so it takes logits.",
+        "5: eval() changes dropout and BatchNorm; no_grad() only saves memory and time.",
+    )
+    wrong = [hint for hint, got, right in zip(hints, given, expected, strict=True) if got != right]
+    return " ".join(wrong) or None
+
+
+class _Probe(nn.Module):
+    """A classifier with known predictions that notes how it is called."""
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.labels = labels
+        self.seen = self.correct = 0
+        self.was_training: list[bool] = []
+        self.had_gradients: list[bool] = []
+        self.batch_accuracies: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        which = torch.arange(self.seen, self.seen + len(images)) % len(self.labels)
+        labels, wrong = (
+            self.labels[which],
+            (which % 7 == 0) | (which >= 45),
+        )  # most in the last batch
+        self.seen += len(images)
+        self.correct += int((~wrong).sum())
+        self.was_training.append(self.training)
+        self.had_gradients.append(torch.is_grad_enabled())
+        self.batch_accuracies.append(float((~wrong).float().mean()))
+        return F.one_hot((labels + wrong) % 10, 10) * self.weight
+
+
+def _toy_images(count: int) -> tuple[Tensor, Tensor]:
+    """Return `count` random images ``[N, 1, 28, 28]`` in [0, 1] and labels, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, 1, 28, 28, generator=generator)
+    return images, torch.randint(10, (count,), generator=generator)
+
+
+def _output_of(model: nn.Module, images: Tensor) -> Any:
+    """Return what a network makes of images, or raise a hint that says what went wrong."""
+    try:
+        return model(images)
+    except NotImplementedError as error:
+        raise Hint("forward() is missing, or not written yet.") from error
+    except Exception as error:  # the learner's own code may raise anything
+        message = (
+            f"forward() raised {type(error).__name__} for images {list(images.shape)}: {error}"
+        )
+        if "mat1 and mat2" in str(error):
+            message += " Flatten the images first, and compare the layers' sizes."
+        raise Hint(message) from error
+
+
+def _why_no_logits(logits: Any) -> str | None:
+    """Return a hint if the output for 32 images is not 32 rows of ten logits."""
+    if not torch.is_tensor(logits):
+        return f"forward() must return a tensor, not {type(logits).__name__}: is there a `return`?"
+    if tuple(logits.shape) != (32, 10):
+        return f"For 32 images the output must be [32, 10], not {list(logits.shape)}."
+    sums = logits.detach().exp().sum(1)
+    if torch.allclose(logits.detach().sum(1), torch.ones(32), atol=1e-4) and (logits >= 0).all():
+        return "The rows sum to 1, so there is a softmax at the end. cross_entropy has its own."
+    if torch.allclose(sums, torch.ones(32), atol=1e-4):
+        return "There is a log_softmax at the end. cross_entropy has its own: return the logits."
+    return None
+
+
+def _why_no_parameters(model: nn.Module) -> str | None:
+    """Return a hint if the network has no parameters that an optimizer would find."""
+    if any(True for _ in model.parameters()):
+        return None
+    return (
+        "The network has no parameters: a layer registers itself when it is assigned to an "
+        "attribute (self.hidden = nn.Linear(…)); in a plain list or dict it does not. "
+        "nn.Sequential and nn.ModuleList register theirs."
+    )
+
+
+def _why_not_overfitted(model: nn.Module, images: Tensor, labels: Tensor) -> str | None:
+    """Return a hint if the network cannot memorize 32 images within 150 steps of Adam."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    model.train()
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        if not loss.requires_grad:
+            return "No gradient reaches the weights: is there a detach() or .data in forward()?"
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        correct = int((model(images).argmax(1) == labels).sum())
+    if correct >= 30:
+        return None
+    return (
+        f"After 150 steps it predicts {correct} of 32 training images correctly. A network that "
+        "cannot memorize 32 images has a bug: does every layer take part in forward()?"
+    )
+
+
+def _scalar(value: Any) -> Tensor:
+    """Return one number as a tensor, or raise a hint."""
+    return torch.tensor(number(value))
+
+
+def _compare(got: Tensor, expected: Tensor, wrong: dict[str, Any]) -> str | None:
+    """Return None for the expected value, the hint of a known wrong one, or both values."""
+    got, expected = got.double(), expected.double()
+    if torch.allclose(got, expected, rtol=1e-4, atol=1e-6):
+        return None
+    for hint, value in wrong.items():
+        if torch.allclose(got, torch.as_tensor(value).double(), rtol=1e-4, atol=1e-6):
+            return hint
+    if got.ndim == 0:
+        return f"In a trial it is {expected:.4g}, yours gives {got:.4g}."
+    return "The values differ from PyTorch's own gradient: write them side by side for one image."
