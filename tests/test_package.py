@@ -40,6 +40,7 @@ FLOORS = [
     "evaluation",
     "tuning",
     "plots",
+    "diagrams",
     "report",
     "prediction",
     "batch",
