@@ -720,3 +720,35 @@ def plot_architectures(
     ax.margins(0.15)
     ax.grid(alpha=0.3, which="both")
     return ax
+
+
+def plot_descent_paths(
+    loss: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    paths: Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a loss over two weights as contour lines, and paths of gradient descent on it.
+
+    Parameters
+    ----------
+    loss : array of shape [len(second), len(first)]
+    first, second : arrays of shape [M], [N]
+        The weights at which the loss was computed.
+    paths : mapping of str to array of shape [steps + 1, 2]
+        The two weights before each step and after the last one, by the name of the run.
+    ax : Axes, optional
+        Default: of a new figure.
+    """
+    ax = _axes(ax, 6, 4.6)
+    ax.contour(first, second, loss, levels=18, colors=GREY, linewidths=0.7)
+    lowest = np.unravel_index(np.argmin(loss), loss.shape)
+    ax.plot(first[lowest[1]], second[lowest[0]], "*", color=RED, ms=13, label="lowest loss")
+    for (name, path), color, style in zip(
+        paths.items(), (BLUE, ORANGE, GREEN), ("o-", "s-", "^-"), strict=False
+    ):
+        ax.plot(*np.asarray(path).T, style, color=color, lw=1, ms=3, label=name)
+    ax.set(xlabel="first weight", ylabel="second weight")
+    ax.legend()
+    return ax

@@ -516,3 +516,14 @@ def test_confidence_shows_shares_and_what_they_cost() -> None:
     (line,) = right.lines
     assert np.allclose(line.get_ydata(), [0, 0, 1 / 3])
     assert np.allclose(line.get_xdata(), [1 / 3, 2 / 3, 1])
+
+
+def test_descent_paths_lie_on_the_contours_of_the_loss() -> None:
+    first, second = np.linspace(-1, 1, 5), np.linspace(-2, 2, 9)
+    loss = (first[None] - 0.5) ** 2 + (second[:, None] + 1) ** 2
+    paths = {"full batch": np.array([[0, 0], [0.2, -0.5]]), "16 images": np.array([[0, 0], [1, 1]])}
+    ax = plots.plot_descent_paths(loss, first, second, paths)
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert drawn["lowest loss"].get_xydata().tolist() == [[0.5, -1.0]]
+    for name, path in paths.items():
+        assert np.array_equal(drawn[name].get_xydata(), path)
