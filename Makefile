@@ -28,7 +28,7 @@ help:
 	@echo "make test-fast   the tests that take less than two minutes together"
 	@echo "make test-mnist  what needs all of MNIST as well   (DATA=/folder/with/mnist)"
 	@echo "make run      execute all notebooks in order, into outputs/notebooks/"
-	@echo "                                                   (NOTEBOOKS=notebooks/04_prediction.ipynb)"
+	@echo "                                                   (NOTEBOOKS=notebooks/05_prediction.ipynb)"
 	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
 	@echo "make page     build outputs/page/index.html, which predicts drawn digits without a server"
 	@echo

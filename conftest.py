@@ -1,6 +1,6 @@
 """What holds for every test and every notebook.
 
-It stands here, not in tests/, so that `pytest --nbmake notebooks/04_prediction.ipynb` has it too.
+It stands here, not in tests/, so that `pytest --nbmake notebooks/05_prediction.ipynb` has it too.
 """
 
 pytest_plugins = ("hermetic", "kinds", "plan")  # in tests/plugins

@@ -342,7 +342,7 @@ def _report(to: Any, row: dict[str, Any], folder: str) -> None:
 def gradients(model: str, images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Tensor]:
     """Return the gradient of each parameter of a fresh network, for one batch.
 
-    What a worker computes in a step; notebook 09 averages it over two processes by hand.
+    What a worker computes in a step; notebook 10 averages it over two processes by hand.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def test_search_works_from_a_folder(book: Path, browser_path: str) -> None:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((book / "search.html").as_uri() + "?q=dropout")
         found = page.locator("#search-results ul.search a", has_text="02 · The architecture").first
-        assert "notebooks/02_architecture.html" in (found.get_attribute("href") or "")
+        assert "notebooks/03_architecture.html" in (found.get_attribute("href") or "")
         browser.close()
     assert errors == []
 
@@ -170,7 +170,7 @@ def test_links_are_adapted_to_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
     assert adapt_text(badge, path) == words
     assert adapt_text(f"{badge}\n{badge}", path) == f"{words} ·\n{words}"
     assert adapt_text("[list](README.md)", path) == "[list](../index.md)"
-    kept = "[next](02_architecture.ipynb) [up](#get-it) [out](https://example.org)"
+    kept = "[next](03_architecture.ipynb) [up](#get-it) [out](https://example.org)"
     assert adapt_text(kept, path) == kept
     monkeypatch.setattr("build_book.REPOSITORY", "https://github.com/someone/digits")
     there = "[l](https://github.com/someone/digits/blob/main/LICENSE)"

@@ -77,6 +77,6 @@ def test_another_hosts_address_is_refused(copy: Path) -> None:
 
 
 def test_only_what_needs_an_extra_installs_it() -> None:
-    assert 'install_extra("serve")' in set_up_cell(None, "08_serving")
-    assert 'install_extra("scale")' in set_up_cell(ADDRESS, "09_scaling_out")
+    assert 'install_extra("serve")' in set_up_cell(None, "09_serving")
+    assert 'install_extra("scale")' in set_up_cell(ADDRESS, "10_scaling_out")
     assert "install_extra" not in set_up_cell(ADDRESS, "01_dataset")

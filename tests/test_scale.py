@@ -379,7 +379,7 @@ def test_without_the_extra_the_rest_is_tested_and_the_skips_say_why(
 ) -> None:
     (tmp_path / "ray.py").write_text("raise ModuleNotFoundError('as if it were not installed')")
     command = [sys.executable, "-m", "pytest", "-rs", "-q", "-p", "no:cacheprovider", "--nbmake"]
-    command += ["tests/test_scale.py", "tests/test_cluster.py", "notebooks/09_scaling_out.ipynb"]
+    command += ["tests/test_scale.py", "tests/test_cluster.py", "notebooks/10_scaling_out.ipynb"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert "3 skipped" in done.stdout, done.stdout

@@ -1,7 +1,7 @@
 """Execute the notebooks in order, each in a fresh kernel, and keep the executed copies.
 
     make run                                        # all of notebooks/
-    make run NOTEBOOKS=notebooks/04_prediction.ipynb
+    make run NOTEBOOKS=notebooks/05_prediction.ipynb
 
 A copy with its outputs goes to outputs/notebooks/NAME.ipynb, its figures to
 outputs/notebooks/NAME/. Exits with 1 if a cell failed, and shows that cell and its error.

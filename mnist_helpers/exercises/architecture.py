@@ -1,4 +1,4 @@
-"""Self-checks of notebook 02, architecture."""
+"""Self-checks of notebook 03, architecture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function
 
 
-@exercise("02-1")
+@exercise("03-1")
 def _output_side(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -31,7 +31,7 @@ def _output_side(answer: Callable) -> str | None:
     return None
 
 
-@exercise("02-2")
+@exercise("03-2")
 def _parameters(answer: int) -> str | None:
     if answer == 18_496:
         return None
@@ -44,7 +44,7 @@ def _parameters(answer: int) -> str | None:
     return "Kernel height × width × input channels × output channels, and the biases."
 
 
-@exercise("02-3")
+@exercise("03-3")
 def _max_pool(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

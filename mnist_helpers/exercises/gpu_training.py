@@ -1,4 +1,4 @@
-"""Self-checks of notebook 03, gpu_training."""
+"""Self-checks of notebook 04, gpu_training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import Hint, exercise, expect_function, number
 
 
-@exercise("03-1")
+@exercise("04-1")
 def _steps_an_epoch(answer: int) -> str | None:
     if answer == 215:
         return None
@@ -20,7 +20,7 @@ def _steps_an_epoch(answer: int) -> str | None:
     return "Divide the number of pictures by the batch size, and round up."
 
 
-@exercise("03-2")
+@exercise("04-2")
 def _cross_entropy(answer: Callable) -> str | None:
     from unittest.mock import patch
 
@@ -53,7 +53,7 @@ def _cross_entropy(answer: Callable) -> str | None:
     return f"For a trial batch the loss is {right:.4f}, yours gives {value:.4f}."
 
 
-@exercise("03-3")
+@exercise("04-3")
 def _training_step(answer: Callable) -> str | None:
     import torch
     import torch.nn.functional as F
@@ -100,7 +100,7 @@ def _training_step(answer: Callable) -> str | None:
     return None
 
 
-@exercise("03-4")
+@exercise("04-4")
 def _warm_up(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 05, misclassification_analysis."""
+"""Self-checks of notebook 06, misclassification_analysis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function, number
 
 
-@exercise("05-1")
+@exercise("06-1")
 def _recall(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -27,7 +27,7 @@ def _recall(answer: Callable) -> str | None:
     return f"For a trial matrix it is {right:.4f}, yours gives {got:.4f}."
 
 
-@exercise("05-2")
+@exercise("06-2")
 def _needed_right(answer: int) -> str | None:
     from ..evaluation import accuracy_interval
 
@@ -44,7 +44,7 @@ def _needed_right(answer: int) -> str | None:
     return None
 
 
-@exercise("05-3")
+@exercise("06-3")
 def _calibration_error(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 04, prediction."""
+"""Self-checks of notebook 05, prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function, number
 
 
-@exercise("04-1")
+@exercise("05-1")
 def _invert(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -29,7 +29,7 @@ def _invert(answer: Callable) -> str | None:
     return "Black (0) should become white (255), white black, and 100 should become 155."
 
 
-@exercise("04-2")
+@exercise("05-2")
 def _centre_of_mass(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -61,7 +61,7 @@ def _centre_of_mass(answer: Callable) -> str | None:
     return f"For a trial picture it is ({row:.2f}, {column:.2f}), yours gives {got}."
 
 
-@exercise("04-3")
+@exercise("05-3")
 def _threshold(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 09, scaling_out."""
+"""Self-checks of notebook 10, scaling_out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function, number
 
 
-@exercise("09-1")
+@exercise("10-1")
 def _parts_of_different_size(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -26,7 +26,7 @@ def _parts_of_different_size(answer: Callable) -> str | None:
     return f"For parts of 2 and 1 pictures it is [2, 1] in a trial, yours gives {got}."
 
 
-@exercise("09-2")
+@exercise("10-2")
 def _amdahl(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -47,7 +47,7 @@ def _amdahl(answer: Callable) -> str | None:
     return f"With 10 workers and a tenth that cannot be shared it is 5.26, yours gives {got:.3g}."
 
 
-@exercise("09-3")
+@exercise("10-3")
 def _how_many_cores(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

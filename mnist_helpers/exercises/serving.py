@@ -1,4 +1,4 @@
-"""Self-checks of notebook 08, serving."""
+"""Self-checks of notebook 09, serving."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function, number
 
 
-@exercise("08-1")
+@exercise("09-1")
 def _request_by_hand(answer: Callable) -> str | None:
     import base64
 
@@ -28,7 +28,7 @@ def _request_by_hand(answer: Callable) -> str | None:
     return f"Decoded again, {str(got['image'])[:30]!r} is not the picture."
 
 
-@exercise("08-2")
+@exercise("09-2")
 def _one_in_twenty(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -45,7 +45,7 @@ def _one_in_twenty(answer: Callable) -> str | None:
     return f"In a trial it is 9216, yours gives {got:g}."
 
 
-@exercise("08-3")
+@exercise("09-3")
 def _inside_at_once(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

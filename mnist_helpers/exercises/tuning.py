@@ -1,4 +1,4 @@
-"""Self-checks of notebook 07, tuning."""
+"""Self-checks of notebook 08, tuning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function, number
 
 
-@exercise("07-1")
+@exercise("08-1")
 def _peak_rate(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -28,7 +28,7 @@ def _peak_rate(answer: Callable) -> str | None:
     )
 
 
-@exercise("07-2")
+@exercise("08-2")
 def _mcnemar_by_hand(answer: Callable) -> str | None:
     from scipy.stats import binomtest
 
@@ -46,7 +46,7 @@ def _mcnemar_by_hand(answer: Callable) -> str | None:
     return None
 
 
-@exercise("07-3")
+@exercise("08-3")
 def _needed_seeds(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 06, your_own_handwriting."""
+"""Self-checks of notebook 07, your_own_handwriting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .engine import exercise, expect_function, number
 
 
-@exercise("06-1")
+@exercise("07-1")
 def _lower_end(answer: float) -> str | None:
     from ..evaluation import accuracy_interval
 
@@ -28,7 +28,7 @@ def _lower_end(answer: float) -> str | None:
     return "accuracy_interval takes the number of right readings, and of all, in this order."
 
 
-@exercise("06-2")
+@exercise("07-2")
 def _replay_mix(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
@@ -53,7 +53,7 @@ def _replay_mix(answer: Callable) -> str | None:
     return None
 
 
-@exercise("06-3")
+@exercise("07-3")
 def _forgotten(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint

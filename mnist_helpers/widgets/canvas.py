@@ -152,7 +152,7 @@ class DigitCanvas(StaticFallbackBox):
         self._predict()
 
     def save(self, label: int, folder: str | Path | None = None) -> Path:
-        """Keep the drawing under its label, to measure or to fine-tune on (notebook 06).
+        """Keep the drawing under its label, to measure or to fine-tune on (notebook 07).
 
         Writes ``<folder>/<label>/<time>.png`` and, beside it, the strokes as JSON.
 

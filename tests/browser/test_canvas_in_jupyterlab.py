@@ -1,4 +1,4 @@
-"""Notebook 04 in JupyterLab, in a real browser: digits drawn with the mouse and with a finger."""
+"""Notebook 05 in JupyterLab, in a real browser: digits drawn with the mouse and with a finger."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mnist_helpers.strokes import pen_strokes
 
 @pytest.fixture(scope="module")
 def page(lab: str, browser: Browser) -> Iterator[Page]:
-    """Open notebook 04, run all of its cells, and wait until the last one is done."""
-    with run_in_lab(lab, browser, "04_prediction.ipynb", scale=2) as page:
+    """Open notebook 05, run all of its cells, and wait until the last one is done."""
+    with run_in_lab(lab, browser, "05_prediction.ipynb", scale=2) as page:
         yield page
 
 

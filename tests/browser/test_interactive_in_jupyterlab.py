@@ -167,7 +167,7 @@ def test_nothing_failed_or_warned(page: Page) -> None:
 def test_a_link_to_a_section_jumps_there(lab: str, browser: Browser) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
-    page.goto(lab.format("02_architecture.ipynb"))
+    page.goto(lab.format("03_architecture.ipynb"))
     link = page.locator(".jp-Notebook a[href='#shapes']").first
     heading = page.locator(".jp-Notebook h2", has_text="Shapes")
     link.scroll_into_view_if_needed()
