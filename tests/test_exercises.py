@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import math
 import re
 import struct
@@ -21,32 +22,44 @@ from mnist_helpers import exercises
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 
 
-def solutions() -> list[tuple[str, str]]:
-    """Collect ``(exercise, solution's code)`` from the notebooks, in which they are folded."""
+def solutions() -> list[tuple[str, str, str]]:
+    """Collect ``(exercise, name of the answer, solution's code)`` from the notebooks.
+
+    They are folded below ``exercises.check("02-1", answer)`` or ``exercises.use("02-6", fit)``.
+    """
     found = []
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
         for cell, following in pairwise(cells):
-            name = re.search(r'exercises\.check\("([\d-]+)"', cell.source)
+            name = re.search(r'exercises\.(?:check|use)\("([\w-]+)", (\w+)\)', cell.source)
             code = re.search(r"<details>.*?```python\n(.*?)```", following.source, re.DOTALL)
             if name:
                 assert code, f"{path.name}: exercise {name[1]} has no folded solution after it"
-                found.append((name[1], code[1]))
+                found.append((name[1], name[2], code[1]))
     return found
 
 
 def test_every_exercise_stands_in_a_notebook_and_every_notebook_has_three() -> None:
-    names = [name for name, _ in solutions()]
+    names = [name for name, *_ in solutions()]
     assert sorted(names) == exercises.list_exercises()
     for path in NOTEBOOKS:
         assert sum(name.startswith(path.name[:2]) for name in names) >= 3, path.name
 
 
-@pytest.mark.parametrize(("name", "code"), solutions(), ids=lambda value: value[:5])
-def test_solution_is_accepted(name: str, code: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "answer", "code"), solutions(), ids=[name for name, *_ in solutions()]
+)
+def test_solution_is_accepted(name: str, answer: str, code: str) -> None:
     space: dict = {}
     exec(code, space)
-    assert exercises.hint_for(name, space["answer"]) is None
+    assert exercises.hint_for(name, space[answer]) is None
+
+
+@pytest.mark.parametrize("name", ["Net", "accuracy", "fit"])
+def test_worked_solution_that_a_notebook_continues_with_is_the_one_that_it_folds(name) -> None:
+    worked = inspect.getsource(getattr(exercises.learning, name)).partition("\n")[2].strip()
+    folded = [code for _, answer, code in solutions() if answer == name]
+    assert len(folded) == 1 and worked in folded[0]
 
 
 def by_absolute_differences(images, labels, others):

@@ -235,7 +235,7 @@ def _why_another_run(
     return None
 
 
-@exercise("02-recall")
+@exercise("02-7")
 def _recall(answer: Sequence[str]) -> str | None:
     expected = "bacbc"
     given = [str(letter).strip().lower() for letter in answer]

@@ -221,7 +221,7 @@ CORRECT = {
     ),
     "02-5": (learning.accuracy, accuracy_by_mean),
     "02-6": (learning.fit, fit_with_set_to_none_at_the_end),
-    "02-recall": (["b", "a", "c", "b", "c"], "BACBC"),
+    "02-7": (["b", "a", "c", "b", "c"], "BACBC"),
 }
 WRONG = [
     ("02-1", lambda w, x, t: (x * (w * x - t)).mean(), "factor 2"),
@@ -267,8 +267,8 @@ WRONG = [
     ("02-6", fit_with_one_epoch_only, "3 numbers"),
     ("02-6", fit_uphill, "does not fall"),
     ("02-6", lambda *arguments: None, "return"),
-    ("02-recall", "aacbc", "uphill"),
-    ("02-recall", "bacb", "Five"),
+    ("02-7", "aacbc", "uphill"),
+    ("02-7", "bacb", "Five"),
 ]
 
 
