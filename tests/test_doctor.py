@@ -104,6 +104,8 @@ def test_damaged_weights(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("mnist_helpers.prediction.SHIPPED_WEIGHTS", weights)
     assert not one("weights").ok and "fast.safetensors" in one("weights").text
     weights.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    assert not one("weights").ok and "Git LFS pointer" in one("weights").text
+    weights.write_bytes(b"\x10" + bytes(20))
     assert not one("weights").ok and "not a whole safetensors file" in one("weights").text
 
 

@@ -215,7 +215,7 @@ def test_a_missing_digit_is_named(tmp_path: Path) -> None:
     command += [str(tmp_path), "--val-size", "0", "--out", str(tmp_path / "out"), "--epochs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "has no picture of 9" in done.stderr
+    assert "has no image of 9" in done.stderr
 
 
 # ----------------------------------------------------------------------------- the table of faults

@@ -101,8 +101,14 @@ def load_csv(path: str | Path, label_column: str | int | None = "auto") -> Digit
 
     Examples
     --------
-    >>> load_csv("train.csv").labels[:3]  # doctest: +SKIP
-    tensor([1, 0, 1])
+    >>> import pandas as pd
+    >>> from mnist_helpers.data import load_mnist
+    >>> digits = load_mnist("sample").test[:3]
+    >>> table = pd.DataFrame(digits.images.flatten(1).numpy())
+    >>> table.insert(0, "label", digits.labels)
+    >>> table.to_csv("train.csv", index=False)
+    >>> load_csv("train.csv").labels.equal(digits.labels)
+    True
     """
     table = read_table(path, label_column)
     for note in table.notes:

@@ -65,6 +65,7 @@ def create_app(
     Examples
     --------
     >>> import httpx
+    >>> from mnist_helpers.serve.server import serving
     >>> with serving(create_app(page=False)) as address:
     ...     httpx.get(f"{address}/health").status_code
     200
