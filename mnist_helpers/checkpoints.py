@@ -21,7 +21,7 @@ from .paths import replacing
 from .recipes import Recipe
 from .trial import EXPECTED_ACCURACY, try_normalizations
 from .weight_files import identify, read_file
-from .wrapping import model_name, wrap_model
+from .wrapping import WrappedModel, model_name, wrap_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -316,11 +316,23 @@ def _tried(network: nn.Module, own: Normalization | None, path: Path) -> list[st
     if accuracy < EXPECTED_ACCURACY:
         tried = "its own" if own and own.is_buffer else "any usual"
         notes.append(
-            f"{path} fits {model_name(network)} by its shapes, but classifies only {accuracy:.0%} "
-            f"of sample digits correctly with {tried} normalization: its layers may be arranged in "
-            "another way. If you have its class: load_checkpoint(path, model=MyNet())"
+            f"{path} classifies only {accuracy:.0%} of sample digits correctly with {tried} "
+            f"normalization: {_doubt(network)}"
         )
     return notes
+
+
+def _doubt(network: nn.Module) -> str:
+    """Say why a network may classify nothing, and what can be done."""
+    if isinstance(network, (OnnxNetwork, WrappedModel)):
+        return (
+            "perhaps its images are preprocessed in another way, or it is not trained on digits. "
+            "Another normalization: wrap_model(model, mean=…, std=…)"
+        )
+    return (
+        f"it fits {model_name(network)} by its shapes, but its layers may be arranged in another "
+        "way. If you have its class: load_checkpoint(path, model=MyNet())"
+    )
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""How good a network is, and where it errs: metrics, errors, calibration, saliency, attacks."""
+"""How good a network is, and where it errs: metrics, errors, calibration."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .augment import to_float
 from .compare import ArrayEquality
 from .data import AT_ONCE, Batches, Digits
 from .wrapping import model_name, wrap_model
@@ -332,101 +331,3 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return float(cross_entropy(cooled, labels, smoothing).mean())
 
     return float(np.exp(minimize_scalar(mean_loss, bounds=(-3, 3), method="bounded").x))
-
-
-# ----------------------------------------------------------------------------------------- saliency
-
-
-def saliency(
-    model: nn.Module, image: Tensor | np.ndarray, target: int | None = None, steps: int = 64
-) -> np.ndarray:
-    """Share a digit's logit out among the pixels, by integrated gradients from a black picture.
-
-    Parameters
-    ----------
-    model : nn.Module
-    image : Tensor or ndarray of 28×28 values, uint8 or float in [0, 1]
-    target : int, optional
-        The digit to explain. Default: the one that the network predicts.
-    steps : int
-        Pictures between black and ``image`` at which the gradient is taken.
-
-    Returns
-    -------
-    ndarray of shape [28, 28], dtype float32
-        Positive where ink speaks for the digit, negative where it speaks against; the sum is
-        close to the logit's change from the black picture to this one.
-
-    References
-    ----------
-    M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML 2017,
-    equation 3.
-    """
-    model = wrap_model(model)
-    device = next(model.parameters()).device
-    picture = to_float(torch.as_tensor(image)).reshape(1, 1, 28, 28).to(device)
-    training = model.training
-    model.eval()
-    middles = (torch.arange(steps, device=device) + 0.5) / steps
-    path = (middles.reshape(-1, 1, 1, 1) * picture).requires_grad_()
-    if target is None:
-        with torch.inference_mode():
-            target = int(model(picture).argmax())
-    (gradients,) = torch.autograd.grad(model(path)[:, target].sum(), path)
-    model.train(training)
-    return (gradients.mean(0) * picture[0])[0].float().cpu().numpy()
-
-
-# ----------------------------------------------------------------------------- adversarial examples
-
-
-def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int = 500) -> Digits:
-    """Change every pixel a little, in the direction that harms the reading most.
-
-    The fast gradient sign method: each pixel goes `epsilon` grey levels up or down, whichever makes
-    the cross-entropy of the true digit grow, and stays between black and white.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Whose gradient is asked. Left in the mode in which it came.
-    digits : Digits
-        With labels.
-    epsilon : int
-        Grey levels, 0 to 255.
-    batch_size : int
-        Pictures at a time; changes memory and speed, not the result.
-
-    Returns
-    -------
-    Digits
-        The changed pictures with their true labels.
-
-    Raises
-    ------
-    ValueError
-        If `epsilon` is no number of grey levels, or a picture has no label.
-
-    References
-    ----------
-    I. Goodfellow, J. Shlens and C. Szegedy, "Explaining and harnessing adversarial examples",
-    ICLR 2015, section 4.
-    """
-    if not isinstance(epsilon, (int, np.integer)) or not 0 <= epsilon <= 255:
-        raise ValueError(f"epsilon is a whole number of grey levels, 0 to 255, not {epsilon!r}")
-    if (digits.labels < 0).any():
-        raise ValueError(f"{digits.source} has pictures without labels: nothing to lead away from")
-    model = wrap_model(model)
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    changed = []
-    for images, labels in Batches(digits.to(device), batch_size, shuffle=False):
-        pictures = to_float(images).requires_grad_()
-        loss = nn.functional.cross_entropy(model(pictures).float(), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pictures)
-        moved = images.int() + int(epsilon) * gradient.sign().int()
-        changed.append(moved.clamp(0, 255).to(torch.uint8).to(digits.images.device))
-    model.train(training)
-    source = f"{digits.source}, changed by {epsilon} grey levels against the network"
-    return Digits(torch.cat(changed), digits.labels, source)

@@ -12,16 +12,16 @@ from mnist_helpers.data import Digits, Splits
 from mnist_helpers.evaluation import (
     Evaluation,
     accuracy_interval,
-    adversarial,
     calibration,
     evaluate,
     fit_temperature,
     misclassified,
-    saliency,
     softmax,
 )
+from mnist_helpers.explain import adversarial, saliency
 from mnist_helpers.models import build_model
 from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.wrapping import wrap_model
 
 
 @pytest.fixture(scope="module")
@@ -272,9 +272,12 @@ def test_saliency_of_linear_and_quadratic_networks_by_hand(digits: Splits) -> No
     image = digits.test[0][0]
     ink = image[0] / 255
     weight = linear.weight[4].detach().reshape(28, 28)
-    shares = saliency(nn.Sequential(nn.Flatten(), linear), image.float() / 255, 4, steps=3)
+    plain = {"mean": 0, "std": 1}
+    model = wrap_model(nn.Sequential(nn.Flatten(), linear), **plain)
+    shares = saliency(model, image.float() / 255, 4, steps=3)
     assert np.allclose(shares, (weight * ink).numpy(), atol=1e-6)
-    shares = saliency(nn.Sequential(nn.Flatten(), Square(), linear), image, 4, steps=2)
+    model = wrap_model(nn.Sequential(nn.Flatten(), Square(), linear), **plain)
+    shares = saliency(model, image, 4, steps=2)
     assert np.allclose(shares, (weight * ink**2).numpy(), atol=1e-6), "not between the steps"
 
 
@@ -297,7 +300,7 @@ def test_saliency_takes_arrays_and_explains_the_prediction(
 def test_fast_gradient_signs_of_a_linear_network_by_hand(digits: Splits) -> None:
     linear = nn.Linear(784, 10)
     model, test = nn.Sequential(nn.Flatten(), linear), digits.test[:3]
-    changed = adversarial(model, test, 20)
+    changed = adversarial(wrap_model(model, mean=0, std=1), test, 20)
     probs = model(test.images.float() / 255).softmax(1)
     gradient = (probs - nn.functional.one_hot(test.labels, 10)) @ linear.weight
     expected = test.images.int() + 20 * gradient.sign().int().reshape(-1, 1, 28, 28)

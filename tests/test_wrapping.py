@@ -17,7 +17,8 @@ from mnist_helpers import DigitCanvas
 from mnist_helpers.batch import BatchProcessor
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.data import Digits
-from mnist_helpers.evaluation import adversarial, calibration, evaluate, misclassified, saliency
+from mnist_helpers.evaluation import calibration, evaluate, misclassified
+from mnist_helpers.explain import adversarial, saliency
 from mnist_helpers.models import MEAN, STD, build_model
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.recipes import Recipe

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from ..evaluation import saliency
+from ..explain import saliency
 from ..onnx import OnnxNetwork
 from ..prediction import MNISTPredictor, is_confident
 from ..preprocess import preprocessing_steps
