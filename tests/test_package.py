@@ -173,3 +173,12 @@ def test_every_package_is_in_the_wheel() -> None:
     listed = re.search(r"^packages = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)
     folders = [path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("__init__.py")]
     assert {".".join(folder.parts) for folder in folders} <= set(re.findall(r'"(.+?)"', listed[1]))
+
+
+def test_the_readme_lists_every_room() -> None:
+    text = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    table = text.partition("## The package")[2].partition("\n## ")[0]
+    rooms = re.findall(r"`(\w+)/?`", "".join(re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)))
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert sorted(rooms) == sorted(modules | folders)
