@@ -17,8 +17,9 @@ from .data import AT_ONCE
 from .device import choose_device
 from .evaluation import check_logits, softmax
 from .models import Classifier, folded
+from .numbers import split_digits
 from .onnx import OnnxNetwork
-from .preprocess import Box, Picture, split_digits, to_mnist
+from .preprocess import Box, Picture, to_mnist
 from .wrapping import model_name, to_device, wrap_model
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
@@ -200,7 +201,7 @@ class MNISTPredictor:
         EmptyPictureError, ValueError, OSError
             As `predict`.
         """
-        found = split_digits(picture)
+        found = split_digits(picture, self.probabilities)
         predictions = self._read([image for _, image in found])
         text = "".join(str(prediction.digit) for prediction in predictions)
         return Number(text, predictions, [box for box, _ in found])

@@ -22,9 +22,9 @@ from .decode import (
     Picture,
     PictureError,
     decode,
-    decode_with_scale,
     naming,
 )
+from .lines import remove_lines
 from .segment import (
     LEAST_CONTRAST,
     Box,
@@ -32,8 +32,6 @@ from .segment import (
     box_around,
     digit_mask,
     find_sheets,
-    group_columns,
-    remove_lines,
 )
 
 __all__ = [
@@ -43,7 +41,6 @@ __all__ = [
     "PictureError",
     "decode",
     "preprocessing_steps",
-    "split_digits",
     "to_mnist",
 ]
 
@@ -133,44 +130,6 @@ def cut_sheet(grey: np.ndarray) -> np.ndarray:
             break
         grey = sheets[0].cut_from(grey)
     return grey
-
-
-def split_digits(picture: Picture) -> list[tuple[Box, np.ndarray]]:
-    """Find the digits that are written in a row, from left to right.
-
-    Connected parts belong to one digit if one lies above the other: if they share at least half
-    of the narrower one's columns. Digits that touch each other are not told apart.
-
-    Parameters
-    ----------
-    picture : path, bytes, binary file, PIL image, array or tensor
-        As for `to_mnist`.
-
-    Returns
-    -------
-    list of (box, image)
-        The box is ``(left, top, right, bottom)`` in pixels of the upright picture, the image what
-        `to_mnist` would make of this digit alone.
-
-    Raises
-    ------
-    EmptyPictureError, PictureError, OSError
-        As for `to_mnist`.
-    """
-    decoded, scale = decode_with_scale(picture)
-    if is_mnist(decoded):
-        rows, columns = box_around(decoded)
-        return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
-    with naming(picture):
-        ink = ink_on_black(to_grey(decoded))
-        masks = group_columns(digit_mask(ink))
-    found = []
-    for mask in masks:
-        rows, columns = box_around(mask)
-        box = (columns.start, rows.start, columns.stop, rows.stop)
-        image = centre(fit_into_box(even_strokes(cut_out(ink, mask))))
-        found.append((tuple(round(scale * side) for side in box), image))
-    return found
 
 
 def is_mnist(pixels: np.ndarray) -> bool:

@@ -1,16 +1,15 @@
-"""Find digits: the sheet they stand on, ruled lines to leave out, the parts that belong together.
+"""Find digits: the sheet they stand on, and the parts that belong together.
 
 What is around a digit is told from it by form. A *sheet* is a region with four straight sides that
-has ink in it: paper on a desk, a page beside a dark margin, a form's box, a plot's frame. A *line*
-is straight, thin and longer than the digit, or crosses the whole image. What is left are connected
-parts: the digit's, and small or cut ones beside it.
+has ink in it: paper on a desk, a page beside a dark margin, a form's box, a plot's frame. Lines are
+told by `mnist_helpers.lines`. What is left are connected parts: the digit's, and small or cut ones
+beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from scipy import ndimage
@@ -23,12 +22,10 @@ Place = tuple[slice, slice]
 
 LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
 MIN_SHEET = 0.1  # of the image's area
+MIN_INK_ON_LIGHT = 0.1  # contrast of ink on a sheet, of that between sheet and desk: pencil
+MIN_INK_ON_DARK = 0.3  # chalk, or a plot; a dark thing on the table has paler reflections
 MIN_RECTANGULARITY = 0.92  # a sheet's area, of that of the smallest rectangle around it
-MIN_LINE_LENGTH = 0.5  # of the image's width or height
-MAX_LINE_WIDTH = 0.05  # of the image's width or height
 MIN_LINED_SIDE = 40  # a smaller image shows the digit and little else; its strokes are thin lines
-MAX_BAND_WIDTH = 0.15  # of a band along the border, of the height or width
-MAX_LINE_SLOPE = 0.12  # of a ruled line in a photo: 7 degrees
 
 
 # -------------------------------------------------------------------------------------- the sheet
@@ -87,7 +84,8 @@ def find_sheets(gray: np.ndarray) -> list[Sheet]:
             region = ndimage.binary_opening(parts[place] == number, np.ones((3, 3)))
             if region.sum() < 0.5 * region.size or _is_frame_of(region, gray.shape):
                 continue
-            sheet = _as_sheet(gray, place, ndimage.binary_fill_holes(region), contrast)
+            least = contrast * (MIN_INK_ON_LIGHT if mask is light else MIN_INK_ON_DARK)
+            sheet = _as_sheet(gray, place, ndimage.binary_fill_holes(region), contrast, least)
             if sheet is not None:
                 found.append(sheet)
     return sorted(found, key=lambda sheet: -sheet.inside.size)
@@ -101,7 +99,9 @@ def _is_frame_of(region: np.ndarray, shape: tuple[int, int]) -> bool:
     return min(edge.mean() for edge in edges) > 0.5
 
 
-def _as_sheet(gray: np.ndarray, place: Place, region: np.ndarray, contrast: float) -> Sheet | None:
+def _as_sheet(
+    gray: np.ndarray, place: Place, region: np.ndarray, contrast: float, least: float
+) -> Sheet | None:
     """Return a region as a sheet, if it has four straight, sharp sides and ink in it."""
     if region.sum() < MIN_RECTANGULARITY * rectangle_around(region):
         return None
@@ -113,7 +113,7 @@ def _as_sheet(gray: np.ndarray, place: Place, region: np.ndarray, contrast: floa
         return None  # a shadow's edge is soft
     trim = max(1, round(0.012 * min(region.shape)))
     inside = ndimage.binary_erosion(region, np.ones((3, 3)), iterations=trim, border_value=1)
-    if not _has_ink(part, inside, contrast):
+    if not _has_ink(part, inside, least):
         return None
     within = box_around(inside)
     place = tuple(
@@ -136,13 +136,13 @@ def _with_surroundings(
     return larger, np.pad(region, list(zip(before, after, strict=True)))
 
 
-def _has_ink(part: np.ndarray, inside: np.ndarray, contrast: float) -> bool:
+def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
     """Return whether a part of what is inside stands out from the rest, and is not tiny."""
     values = part[inside]
     if values.size == 0 or np.ptp(values) < LEAST_CONTRAST:
         return False
     high = values > between_dark_and_light(values)
-    if abs(values[high].mean() - values[~high].mean()) < max(LEAST_CONTRAST, 0.1 * contrast):
+    if abs(values[high].mean() - values[~high].mean()) < max(LEAST_CONTRAST, least):
         return False
     ink = np.zeros(part.shape, bool)
     ink[inside] = high if high.mean() < 0.5 else ~high
@@ -165,199 +165,6 @@ def rectangle_around(mask: np.ndarray) -> float:
     across = along[:, ::-1] * (1, -1)
     extents = [np.ptp(corners @ direction.T, axis=0) for direction in (along, across)]
     return float((extents[0] * extents[1]).min())
-
-
-# -------------------------------------------------------------------------------------- the lines
-
-
-@dataclass(frozen=True)
-class Line:
-    """A straight, nearly horizontal line: in column x it is in row ``at + slope * x``.
-
-    Parameters
-    ----------
-    at, slope, width : float
-        In pixels.
-    first, last : int
-        The columns in which it begins and ends.
-    """
-
-    at: float
-    slope: float
-    width: float
-    first: int
-    last: int
-
-
-def remove_lines(ink: np.ndarray) -> np.ndarray:
-    """Take ruled lines, grids and underlines out of ink, and leave the strokes that they cross.
-
-    Parameters
-    ----------
-    ink : ndarray of shape [H, W], dtype uint8
-        0 where there is paper.
-
-    Returns
-    -------
-    ndarray of shape [H, W], dtype uint8
-        The same array, if there are no lines.
-    """
-    if np.ptp(ink) < LEAST_CONTRAST:
-        return ink
-    mask = ink > 0.6 * between_dark_and_light(ink)
-    if min(mask.shape) < MIN_LINED_SIDE:
-        return ink
-    found = [
-        (line, upright, pixels.T if upright else pixels)
-        for upright, turned in ((False, mask), (True, mask.T))
-        for line, pixels in chain(find_bands(turned), find_lines(turned))
-    ]
-    if not found:
-        return ink
-    rest = _large_parts(mask & ~np.any([pixels for *_, pixels in found], axis=0))
-    lines = [
-        (line, upright, pixels)
-        for line, upright, pixels in found
-        if _is_no_stroke(line, rest.T if upright else rest, upright)
-    ]
-    if not lines:
-        return ink
-    gone = np.any([pixels for *_, pixels in lines], axis=0)
-    for line, upright, _ in lines:  # once more, for what is left where two of them cross
-        left = mask & ~gone
-        gone |= Runs.of(left.T).on(line).T if upright else Runs.of(left).on(line)
-    gone = ndimage.binary_dilation(gone, np.ones((3, 3))) & ~(mask & ~gone)
-    return np.where(gone, 0, ink)
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The vertical runs of ink in each column, which is what a line across consists of."""
-
-    shape: tuple[int, int]
-    column: np.ndarray
-    top: np.ndarray
-    length: np.ndarray
-
-    @classmethod
-    def of(cls, mask: np.ndarray) -> Runs:
-        """Find the runs in a mask."""
-        change = np.diff(np.pad(mask, ((1, 1), (0, 0))).T.astype(np.int8), axis=1)
-        column, top = (change == 1).nonzero()
-        return cls(mask.shape, column, top, (change == -1).nonzero()[1] - top)
-
-    @property
-    def middle(self) -> np.ndarray:
-        """The row in the middle of each run."""
-        return self.top + (self.length - 1) / 2
-
-    def near(self, line: Line) -> np.ndarray:
-        """Return which runs a line consists of: those that are no wider than it is, or little."""
-        away = np.abs(self.middle - line.at - line.slope * self.column)
-        beside = (self.column >= line.first) & (self.column <= line.last)
-        return beside & (away <= line.width / 2 + 1) & (self.length <= 1.5 * line.width + 1.5)
-
-    def on(self, line: Line) -> np.ndarray:
-        """Mark the pixels of a line, except where a stroke crosses it: bool ``[H, W]``."""
-        near = self.near(line)
-        marks = np.zeros((self.shape[0] + 1, self.shape[1]), np.int8)
-        marks[self.top[near], self.column[near]] = 1
-        np.add.at(marks, (self.top[near] + self.length[near], self.column[near]), -1)
-        return marks.cumsum(0)[:-1] > 0
-
-
-def find_bands(mask: np.ndarray) -> Iterator[tuple[Line, np.ndarray]]:
-    """Find the bands of ink along the upper and the lower border, with their pixels."""
-    height, width = mask.shape
-    for below in (False, True):
-        flipped = mask[::-1] if below else mask
-        depth = np.where(flipped.all(0), height, flipped.argmin(0))
-        if (depth > 0).mean() < 0.85 or np.median(depth) > MAX_BAND_WIDTH * height:
-            continue
-        wide = int(np.median(depth)) + 2
-        pixels = flipped & (np.arange(height)[:, None] < np.minimum(depth, wide))
-        at = (wide - 1) / 2
-        line = Line(height - 1 - at if below else at, 0.0, float(wide), 0, width - 1)
-        yield line, pixels[::-1] if below else pixels
-
-
-def find_lines(mask: np.ndarray, most: int = 8) -> Iterator[tuple[Line, np.ndarray]]:
-    """Find long, thin, straight and nearly horizontal lines, the longest first, with their pixels.
-
-    A Hough transform: for each of some slopes, all runs are counted by the row in which a line of
-    this slope through them begins.
-    """
-    height, width = mask.shape
-    runs = Runs.of(mask)
-    thin = runs.length <= max(2, round(MAX_LINE_WIDTH * min(runs.shape)))
-    column, middle, length = runs.column[thin], runs.middle[thin], runs.length[thin]
-    slopes = np.linspace(-MAX_LINE_SLOPE, MAX_LINE_SLOPE, 2 * max(4, width // 16) + 1)
-    rise = np.ceil(MAX_LINE_SLOPE * width) + 1
-    for _ in range(most):
-        if len(column) < MIN_LINE_LENGTH * width / 2:
-            return
-        rows = (middle - slopes[:, None] * column + rise + 0.5).astype(int)
-        size = int(height + 2 * rise) + 2
-        counts = np.bincount(
-            (rows + size * np.arange(len(slopes))[:, None]).ravel(), minlength=size * len(slopes)
-        ).reshape(len(slopes), size)
-        counts = counts + np.roll(counts, 1, 1)
-        which, row = np.unravel_index(counts.argmax(), counts.shape)
-        if counts[which, row] < MIN_LINE_LENGTH * width / 2:
-            return
-        near = np.abs(middle - slopes[which] * column - (row - 0.5 - rise)) <= 2
-        slope, at = np.polyfit(column[near], middle[near], 1)
-        near = np.abs(middle - slope * column - at) <= 1.5
-        if near.sum() < 2:
-            return
-        first, last = int(column[near].min()), int(column[near].max())
-        covered = len(np.unique(column[near])) / (last - first + 1)
-        if last - first + 1 >= MIN_LINE_LENGTH * width and covered > 0.45:
-            line = Line(at, slope, float(np.median(length[near])), first, last)
-            yield line, runs.on(line)
-        column, middle, length = column[~near], middle[~near], length[~near]
-
-
-def _is_no_stroke(line: Line, rest: np.ndarray, upright: bool) -> bool:
-    """Return whether a line is none of the digit's strokes, going by what else there is of it.
-
-    It is thinner than the strokes and longer than the rest, or it crosses the image and the rest
-    does not, or it lies below all of the rest.
-    """
-    height, width = rest.shape
-    if not rest.any():
-        return False
-    rows, columns = box_around(rest)
-    if rows.stop - rows.start < 0.12 * height and columns.stop - columns.start < 0.12 * width:
-        return False
-    ends = (line.first <= 0.03 * width + 1) + (line.last >= 0.97 * width - 2)
-    stroke = 2 * np.percentile(ndimage.distance_transform_edt(rest)[rest], 90) - 1
-    longer = line.first < columns.start and line.last >= columns.stop
-    if line.width <= 0.65 * stroke and (ends or longer):
-        return True
-    margin = 0.06 * width
-    middle = line.at + line.slope * width / 2
-    if upright and ends == 2 and not 0.12 * height < middle < 0.88 * height:
-        return True  # a margin's line; of the digits' upright strokes none is so far outside
-    reach = line.at + line.slope * np.array([line.first, line.last])
-    top = min(rows.start, reach.min() - line.width / 2)
-    bottom = max(rows.stop, reach.max() + line.width / 2 + 1)
-    if top <= 1.5 and bottom >= height - 1.5:
-        return False  # the digit is cut out tightly, and this may be one of its strokes
-    if ends == 2 and columns.start > margin and columns.stop < width - margin:
-        return True
-    lowest = line.at + line.slope * np.array([columns.start, columns.stop]) - line.width / 2
-    return longer and rows.stop <= lowest.min()
-
-
-def _large_parts(mask: np.ndarray) -> np.ndarray:
-    """Return the connected parts that are not much smaller than the largest one."""
-    parts, count = ndimage.label(mask, np.ones((3, 3)))
-    if count < 2:
-        return mask
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return (sizes >= 0.25 * sizes.max())[parts]
 
 
 # -------------------------------------------------------------------------------------- the digit
@@ -384,15 +191,23 @@ def digit_mask(ink: np.ndarray, alone: bool = False) -> np.ndarray:
         return faint
     sizes = np.bincount(parts[ink > high], minlength=count + 1)[1:]
     places = ndimage.find_objects(parts)
+    small = min(ink.shape) < MIN_LINED_SIDE
+    if not small:
+        objects = [
+            _is_object(size, place, ink.shape) for size, place in zip(sizes, places, strict=True)
+        ]
+        if not all(objects):
+            sizes = np.where(objects, 0, sizes)
     kept = {
         number
         for number, (size, place) in enumerate(zip(sizes, places, strict=True), 1)
-        if size >= 0.06 * sizes.max() and not _lies_along_an_edge(place, ink.shape)
+        if size >= 0.06 * sizes.max()
+        and not ((alone or not small) and _lies_along_an_edge(place, ink.shape))
     }
     lines = {number for number in kept if _crosses(places[number - 1], ink.shape)}
     if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * ink.shape[1]:
         kept -= lines
-    if alone and len(kept) > 1 and min(ink.shape) >= MIN_LINED_SIDE:
+    if alone and len(kept) > 1 and not small:
         kept = _without_neighbors(kept, sizes, places, ink.shape)
     return np.isin(parts, list(kept) or [int(sizes.argmax()) + 1])
 
@@ -426,6 +241,15 @@ def _without_neighbors(
         return not (cut_above and away[1] > 2 * own[1] and _share(rows, down) <= 0)
 
     return {number for number in kept if number == main or belongs(number)}
+
+
+def _is_object(size: int, place: Place, shape: tuple[int, int]) -> bool:
+    """Return whether a part is solid, broad and cut by the border: a thing that lies there."""
+    high, wide = (along.stop - along.start for along in place)
+    outside = any(
+        along.start == 0 or along.stop == side for along, side in zip(place, shape, strict=True)
+    )
+    return outside and size > 0.7 * high * wide and min(high, wide) > 0.12 * min(shape)
 
 
 def _lies_along_an_edge(place: Place, shape: tuple[int, int]) -> bool:
@@ -471,6 +295,16 @@ def group_columns(mask: np.ndarray) -> list[np.ndarray]:
         else:
             groups.append((columns, [number]))
     return [np.isin(parts, members) for _, members in groups]
+
+
+def large_parts(mask: np.ndarray) -> np.ndarray:
+    """Return the connected parts that are not much smaller than the largest one."""
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return (sizes >= 0.25 * sizes.max())[parts]
 
 
 def _share(first: slice, second: slice) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mnist_helpers.numbers import split_digits
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.preprocess import EmptyPictureError, split_digits, to_mnist
+from mnist_helpers.preprocess import EmptyPictureError, to_mnist
 from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
 
 
@@ -63,3 +64,62 @@ def test_an_empty_sheet_says_so(predictor: MNISTPredictor) -> None:
 def test_a_number_is_as_sure_as_its_least_sure_digit(predictor: MNISTPredictor) -> None:
     number = predictor.predict_number(row_of("123"))
     assert number.is_confident == all(p.is_confident for p in number.predictions)
+
+
+@pytest.mark.parametrize("width", [2, 5])
+@pytest.mark.parametrize("gap", [0, 6])
+def test_each_digit_in_a_box_of_its_own(predictor: MNISTPredictor, width: int, gap: int) -> None:
+    """A comb, whose boxes share their walls, or boxes apart."""
+    cells = []
+    for digit in "2026":
+        cell = np.asarray(draw_strokes(pen_strokes(int(digit), "round", 120), 120, 8)).copy()
+        cell[:width] = cell[-width:] = cell[:, :width] = cell[:, -width:] = 0
+        cells.append(np.pad(cell, ((0, 0), (0, gap)), constant_values=255))
+    image = np.pad(np.concatenate(cells, 1), 20, constant_values=255)
+    number = predictor.predict_number(image)
+    assert number.text == "2026"
+    assert number.is_confident
+    for place, (left, _, right, _) in enumerate(number.boxes):
+        start = 20 + place * (120 + gap)
+        assert start < left < right < start + 120
+
+
+@pytest.mark.parametrize("dotted", [False, True])
+@pytest.mark.parametrize("at", [100, 112])  # through the digits' feet, and below them
+def test_a_line_under_a_number_is_no_ink(predictor: MNISTPredictor, dotted: bool, at: int) -> None:
+    image = row_of("3052").copy()
+    columns = np.arange(image.shape[1])
+    inked = columns[(columns // 6) % 2 == 0] if dotted else columns
+    image[at : at + 3, inked] = 60
+    assert predictor.predict_number(image).text == "3052"
+
+
+def test_most_digits_that_touch_are_cut_apart(predictor: MNISTPredictor) -> None:
+    """Two digits, the second moved so far to the left that they touch."""
+    correct = joined = 0
+    for first, second in ("10", "25", "47", "36", "81", "90", "62", "53", "74", "08"):
+        ink = [
+            255 - np.asarray(draw_strokes(pen_strokes(int(d), "round", 120), 120, 8))
+            for d in (first, second)
+        ]
+        ends = [np.flatnonzero(pixels.max(0) > 128)[[0, -1]] for pixels in ink]
+        image = np.zeros((120, 240), np.uint8)
+        image[:, :120] = ink[0]
+        start = ends[0][1] - 3 - ends[1][0]  # they overlap by four columns
+        image[:, start : start + 120] = np.maximum(image[:, start : start + 120], ink[1])
+        joined += len(split_digits(image)) == 1
+        correct += predictor.predict_number(image).text == first + second
+    assert joined >= 6, "most of these pairs touch"
+    assert correct >= 6
+
+
+def test_a_digit_that_is_certain_is_not_cut(predictor: MNISTPredictor) -> None:
+    for digit, style in ((d, style) for d in range(10) for style in HANDS[:6]):
+        image = draw_strokes(pen_strokes(digit, style, 120), 120, 8)
+        assert len(predictor.predict_number(image).text) == 1, (digit, style)
+
+
+def test_a_dark_thing_beside_a_number_is_left_out(predictor: MNISTPredictor) -> None:
+    image = np.pad(row_of("847"), ((20, 140), (30, 60)), constant_values=255).copy()
+    image[210:, 90:] = 30
+    assert predictor.predict_number(image).text == "847"

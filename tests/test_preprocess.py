@@ -29,10 +29,10 @@ from mnist_helpers.decode import (
     decode_base64,
     open_image,
 )
+from mnist_helpers.numbers import split_digits
 from mnist_helpers.preprocess import (
     is_mnist,
     preprocessing_steps,
-    split_digits,
     to_mnist,
 )
 from mnist_helpers.strokes import draw_strokes, pen_strokes

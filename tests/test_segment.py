@@ -12,9 +12,10 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist_helpers.benchmarks.frames import FRAMES, draw_framed
+from mnist_helpers.lines import find_lines, remove_lines
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import preprocessing_steps, to_mnist
-from mnist_helpers.segment import find_lines, find_sheets, rectangle_around, remove_lines
+from mnist_helpers.segment import find_sheets, rectangle_around
 from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
 
 few = settings(max_examples=40, deadline=None)

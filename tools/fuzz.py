@@ -111,7 +111,7 @@ def fuzz(target: str, seconds: int) -> None:
     """Fuzz one reader; write what breaks it to the corpus."""
     import atheris
 
-    instrument("mnist_helpers.decode", "mnist_helpers.segment", "mnist_helpers.preprocess")
+    instrument("mnist_helpers.decode", "mnist_helpers.segment", "mnist_helpers.lines")
     instrument("mnist_helpers.data.tables", "mnist_helpers.data.idx", "mnist_helpers.data.packed")
     instrument("mnist_helpers.checkpoints")
     instrument("PIL.Image", "PIL.ImageFile", "PIL.PngImagePlugin", "PIL.GifImagePlugin")

@@ -1,0 +1,221 @@
+"""Find ruled lines, grids, underlines and dark borders, and take them out of the ink.
+
+A line is straight, thin and longer than the digit, or it crosses the whole image where the digit
+does not. It is taken away run by run, so that the strokes that it crosses stay whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from scipy import ndimage
+
+from .segment import (
+    LEAST_CONTRAST,
+    MIN_LINED_SIDE,
+    between_dark_and_light,
+    box_around,
+    large_parts,
+)
+
+MIN_LINE_LENGTH = 0.5  # of the image's width or height
+MAX_LINE_WIDTH = 0.05  # of the image's width or height
+MAX_UNDERLINE_WIDTH = 0.12  # below a row of digits, of the height
+MAX_BAND_WIDTH = 0.15  # of a band along the border, of the height or width
+MAX_LINE_SLOPE = 0.12  # of a ruled line in a photo: 7 degrees
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight, nearly horizontal line: in column x it is in row ``at + slope * x``.
+
+    Parameters
+    ----------
+    at, slope, width : float
+        In pixels.
+    first, last : int
+        The columns in which it begins and ends.
+    """
+
+    at: float
+    slope: float
+    width: float
+    first: int
+    last: int
+
+
+def remove_lines(ink: np.ndarray, alone: bool = True) -> np.ndarray:
+    """Take ruled lines, grids and underlines out of ink, and leave the strokes that they cross.
+
+    Parameters
+    ----------
+    ink : ndarray of shape [H, W], dtype uint8
+        0 where there is paper.
+    alone : bool, default=True
+        Whether there is one digit; no digit has a stroke as long as a row of several.
+
+    Returns
+    -------
+    ndarray of shape [H, W], dtype uint8
+        The same array, if there are no lines.
+    """
+    if np.ptp(ink) < LEAST_CONTRAST:
+        return ink
+    mask = ink > 0.6 * between_dark_and_light(ink)
+    if min(mask.shape) < MIN_LINED_SIDE:
+        return ink
+    widest = MAX_LINE_WIDTH if alone else MAX_UNDERLINE_WIDTH
+    found = [
+        (line, upright, pixels.T if upright else pixels)
+        for upright, turned in ((False, mask), (True, mask.T))
+        for line, pixels in chain(find_bands(turned), find_lines(turned, widest))
+    ]
+    if not found:
+        return ink
+    rest = large_parts(mask & ~np.any([pixels for *_, pixels in found], axis=0))
+    lines = [
+        (line, upright, pixels)
+        for line, upright, pixels in found
+        if _is_no_stroke(line, rest.T if upright else rest, upright)
+        or (not alone and not upright and _underlines(line, rest))
+    ]
+    if not lines:
+        return ink
+    gone = np.any([pixels for *_, pixels in lines], axis=0)
+    for line, upright, _ in lines:  # once more, for what is left where two of them cross
+        left = mask & ~gone
+        gone |= Runs.of(left.T).on(line).T if upright else Runs.of(left).on(line)
+    gone = ndimage.binary_dilation(gone, np.ones((3, 3))) & ~(mask & ~gone)
+    return np.where(gone, 0, ink)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The vertical runs of ink in each column, which is what a line across consists of."""
+
+    shape: tuple[int, int]
+    column: np.ndarray
+    top: np.ndarray
+    length: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Runs:
+        """Find the runs in a mask."""
+        change = np.diff(np.pad(mask, ((1, 1), (0, 0))).T.astype(np.int8), axis=1)
+        column, top = (change == 1).nonzero()
+        return cls(mask.shape, column, top, (change == -1).nonzero()[1] - top)
+
+    @property
+    def middle(self) -> np.ndarray:
+        """The row in the middle of each run."""
+        return self.top + (self.length - 1) / 2
+
+    def near(self, line: Line) -> np.ndarray:
+        """Return which runs a line consists of: those that are no wider than it is, or little."""
+        away = np.abs(self.middle - line.at - line.slope * self.column)
+        beside = (self.column >= line.first) & (self.column <= line.last)
+        return beside & (away <= line.width / 2 + 1) & (self.length <= 1.5 * line.width + 1.5)
+
+    def on(self, line: Line) -> np.ndarray:
+        """Mark the pixels of a line, except where a stroke crosses it: bool ``[H, W]``."""
+        near = self.near(line)
+        marks = np.zeros((self.shape[0] + 1, self.shape[1]), np.int8)
+        marks[self.top[near], self.column[near]] = 1
+        np.add.at(marks, (self.top[near] + self.length[near], self.column[near]), -1)
+        return marks.cumsum(0)[:-1] > 0
+
+
+def find_bands(mask: np.ndarray) -> Iterator[tuple[Line, np.ndarray]]:
+    """Find the bands of ink along the upper and the lower border, with their pixels."""
+    height, width = mask.shape
+    for below in (False, True):
+        flipped = mask[::-1] if below else mask
+        depth = np.where(flipped.all(0), height, flipped.argmin(0))
+        if (depth > 0).mean() < 0.85 or np.median(depth) > MAX_BAND_WIDTH * height:
+            continue
+        wide = int(np.median(depth)) + 2
+        pixels = flipped & (np.arange(height)[:, None] < np.minimum(depth, wide))
+        at = (wide - 1) / 2
+        line = Line(height - 1 - at if below else at, 0.0, float(wide), 0, width - 1)
+        yield line, pixels[::-1] if below else pixels
+
+
+def find_lines(
+    mask: np.ndarray, widest: float = MAX_LINE_WIDTH, most: int = 8
+) -> Iterator[tuple[Line, np.ndarray]]:
+    """Find long, thin, straight and nearly horizontal lines, the longest first, with their pixels.
+
+    A Hough transform: for each of some slopes, all runs are counted by the row in which a line of
+    this slope through them begins.
+    """
+    height, width = mask.shape
+    runs = Runs.of(mask)
+    thin = runs.length <= max(2, round(widest * min(mask.shape)))
+    column, middle, length = runs.column[thin], runs.middle[thin], runs.length[thin]
+    slopes = np.linspace(-MAX_LINE_SLOPE, MAX_LINE_SLOPE, 2 * max(4, width // 16) + 1)
+    rise = np.ceil(MAX_LINE_SLOPE * width) + 1
+    for _ in range(most):
+        if len(column) < MIN_LINE_LENGTH * width / 2:
+            return
+        rows = (middle - slopes[:, None] * column + rise + 0.5).astype(int)
+        size = int(height + 2 * rise) + 2
+        counts = np.bincount(
+            (rows + size * np.arange(len(slopes))[:, None]).ravel(), minlength=size * len(slopes)
+        ).reshape(len(slopes), size)
+        counts = counts + np.roll(counts, 1, 1)
+        which, row = np.unravel_index(counts.argmax(), counts.shape)
+        if counts[which, row] < MIN_LINE_LENGTH * width / 2:
+            return
+        near = np.abs(middle - slopes[which] * column - (row - 0.5 - rise)) <= 2
+        slope, at = np.polyfit(column[near], middle[near], 1)
+        near = np.abs(middle - slope * column - at) <= 1.5
+        if near.sum() < 2:
+            return
+        first, last = int(column[near].min()), int(column[near].max())
+        covered = len(np.unique(column[near])) / (last - first + 1)
+        if last - first + 1 >= MIN_LINE_LENGTH * width and covered > 0.45:
+            line = Line(at, slope, float(np.median(length[near])), first, last)
+            yield line, runs.on(line)
+        column, middle, length = column[~near], middle[~near], length[~near]
+
+
+def _underlines(line: Line, rest: np.ndarray) -> bool:
+    """Return whether a line crosses the image below the middle of a row of digits."""
+    width = rest.shape[1]
+    across = line.first <= 0.05 * width + 1 and line.last >= 0.95 * width - 2
+    return bool(rest.any()) and across and line.at > np.nonzero(rest)[0].mean()
+
+
+def _is_no_stroke(line: Line, rest: np.ndarray, upright: bool) -> bool:
+    """Return whether a line is none of the digit's strokes, going by what else there is of it.
+
+    It is thinner than the strokes and longer than the rest, or it crosses the image and the rest
+    does not, or it lies below all of the rest.
+    """
+    height, width = rest.shape
+    if not rest.any():
+        return False
+    rows, columns = box_around(rest)
+    if rows.stop - rows.start < 0.12 * height and columns.stop - columns.start < 0.12 * width:
+        return False
+    ends = (line.first <= 0.03 * width + 1) + (line.last >= 0.97 * width - 2)
+    stroke = 2 * np.percentile(ndimage.distance_transform_edt(rest)[rest], 90) - 1
+    longer = line.first < columns.start and line.last >= columns.stop
+    if line.width <= 0.65 * stroke and (ends or longer):
+        return True
+    margin = 0.06 * width
+    middle = line.at + line.slope * width / 2
+    if upright and ends == 2 and not 0.12 * height < middle < 0.88 * height:
+        return True  # a margin's line; of the digits' upright strokes none is so far outside
+    reach = line.at + line.slope * np.array([line.first, line.last])
+    top = min(rows.start, reach.min() - line.width / 2)
+    bottom = max(rows.stop, reach.max() + line.width / 2 + 1)
+    if top <= 1.5 and bottom >= height - 1.5:
+        return False  # the digit is cut out tightly, and this may be one of its strokes
+    if ends == 2 and columns.start > margin and columns.stop < width - margin:
+        return True
+    lowest = line.at + line.slope * np.array([columns.start, columns.stop]) - line.width / 2
+    return longer and rows.stop <= lowest.min()

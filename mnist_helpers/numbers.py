@@ -1,0 +1,246 @@
+"""Several digits in a row: where each one stands, and where those that touch are to be cut.
+
+By form alone, connected parts belong to one digit if one lies above the other. With a network to
+ask, a part that it does not take for a digit is cut where little ink is in the way, and the cut is
+kept whose pieces are digits, as a whole, with the highest probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from .decode import EmptyPictureError, Picture, decode_with_scale, naming
+from .lines import remove_lines
+from .preprocess import (
+    MAX_SHEETS,
+    centre,
+    cut_out,
+    even_strokes,
+    fit_into_box,
+    ink_on_black,
+    is_mnist,
+    to_grey,
+)
+from .segment import Box, box_around, digit_mask, find_sheets, group_columns, large_parts
+
+Classify = Callable[[np.ndarray], np.ndarray]
+
+SMALL_ROW = 100  # pixels: shorter rows of digits are enlarged to this
+SLANTS = (-0.25, 0.0, 0.25, 0.5)  # of the cuts that are tried, in columns per row
+USUAL_ASPECT, MAX_ASPECT = 0.75, 1.5  # width by height of most digits, and of nearly all
+MIN_PAIR_ASPECT = 0.75  # a narrower piece is no two digits
+MAX_CUTS = 8  # that are tried in one part
+MAX_PIECES = 3  # that are tried in one part
+CUT_PRIOR = 0.9  # of a cut through no ink; one through more ink is less likely
+MIN_PIECE_HEIGHT = 0.55  # of the part that it is cut from: digits in a row are of similar height
+CERTAIN = 0.9  # a narrow part that is a digit with this probability is not cut
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pixels that may be a digit, among the ink of a cell.
+
+    Parameters
+    ----------
+    ink : ndarray of shape [H, W], dtype uint8
+    mask : ndarray of shape [H, W], dtype bool
+    corner : (float, float)
+        Where the cell begins: its left and top in the decoded image.
+    zoom : float, default=1.0
+        How many pixels of the cell are one of the decoded image.
+    """
+
+    ink: np.ndarray
+    mask: np.ndarray
+    corner: tuple[float, float]
+    zoom: float = 1.0
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom in the decoded image."""
+        rows, columns = box_around(self.mask)
+        left, top = self.corner
+        return (
+            left + columns.start / self.zoom,
+            top + rows.start / self.zoom,
+            left + columns.stop / self.zoom,
+            top + rows.stop / self.zoom,
+        )
+
+    @property
+    def aspect(self) -> float:
+        """Width by height."""
+        left, top, right, bottom = self.box
+        return (right - left) / (bottom - top)
+
+    def to_mnist(self) -> np.ndarray:
+        """Return it as an MNIST image."""
+        return centre(fit_into_box(even_strokes(cut_out(self.ink, self.mask))))
+
+    def with_mask(self, mask: np.ndarray) -> Part:
+        """Return other pixels of the same cell."""
+        return Part(self.ink, mask, self.corner, self.zoom)
+
+
+def split_digits(
+    picture: Picture, classify: Classify | None = None
+) -> list[tuple[Box, np.ndarray]]:
+    """Find the digits that are written in a row, from left to right.
+
+    Each may stand in a box of its own. Connected parts belong to one digit if one lies above the
+    other: if they share at least half of the narrower one's columns.
+
+    Parameters
+    ----------
+    picture : path, bytes, binary file, PIL image, array or tensor
+        As for `to_mnist`.
+    classify : callable, optional
+        Returns the probabilities ``[N, 10]`` for images ``[N, 28, 28]``. With it, digits that touch
+        are cut apart; without, they stay together.
+
+    Returns
+    -------
+    list of (box, image)
+        The box is ``(left, top, right, bottom)`` in pixels of the upright picture, the image what
+        `to_mnist` would make of this digit alone.
+
+    Raises
+    ------
+    EmptyPictureError, PictureError, OSError
+        As for `to_mnist`.
+    """
+    decoded, scale = decode_with_scale(picture)
+    if is_mnist(decoded):
+        rows, columns = box_around(decoded)
+        return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
+    with naming(picture):
+        parts = find_parts(to_grey(decoded))
+    if classify is not None:
+        parts = [piece for part in parts for piece in cut_apart(part, classify)]
+    return [(tuple(round(scale * side) for side in part.box), part.to_mnist()) for part in parts]
+
+
+def find_parts(gray: np.ndarray) -> list[Part]:
+    """Find the digits in each cell, from left to right.
+
+    Raises
+    ------
+    EmptyPictureError
+        If there is no ink in any of them.
+    """
+    found: list[Part] = []
+    empty = None
+    for cell, left, top in find_cells(gray):
+        height, width = cell.shape
+        zoom = SMALL_ROW / width if width < SMALL_ROW and width > 1.3 * height else 1.0
+        if zoom > 1:
+            size = (SMALL_ROW, round(zoom * height))
+            cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
+        try:
+            ink = remove_lines(ink_on_black(cell), alone=False)
+            masks = group_columns(digit_mask(ink))
+        except EmptyPictureError as error:
+            empty = error
+            continue
+        found += [Part(ink, mask, (left, top), zoom) for mask in masks]
+    if empty is not None and not found:
+        raise empty
+    return found
+
+
+def find_cells(gray: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
+    """Cut out the boxes that lie in a row, or the sheet, each with its left and top."""
+    left = top = 0
+    for _ in range(MAX_SHEETS):
+        sheets = find_sheets(gray)
+        if not sheets:
+            break
+        rows = sheets[0].place[0]
+        row = [
+            sheet
+            for sheet in sheets
+            if abs(sheet.place[0].start - rows.start) + abs(sheet.place[0].stop - rows.stop)
+            < 0.3 * (rows.stop - rows.start)
+        ]
+        cells = [(sheet.cut_from(gray), left + sheet.box[0], top + sheet.box[1]) for sheet in row]
+        if len(cells) > 1:
+            return sorted(cells, key=lambda cell: cell[1])
+        ((gray, left, top),) = cells
+    return [(gray, left, top)]
+
+
+def cut_apart(part: Part, classify: Classify, pieces: int = MAX_PIECES) -> list[Part]:
+    """Cut a part into the digits that touch in it; one that is a digit as a whole is not cut."""
+    return _best_cut(part, _certainty([part], classify)[0], classify, pieces)[0]
+
+
+def _best_cut(
+    part: Part, certainty: float, classify: Classify, pieces: int
+) -> tuple[list[Part], float]:
+    """Return the pieces that a part is best cut into, and the probability that all are digits."""
+    if pieces < 2 or (certainty >= CERTAIN and part.aspect < USUAL_ASPECT):
+        return [part], certainty
+    certainty *= np.clip((MAX_ASPECT - part.aspect) / (MAX_ASPECT - USUAL_ASPECT), 0.1, 1)
+    cuts = list(_cuts(part))
+    if not cuts:
+        return [part], certainty
+    crossed = np.array([cut[0] for cut in cuts])
+    pairs = [cut[1:] for cut in cuts]
+    certainties = _certainty([piece for pair in pairs for piece in pair], classify).reshape(-1, 2)
+    best, chance = [part], certainty
+    priors = CUT_PRIOR * np.clip(1 - 2 * crossed, 0.1, 1)
+    for number in np.argsort(-priors * certainties.prod(1))[:2]:
+        ends = [
+            _best_cut(piece, float(one), classify, pieces - 1)
+            if piece.aspect > MIN_PAIR_ASPECT
+            else ([piece], float(one))
+            for piece, one in zip(pairs[number], certainties[number], strict=True)
+        ]
+        together = priors[number] * ends[0][1] * ends[1][1]
+        if together > chance:
+            best, chance = [*ends[0][0], *ends[1][0]], together
+    return best, chance
+
+
+def _certainty(parts: list[Part], classify: Classify) -> np.ndarray:
+    """Return the probability of the likeliest digit for each part."""
+    return classify(np.stack([part.to_mnist() for part in parts])).max(1)
+
+
+def _cuts(part: Part) -> Iterator[tuple[float, Part, Part]]:
+    """Cut a part in two along straight lines that cross the least ink.
+
+    Yields how much of a cut lies in ink, as a share of the part's height, and both sides.
+    """
+    rows, columns = box_around(part.mask)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    y, x = np.nonzero(part.mask)
+    found = []
+    for slant in SLANTS:
+        place = x + slant * (y - (rows.start + rows.stop) / 2)
+        at = np.floor(place - place.min()).astype(int)
+        ink = np.bincount(at)
+        edge = round(0.12 * len(ink)) + 1
+        for cut in range(edge, len(ink) - edge):
+            if ink[cut] == ink[max(0, cut - 2) : cut + 3].min():
+                found.append((ink[cut] / height, cut + 0.5, slant, at))
+    taken: list[tuple[float, float]] = []
+    for crossed, cut, slant, at in sorted(found, key=lambda one: one[0]):
+        if any(s == slant and abs(cut - c) < 0.08 * width for c, s in taken):
+            continue
+        taken.append((cut, slant))
+        sides = []
+        for side in (at < cut, at > cut):
+            mask = np.zeros_like(part.mask)
+            mask[y[side], x[side]] = True
+            sides.append(part.with_mask(large_parts(mask)))
+        lowest = min(np.ptp(np.nonzero(side.mask)[0]) + 1 for side in sides)
+        if lowest < MIN_PIECE_HEIGHT * height:
+            continue
+        yield crossed, sides[0], sides[1]
+        if len(taken) == MAX_CUTS:
+            return
