@@ -34,12 +34,13 @@ DOCUMENTS = ("README.md", "docs/*.md", "docs/*.png", "mnist_helpers/weights/READ
 LOADED_BY_HTML = "docs/canvas.*"  # Sphinx copies only what Markdown shows
 NOTEBOOKS = "notebooks/[0-9]*.ipynb"
 CANVAS = (
-    "*In Jupyter a canvas to draw on is here, and the network reads along. It looks like this:*"
+    "*In Jupyter a canvas to draw on is here, and the network predicts as you draw. "
+    "It looks like this:*"
 )
 CANVAS_IN_WORDS = (
     "A 3, drawn with two strokes on a white canvas. Beside it the 3 as the network sees it, and a "
     "bar for each of the ten probabilities: that of the 3 is at 100 %. Below are buttons to undo, "
-    "to clear and to read a picture, and a slider for the pen."
+    "to clear and to upload an image, and a slider for the pen."
 )
 OTHER_WIDGET = "*In Jupyter this is a control to play with.*"
 FIGURE_WITH_CONTROLS = "*In Jupyter this figure has controls to play with. It begins like this:*"
