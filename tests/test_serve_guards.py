@@ -324,6 +324,7 @@ def test_answers_that_nobody_fetches_are_forgotten(
         client.post("/gradio_api/queue/join", json=body | {"session_hash": "last"})
         text = client.get("/gradio_api/queue/data", params={"session_hash": "last"}).text
         assert '"digit\\">3' in text, "those who come for their answers get them"
+    assert page_app.router.routes[-1].app.blocks.state_holder.capacity <= 200
     assert sum(one.qsize() for one in queue.pending_messages_per_session.values()) <= 20
 
 

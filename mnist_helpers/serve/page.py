@@ -32,6 +32,7 @@ SHEET = 280  # side of the sheet to draw on, in the units of its strokes
 MAX_POINTS = 20_000  # in a drawing
 TITLE = "Predict a handwritten digit"
 QUEUE = 100  # events that wait
+SESSIONS = 200  # of visitors that Gradio remembers, 0.1 MB each; the page works without
 EXAMPLES = ("ink", "chalk", "shadow", "thin pen", "marker", "letter")
 STATIC = Path(__file__).parent / "static"
 DRAW = "Draw a digit: the network predicts as you draw."
@@ -241,6 +242,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         chosen.input(choose_example, chosen, photo, **quiet)
         files.upload(predict_files, [name, files], [table, csv], api_visibility="private")
     page.queue(max_size=QUEUE)
+    page.state_session_capacity = SESSIONS
     refuse_addresses(page)
     return page
 
