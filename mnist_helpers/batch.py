@@ -388,13 +388,14 @@ class BatchProcessor:
         summary = self.summary
         text = f"{summary['read']:,} of {summary['pictures']:,} images predicted"
         if summary["unreadable"]:
-            text += f"; {summary['unreadable']:,} failed: see the column error"
+            text += f"; {summary['unreadable']:,} failed (see the column error)"
         if summary["skipped"]:
             text += f"; skipped: {_counts(self.skipped)}"
         if summary["read"]:
             digits = ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
             text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
-            text += f"{summary['not_confident']:,} below {CONFIDENT:.0%}: look at these"
+            doubtful = summary["not_confident"]
+            text += f"{doubtful:,} below {CONFIDENT:.0%}{': look at these' if doubtful else ''}"
             text += f"\npredicted digits: {digits}"
         return "\n".join([text, *self._accuracy_text(summary)])
 

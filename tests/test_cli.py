@@ -266,6 +266,18 @@ def test_batch_writes_below_the_current_folder(tmp_path: Path, monkeypatch) -> N
     assert "no run to resume" in call("batch", "scans", "--resume", "--out", "new").stderr
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_data_folder_that_is_not_there_is_never_replaced_by_the_sample(
+    command: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = call(command, "--data", "mnsit")
+    assert shown.exit_code == 1 and "mnsit" in shown.stderr and "sample" not in shown.stdout
+    monkeypatch.setenv("MNIST_HELPERS_DATA", "mnsit")
+    shown = call(command)
+    assert shown.exit_code == 1 and "mnsit" in shown.stderr and "sample" not in shown.stdout
+
+
 def test_predict_a_table(digits: Splits, tmp_path: Path) -> None:
     pixels = digits.test.images.flatten(1).numpy()
     pd.DataFrame(pixels, columns=[f"pixel{n}" for n in range(784)]).to_csv(

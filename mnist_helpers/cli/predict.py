@@ -133,7 +133,7 @@ def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool
             digit, confidence = prediction.digit, prediction.confidence
             typer.echo(f"{name + ':':<{width}} {digit}  {confidence:6.1%}{note}")
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]")
     return failed
 
 
