@@ -241,7 +241,7 @@ def _load_own(content: dict[str, Any], model: str | nn.Module | None, path: Path
         network = wrap_model(model)
     elif name in list_models() or model in list_models():
         with torch.random.fork_rng(devices=[]):
-            network = build_model(model or name)
+            network = build_model(str(model or name))
     elif model is None and isinstance(name, str) and any("network." in key for key in state):
         raise ValueError(
             f"{path} holds {name}, a network of your own: give it an instance to fill, "

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageStat, UnidentifiedImageError
@@ -89,15 +89,17 @@ def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
         return _upright(_from_array(picture))
     if isinstance(picture, Image.Image):
         return _upright(picture)
-    name = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else "the picture"
-    if isinstance(picture, (bytes, bytearray)):
-        picture = io.BytesIO(picture)
-    elif name == "the picture" and not hasattr(picture, "read"):
+    name, file = "the picture", picture
+    if isinstance(picture, (str, os.PathLike)):
+        name = os.fspath(picture)
+    elif isinstance(picture, (bytes, bytearray)):
+        file = io.BytesIO(picture)
+    elif not hasattr(picture, "read"):
         raise PictureError(
             "expected a path, bytes, an open file, a PIL picture, an array or a tensor, "
             f"not {type(picture).__name__}"
         )
-    with open_image(picture, name) as image:
+    with open_image(cast("str | os.PathLike | BinaryIO", file), name) as image:
         if image.width * image.height > MOST_PIXELS:
             raise PictureError(
                 f"{name} has {image.width:,} × {image.height:,} pixels: more than "
@@ -230,8 +232,11 @@ def _is_tensor(given: object) -> TypeGuard[torch.Tensor]:
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
     """Turn an array or tensor into a PIL picture."""
-    if _is_tensor(array):
-        array = _from_tensor(array)
+    return _from_ndarray(_from_tensor(array) if _is_tensor(array) else np.asarray(array))
+
+
+def _from_ndarray(array: np.ndarray) -> Image.Image:
+    """Turn an array into a PIL picture."""
     if array.dtype.kind not in "biuf":
         raise PictureError(f"expected numbers, not an array of {array.dtype}")
     shape = array.shape
@@ -289,7 +294,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 def _reduced(image: Image.Image) -> Image.Image:
     """Turn a picture upright, to 8 bits, and to at most `WORKING_SIDE` pixels a side."""
     image.load()
-    turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         image = Image.fromarray(_to_8_bits(np.asarray(image)))
     elif image.mode not in ("L", "RGB", "RGBA", "LA"):
@@ -306,7 +311,7 @@ def _opaque(image: Image.Image) -> np.ndarray:
     if image.mode not in ("RGBA", "LA"):
         return np.array(image)
     alpha = image.getchannel("A")
-    if alpha.getextrema()[0] > 252:
+    if np.asarray(alpha).min() > 252:
         return np.array(image.convert("RGB"))
     image = image.convert("RGBA")
     *colour, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colours times alpha

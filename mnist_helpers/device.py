@@ -77,7 +77,7 @@ def memory_kept() -> Iterator[None]:
     changes.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt"):
+    if libc is None or not hasattr(libc, "mallopt"):
         yield
         return
     mmap_threshold, trim_threshold = -3, -1  # their numbers in malloc.h

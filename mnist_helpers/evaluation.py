@@ -138,9 +138,9 @@ def predict_logits(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) 
     training = model.training
     model.eval()
     batches = Batches(digits.to(device), batch_size, shuffle=False)
-    logits = torch.cat([model(images).float() for images, _ in batches])
+    outputs = torch.cat([model(images).float() for images, _ in batches])
     model.train(training)
-    logits = logits.cpu().numpy()
+    logits = outputs.cpu().numpy()
     check_logits(logits, len(digits), model_name(model))
     return logits
 
@@ -174,9 +174,13 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float = 0) 
 
     `smoothing` is the share of a label that is spread evenly over the ten digits.
     """
-    pair = torch.from_numpy(logits), torch.from_numpy(np.asarray(labels))
-    options = {"reduction": "none", "label_smoothing": smoothing}
-    return nn.functional.cross_entropy(*pair, **options).numpy()
+    losses = nn.functional.cross_entropy(
+        torch.from_numpy(logits),
+        torch.from_numpy(np.asarray(labels)),
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    return losses.numpy()
 
 
 def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def fit_foreign(content: dict[str, Any], model: str | nn.Module | None, path: Pa
     else:
         check_name(model, path)
         names = [model] if model else list_models()
-        networks = [lambda name=name: _build(name) for name in names]
+        networks = [partial(_build, name) for name in names]
     owns = [(build, _weights(build().state_dict())) for build in networks]
     for branch in branches:
         theirs = _below(tensors, branch)

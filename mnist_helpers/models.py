@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ DROPOUT = (nn.Dropout, nn.Dropout2d)
 
 class Normalize(nn.Module):
     """Bring uint8 or [0, 1] pixels to zero mean and unit variance over MNIST's training set."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: float = MEAN, std: float = STD) -> None:
         super().__init__()
@@ -60,6 +64,12 @@ class Classifier(nn.Sequential):
         self.add_module("normalize", Normalize())
         for layer, module in layers.items():
             self.add_module(layer, module)
+
+    @overload
+    def __getitem__(self, index: slice) -> nn.Sequential: ...
+
+    @overload
+    def __getitem__(self, index: int) -> nn.Module: ...
 
     def __getitem__(self, index: int | slice) -> nn.Module:
         """Return a layer, or for a slice a plain `nn.Sequential` of layers: ``model[:-1]``."""
@@ -317,7 +327,7 @@ def shrink_variances(model: nn.Module, share: float) -> None:
         In [0, 1]; 0 changes nothing.
     """
     for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
             layer.running_var.lerp_(layer.running_var.mean(), share)
 
 
@@ -338,8 +348,9 @@ def folded(model: Classifier) -> nn.Sequential:
         before = layers.index(norm) - 1
         pooled = isinstance(layers[before], nn.MaxPool2d) and bool((norm.weight > 0).all())
         before -= pooled
-        if isinstance(layers[before], nn.Conv2d):
-            layers[before] = fuse_conv_bn_eval(layers[before], norm)
+        convolution = layers[before]
+        if isinstance(convolution, nn.Conv2d):
+            layers[before] = fuse_conv_bn_eval(convolution, norm)
             layers.remove(norm)
     return nn.Sequential(*layers)
 

@@ -76,6 +76,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
             dynamo=True,
             verbose=False,
         )
+    assert program is not None, "dynamo=True returns a program"
     content = program.model_proto
     onnx.checker.check_model(content)
     onnx.helper.set_model_props(content, {"mnist_helpers": json.dumps(about or {})})
@@ -115,6 +116,7 @@ class OnnxNetwork(nn.Module):
     """
 
     normalizes_itself = True  # see wrap_model
+    content: Tensor
 
     def __init__(self, path: str | Path, operators: Iterable[str] = ()) -> None:
         super().__init__()
@@ -154,7 +156,7 @@ class OnnxNetwork(nn.Module):
         if self.batch_size is None:
             outputs = self.session.run([self.output], {entry.name: pixels})[0]
         else:
-            outputs = self._in_batches(entry.name, pixels)
+            outputs = self._in_batches(entry.name, pixels, self.batch_size)
         if outputs.shape != (len(images), 10):
             raise ValueError(
                 f"the ONNX network returned {list(outputs.shape)} for {len(images)} images: "
@@ -165,9 +167,9 @@ class OnnxNetwork(nn.Module):
             outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
         return outputs
 
-    def _in_batches(self, name: str, pixels: np.ndarray) -> np.ndarray:
+    def _in_batches(self, name: str, pixels: np.ndarray, size: int) -> np.ndarray:
         """Run a network that takes a fixed number of images at a time."""
-        size, count = self.batch_size, len(pixels)
+        count = len(pixels)
         padded = np.concatenate(
             [pixels, np.zeros((-count % size, *self.image_shape), pixels.dtype)]
         )
@@ -279,7 +281,7 @@ def _input_shape(session: Any, path: Path) -> tuple[int | None, tuple[int, ...]]
         sizes[1:] = [known or usual for known, usual in zip(sizes[1:], (1, 28, 28), strict=True)]
     one = sizes[1:]
     fits = len(inputs) == 1 and one and None not in one and prod(one) == 784  # type: ignore[arg-type]
-    if not fits or first.type not in {"tensor(uint8)", *FLOATS}:
+    if not fits or first is None or first.type not in {"tensor(uint8)", *FLOATS}:
         found = [(end.name, end.type, end.shape) for end in inputs]
         raise ValueError(
             f"{path} is a network of another kind: expected one input, images [N, 1, 28, 28] of "

@@ -27,12 +27,16 @@ from matplotlib.ticker import (
 from .paths import replacing
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import pandas as pd
+    import torch
 
     from .evaluation import Calibration
 
+    Images: TypeAlias = np.ndarray | torch.Tensor
+
 BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
-Images = "np.ndarray | torch.Tensor"
 
 
 def save_figure(
@@ -42,7 +46,7 @@ def save_figure(
 
     A `title`, such as the data's source, is written over the whole figure.
     """
-    figure = drawn if isinstance(drawn, Figure) else np.ravel(drawn)[0].figure
+    figure = drawn if isinstance(drawn, Figure) else np.ravel(np.asarray(drawn))[0].figure
     if title:
         title = textwrap.fill(title, round(12 * figure.get_figwidth()))
         figure.suptitle(title, fontsize=9, parse_math=False)  # a folder's name may hold dollars
@@ -64,7 +68,7 @@ def _pictures(images: Images) -> np.ndarray:
     ValueError
         If they have another shape.
     """
-    array = np.asarray(images)
+    array: np.ndarray = np.asarray(images)
     if array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 3 or not len(array):
@@ -107,9 +111,9 @@ def _grid(count: int, columns: int, cell: tuple[float, float]) -> np.ndarray:
 
 def plot_digits(
     images: Images,
-    labels: Sequence[int] | None = None,
-    predictions: Sequence[int] | None = None,
-    confidences: Sequence[float] | None = None,
+    labels: Sequence[int] | np.ndarray | None = None,
+    predictions: Sequence[int] | np.ndarray | None = None,
+    confidences: Sequence[float] | np.ndarray | None = None,
     titles: Sequence[str] | None = None,
     columns: int = 10,
 ) -> np.ndarray:
@@ -143,13 +147,13 @@ def plot_digits(
     axes = _grid(len(pictures), min(columns, len(pictures)), (1.15, 1.4))
     for i, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
         _show(ax, picture)
-        known = labels is not None and labels[i] >= 0
-        wrong = known and predictions is not None and labels[i] != predictions[i]
+        label = labels[i] if labels is not None else -1
+        wrong = label >= 0 and predictions is not None and label != predictions[i]
         text = titles[i] if titles is not None else ""
         if titles is None and predictions is not None:
-            text = f"{predictions[i]}, not {labels[i]}" if wrong else f"{predictions[i]}"
+            text = f"{predictions[i]}, not {label}" if wrong else f"{predictions[i]}"
         elif titles is None and labels is not None:
-            text = f"{labels[i]}"
+            text = f"{label}"
         if titles is None and confidences is not None:
             text += f"  {_percent(confidences[i])}"
         ax.set_title(text, fontsize=9, color=RED if wrong else "black")
@@ -184,10 +188,10 @@ def plot_misclassified(images: Images, errors: pd.DataFrame, columns: int = 8) -
 
 def plot_pixel_values(image: Images, ax: Axes | None = None) -> Axes:
     """Draw one digit with each pixel's value written in it."""
-    picture = np.asarray(image).reshape(28, 28)
+    pixels: np.ndarray = np.asarray(image).reshape(28, 28)
     ax = _axes(ax, 9, 9)
-    _show(ax, picture)
-    for (row, column), value in np.ndenumerate(picture):
+    _show(ax, pixels)
+    for (row, column), value in np.ndenumerate(pixels):
         if value:
             colour = "black" if value > 127 else "white"
             ax.text(column, row, value, ha="center", va="center", fontsize=6.5, color=colour)
@@ -209,23 +213,25 @@ def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = Non
     return ax
 
 
-def plot_class_means(images: Images, labels: Sequence[int]) -> np.ndarray:
-    """Draw the mean picture of each digit in one row."""
-    pictures, labels = _pictures(images), np.asarray(labels)
-    means = [pictures[labels == digit].mean(0) / 255 for digit in range(10)]
+def plot_class_means(images: Images, labels: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Draw the mean image of each digit in one row."""
+    pictures, known = _pictures(images), np.asarray(labels)
+    means = [pictures[known == digit].mean(0) / 255 for digit in range(10)]
     return plot_digits(np.stack(means), labels=range(10))
 
 
-def plot_embedding(points: np.ndarray, labels: Sequence[int], ax: Axes | None = None) -> Axes:
+def plot_embedding(
+    points: np.ndarray, labels: Sequence[int] | np.ndarray, ax: Axes | None = None
+) -> Axes:
     """Draw points ``[N, 2]`` as the digits that they stand for."""
     ax = _axes(ax, 8, 7)
     colours = plt.get_cmap("tab10")
-    points, labels = np.asarray(points), np.asarray(labels)
-    if points.shape != (len(labels), 2):
-        raise ValueError(f"expected points [{len(labels)}, 2], not {list(points.shape)}")
+    points, known = np.asarray(points), np.asarray(labels)
+    if points.shape != (len(known), 2):
+        raise ValueError(f"expected points [{len(known)}, 2], not {list(points.shape)}")
     for digit in range(10):
-        mine = points[labels == digit]
-        ax.scatter(*mine.T, marker=f"${digit}$", s=28, color=colours(digit), linewidths=0.3)
+        x, y = points[known == digit].T
+        ax.scatter(x, y, marker=f"${digit}$", s=28, color=colours(digit), linewidths=0.3)
     ax.set(xticks=[], yticks=[])
     return ax
 
@@ -255,7 +261,7 @@ def _draw_history(axes: np.ndarray, history: Sequence[dict] | Mapping) -> np.nda
     import pandas as pd
 
     several = isinstance(history, Mapping)
-    runs = history if several else {"": history}
+    runs: Mapping[str, Sequence[dict]] = history if isinstance(history, Mapping) else {"": history}
     styles = ["-", "--", ":", "-."]
     for number, (name, rows) in enumerate(runs.items()):
         table = pd.DataFrame(list(rows))
@@ -336,7 +342,8 @@ def plot_augmentations(originals: Images, changed: Images) -> np.ndarray:
     originals : array or tensor of shape [N, 1, 28, 28]
     changed : array or tensor of shape [N, K, 1, 28, 28]
     """
-    first, others = _pictures(originals), np.asarray(changed)
+    first = _pictures(originals)
+    others: np.ndarray = np.asarray(changed)
     axes = _grid(len(first) * (others.shape[1] + 1), others.shape[1] + 1, (1.1, 1.15))
     for row, image, versions in zip(axes, first, others, strict=True):
         for ax, picture in zip(row, [image, *versions[:, 0]], strict=True):
@@ -515,8 +522,8 @@ def plot_timings(
     ax = _axes(ax, 7, 0.6 + 0.45 * len(seconds))
     medians = [float(np.median(took)) for took in seconds.values()]
     bars = ax.barh(list(seconds), medians, color=BLUE, alpha=0.55)
-    for place, took in enumerate(seconds.values()):
-        ax.plot(took, [place] * len(took), ".", color="black", alpha=0.6, markersize=4)
+    for row, took in enumerate(seconds.values()):
+        ax.plot(took, [row] * len(took), ".", color="black", alpha=0.6, markersize=4)
     longest = max(max(took) for took in seconds.values())
     for bar, median, took in zip(bars, medians, seconds.values(), strict=True):
         place = (max(took) + 0.01 * longest, bar.get_y() + bar.get_height() / 2)
@@ -582,7 +589,7 @@ def plot_training_race(runs: Sequence[dict], ax: Axes | None = None) -> Axes:
     """Draw test errors over seconds of training, a line for each run of ``benchmark train``."""
     ax = _axes(ax, 8, 4.5)
     names = list(dict.fromkeys(run["name"] for run in runs))
-    colours = dict(zip(names, plt.get_cmap("tab10").colors, strict=False))
+    colours = dict(zip(names, map(plt.get_cmap("tab10"), range(10)), strict=False))
     for run in runs:
         seconds = np.cumsum([row["seconds"] for row in run["history"]])
         errors = [1 - row["test_accuracy"] for row in run["history"]]

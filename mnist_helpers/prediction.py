@@ -80,7 +80,7 @@ class Prediction(ArrayEquality):
     @property
     def is_confident(self) -> bool:
         """Whether the confidence reaches `CONFIDENT`; if not, a person should look."""
-        return is_confident(self.confidence)
+        return bool(is_confident(self.confidence))
 
     def __iter__(self) -> Iterator:
         return iter((self.digit, self.confidence, self.probs))

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -101,7 +102,7 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[dic
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     joined = ray.is_initialized()
     if not joined:
-        quiet = {"log_to_driver": False, "logging_level": "error"}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         _listen(to_others=address is not None)
         if address:
             _check_reachable(address)
@@ -157,11 +158,12 @@ def _few_processes() -> Iterator[None]:
                 self.kill_all_processes(check_alive=False, allow_graceful=False)
                 raise
 
-    original, node.Node = node.Node, Node
+    original = node.Node
+    setattr(node, "Node", Node)  # noqa: B010  a class in another's place, which types forbid
     try:
         yield
     finally:
-        node.Node = original
+        setattr(node, "Node", original)  # noqa: B010
 
 
 def _check_reachable(address: str) -> None:
@@ -276,8 +278,9 @@ def train_distributed(
             ),
         )
         result = trainer.fit()
-        if "error" in result.metrics:
+        if result.metrics and "error" in result.metrics:
             raise FloatingPointError(result.metrics["error"])
+        assert result.checkpoint is not None, "each epoch reports one"
         with result.checkpoint.as_directory() as folder:
             for path in Path(folder).glob("*.pt"):
                 shutil.copyfile(path, out / path.name)
@@ -285,7 +288,9 @@ def train_distributed(
     return load_checkpoint(out / "last.pt").history
 
 
-def _go_on_here(model: str, train_: Digits, val: Digits, recipe: Recipe, out: Path) -> History:
+def _go_on_here(
+    model: str, train_: Digits, val: Digits | None, recipe: Recipe, out: Path
+) -> History:
     """Go on with a training that has left the cluster, or never was on one: mostly it is done."""
     return train(model, train_, val, recipe, out=out, resume=True)
 
@@ -295,10 +300,10 @@ def _train_worker(config: dict[str, Any]) -> None:
     import ray.train
     from ray.train.torch import get_device
 
-    splits = ray.get(config["splits"])
+    train_, val = ray.get(config["splits"])
     recipe = Recipe(**config["recipe"])
     try:
-        _train_reporting(ray.train, config["model"], *splits, recipe, get_device())
+        _train_reporting(ray.train, config["model"], train_, val, recipe, get_device())
     except FloatingPointError as error:  # would happen again: an end like others, not tried anew
         with TemporaryDirectory() as folder:  # Ray keeps no metrics without a checkpoint
             _report(ray.train, {"error": str(error)}, folder)
@@ -356,7 +361,8 @@ def gradients(model: str, images: Tensor, labels: Tensor, seed: int = 0) -> dict
     torch.manual_seed(seed)
     network = build_model(model)
     F.cross_entropy(network(images), labels).backward()
-    return {name: weight.grad for name, weight in network.named_parameters()}
+    parameters = network.named_parameters()
+    return {name: weight.grad for name, weight in parameters if weight.grad is not None}
 
 
 def _check_room(resources: dict[str, float], name: str, number: float, kind: str) -> None:
@@ -609,9 +615,9 @@ def predict_folder(
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
     uri = _absolute(str(uri))
     out = Path(out).absolute() if out else outputs_folder("predictions")
-    if checkpoint:
-        checkpoint = Path(checkpoint).absolute()
-        load_checkpoint(checkpoint)  # says what is wrong with it before anything starts
+    network = Path(checkpoint).absolute() if checkpoint else None
+    if network:
+        load_checkpoint(network)  # says what is wrong with it before anything starts
     _check_ours(out / "rows")
     with alone_in(out):
         names = _empty(out / "names")
@@ -620,7 +626,7 @@ def predict_folder(
             _check_room(resources, "readers", readers, "GPU" if use_gpu else "CPU")
             rows = _empty(out / "rows")
             with ray.data.DataContext.current(_context_of_one_slow_step()):
-                table = _table_of_digits(names, uri, checkpoint, readers, int(use_gpu), batch_size)
+                table = _table_of_digits(names, uri, network, readers, int(use_gpu), batch_size)
                 if format == "csv":
                     table = table.map_batches(_without_formulas, batch_format="pandas")
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
@@ -640,7 +646,7 @@ def _table_of_digits(
     return (
         ray.data.read_parquet(str(names))
         .repartition(target_num_rows_per_block=batch_size)  # one task each
-        .map_batches(_prepare, fn_args=(uri,), batch_size=batch_size)
+        .map_batches(partial(_prepare, uri=uri), batch_size=batch_size)
         .map_batches(
             _Reader,
             fn_constructor_args=(checkpoint,),
@@ -753,7 +759,7 @@ def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
     from fsspec.core import url_to_fs
 
     files, root = url_to_fs(uri)
-    done = [timed_to_mnist(lambda n=name: _fetch(files, root, n)) for name in batch["file"]]
+    done = [timed_to_mnist(partial(_fetch, files, root, name)) for name in batch["file"]]
     blank = np.zeros((28, 28), np.uint8)
     return {
         "file": batch["file"],
@@ -809,7 +815,8 @@ def _count(rows: Path, format: str) -> dict[str, Any]:
     """Count what is in the table, part by part."""
     import pyarrow.dataset
 
-    counts, digits = Counter(), Counter()
+    counts: Counter[str] = Counter()
+    digits: Counter[int] = Counter()
     # Said, since a CSV file that begins with pictures that could not be read does not tell.
     columns = pyarrow.schema({"digit": pyarrow.int64(), "is_confident": pyarrow.bool_()})
     for part in pyarrow.dataset.dataset(rows, columns, format).to_batches():

@@ -116,11 +116,11 @@ def _as_sheet(
     if not _has_ink(part, inside, least):
         return None
     within = box_around(inside)
-    place = tuple(
+    down, right = (
         slice(start.start + part.start, start.start + part.stop)
         for start, part in zip(place, within, strict=True)
     )
-    return Sheet(place, inside[within])
+    return Sheet((down, right), inside[within])
 
 
 def _with_surroundings(
@@ -129,11 +129,11 @@ def _with_surroundings(
     """Return a region with a margin around it, where the image goes on."""
     before = [min(along.start, wide) for along in place]
     after = [min(size - along.stop, wide) for along, size in zip(place, shape, strict=True)]
-    larger = tuple(
+    rows, columns = (
         slice(along.start - left, along.stop + right)
         for along, left, right in zip(place, before, after, strict=True)
     )
-    return larger, np.pad(region, list(zip(before, after, strict=True)))
+    return (rows, columns), np.pad(region, list(zip(before, after, strict=True)))
 
 
 def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
@@ -154,7 +154,7 @@ def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
 
 def rectangle_around(mask: np.ndarray) -> float:
     """Return the area of the smallest rectangle, turned in any way, around what is marked."""
-    rows = mask.any(1).nonzero()[0]
+    rows = np.flatnonzero(mask.any(1))
     left, right = mask.argmax(1)[rows], mask.shape[1] - mask[:, ::-1].argmax(1)[rows]
     points = np.concatenate(
         [np.stack((ends, rows + down), 1) for ends in (left, right) for down in (0, 1)]
@@ -315,7 +315,7 @@ def _share(first: slice, second: slice) -> float:
 
 def box_around(mask: np.ndarray) -> Place:
     """Return the smallest box that holds all that is marked."""
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 

@@ -6,6 +6,8 @@ a digit is a list of strokes. The canvas keeps drawings in the same form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
@@ -240,7 +242,11 @@ def smooth(points: np.ndarray, step: float = 3.0) -> np.ndarray:
 
 
 def draw_strokes(
-    strokes: Strokes, size: int = 280, pen: float | list[float] = 18, ink: int = 0, paper: int = 255
+    strokes: Sequence[np.ndarray | Sequence[tuple[float, float]]],
+    size: int = 280,
+    pen: float | list[float] = 18,
+    ink: int = 0,
+    paper: int = 255,
 ) -> Image.Image:
     """Draw strokes with a round pen on a square sheet, with smooth edges.
 

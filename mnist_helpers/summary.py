@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ def summarize(model: nn.Module) -> pd.DataFrame:
     rows: list[dict] = []
     model = wrap_model(model)
 
-    def note(name: str):
+    def note(name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
         def hook(module: nn.Module, _inputs: tuple, output: Tensor) -> None:
             rows.append(
                 {
@@ -61,7 +62,7 @@ def summarize(model: nn.Module) -> pd.DataFrame:
         for hook in hooks:
             hook.remove()
     table = pd.DataFrame(rows)
-    total = {"layer": "total", "type": "", "output": ""}
+    total: dict[str, Any] = {"layer": "total", "type": "", "output": ""}
     total |= {column: int(table[column].sum()) for column in ("parameters", "macs")}
     return pd.concat([table, pd.DataFrame([total])], ignore_index=True)
 

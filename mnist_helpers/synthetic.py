@@ -84,6 +84,7 @@ def noise(rng: np.random.Generator) -> Image.Image:
     """Draw even, bell-shaped or black-and-white noise, in one of three grains."""
     side = int(rng.choice([28, 56, 112]))
     kind = rng.integers(3)
+    values: np.ndarray
     if kind == 0:
         values = rng.uniform(0, 255, (side, side))
     elif kind == 1:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +106,7 @@ def train(
     to_device(model, device)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
-    with memory_kept(), alone_in(out) if run.writes else nullcontext():
+    with memory_kept(), alone_in(run.out) if run.out and run.writes else nullcontext():
         run.data = train.fingerprint() if out else None
         if resume:
             run.restore()
@@ -126,7 +127,7 @@ def _train_epochs(
     """Train the epochs that are left."""
     recipe, model = run.recipe, in_parallel(run.model)
     rank, world = ranks()
-    augment = AUGMENTATIONS.get(recipe.augment)
+    augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
     batches = Batches(train, recipe.batch_size, augment=augment, rank=rank, world=world)
     steps = recipe.epochs * len(batches)
     done = len(run.history) * len(batches)
@@ -253,7 +254,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Build the recipe's optimizer for the model's parameters."""
-    common = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     parameters = model.parameters()
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
@@ -355,7 +356,7 @@ class _Run:
 
     def save(self, name: str) -> None:
         """Save the state of the training, if this process is to."""
-        if not self.writes:
+        if self.out is None or not self.writes:
             return
         save_checkpoint(
             self.out / name,
@@ -370,7 +371,7 @@ class _Run:
 
     def save_if_new(self) -> None:
         """Save before the first epoch, so that a run killed in it can be resumed too."""
-        if self.writes and not self.history:
+        if self.out and self.writes and not self.history:
             set_aside(self.out)
             self.save("last.pt")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,7 +70,7 @@ def learning_rate_range(
         torch.manual_seed(recipe.seed)
         network = to_device(fresh_model(model, recipe.seed), device).train()
         optimizer = make_optimizer(network, recipe)
-        augment = AUGMENTATIONS.get(recipe.augment)
+        augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
         batches = endless(Batches(digits.to(device), recipe.batch_size, augment=augment))
         smooth = 0.0
         for step, lr in enumerate(np.geomspace(lowest, highest, steps), 1):
@@ -89,7 +89,7 @@ def learning_rate_range(
     return pd.DataFrame(rows)
 
 
-def endless(batches: Batches):
+def endless(batches: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield batches for ever, pass after pass."""
     while True:
         yield from batches
@@ -150,11 +150,11 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     """
     from scipy import stats
 
-    values = np.asarray(values, dtype=float)
     if len(values) < 2:
         raise ValueError("an interval needs at least two values: train with more seeds")
-    half = stats.sem(values) * stats.t.ppf((1 + level) / 2, len(values) - 1)
-    return float(values.mean() - half), float(values.mean() + half)
+    mean = float(np.mean(values))
+    half = float(stats.sem(values) * stats.t.ppf((1 + level) / 2, len(values) - 1))
+    return mean - half, mean + half
 
 
 @dataclass(frozen=True)
@@ -196,13 +196,11 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     """
     from scipy.stats import binomtest
 
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if first.shape != second.shape or not first.size:
-        raise ValueError(
-            f"expected two answers for the same pictures, not {first.shape} and {second.shape}"
-        )
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if a.shape != b.shape or not a.size:
+        raise ValueError(f"expected two answers for the same images, not {a.shape} and {b.shape}")
+    only_first, only_second = int((a & ~b).sum()), int((~a & b).sum())
     differ = only_first + only_second
     p = float(binomtest(only_first, differ).pvalue) if differ else 1.0
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    both, neither = int((a & b).sum()), int((~a & ~b).sum())
     return McNemar(both, only_first, only_second, neither, p)

@@ -13,7 +13,7 @@ import pickletools
 import threading
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -314,7 +314,7 @@ def _stand_in(name: str) -> Any:
     return None
 
 
-def _check_pickles(path: Path) -> list[tuple[Any, str]]:
+def _check_pickles(path: Path) -> list[Callable | tuple[Callable, str]]:
     """Return stand-ins for what a file names besides weights and plain values.
 
     Raises

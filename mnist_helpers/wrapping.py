@@ -157,11 +157,12 @@ def wrap_model(
     if not getattr(model, "normalizes_itself", False):
         model = WrappedModel(model)
     if mean is not None or std is not None:
-        if getattr(model, "normalize", None) is None:
+        normalize = getattr(model, "normalize", None)
+        if normalize is None:
             raise ValueError(
                 f"{model_name(model)} takes uint8 images: nothing is normalized before"
             )
-        model.normalize.set(mean, std)
+        normalize.set(mean, std)
     return model
 
 
@@ -195,8 +196,9 @@ def fresh_model(model: str | nn.Module | Callable[[], nn.Module], seed: int) -> 
             return wrap_model(model())
         model = copy.deepcopy(model)
         for part in model.modules():
-            if hasattr(part, "reset_parameters"):
-                part.reset_parameters()
+            reset = getattr(part, "reset_parameters", None)
+            if reset is not None:
+                reset()
             elif next(part.parameters(recurse=False), None) is not None:
                 name = type(part).__name__
                 raise ValueError(
@@ -212,7 +214,7 @@ def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     A network of one's own keeps its format: ``x.view(-1, 320)`` fails in another one.
     """
     if isinstance(model, Classifier):
-        return model.to(device, memory_format=torch.channels_last)
+        return model.to(memory_format=torch.channels_last).to(device)
     return model.to(device)
 
 

@@ -183,11 +183,12 @@ def sbom(folder: Path) -> list[str]:
     stated = {canonicalize_name(package["Name"]): statements(package)[0] for package in packages()}
     found = {canonicalize_name(part.name): part for part in distributions()}
     parts = {name: component(part, stated.get(name, NOT_STATED)) for name, part in found.items()}
-    us = parts["mnist-helpers"]
+    us = parts[canonicalize_name("mnist-helpers")]
     bill = Bom(components=[part for part in parts.values() if part is not us])
     bill.metadata.component = us
     for name, part in found.items():
-        bill.register_dependency(parts[name], [parts[other] for other in needs(part) & set(parts)])
+        needed = [other for key, other in parts.items() if key in needs(part)]
+        bill.register_dependency(parts[name], needed)
     written = json.loads(JsonV1Dot6(bill).output_as_string())
     del written["serialNumber"], written["metadata"]["timestamp"]  # the same parts, the same file
     path = folder / "sbom.cdx.json"
@@ -200,7 +201,7 @@ def component(part: Distribution, licence: str) -> Component:
     return Component(
         name=part.name,
         version=part.version,
-        description=part.metadata.get("Summary"),
+        description=part.metadata["Summary"],
         licenses=[] if licence == NOT_STATED else [LicenseFactory().make_from_string(licence)],
         purl=PackageURL("pypi", name=canonicalize_name(part.name), version=part.version),
         bom_ref=f"{part.name}=={part.version}",

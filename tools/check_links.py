@@ -13,7 +13,6 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -155,7 +154,7 @@ def _read_markdown(text: str, page: Page) -> None:
     """Add to `page` what a Markdown text links to, and its headings."""
     reader = _Reader()
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    for before, token in pairwise([None, *tokens]):
+    for before, token in zip([None, *tokens], tokens, strict=False):
         if token.type == "html_block":
             reader.feed(token.content)
         for child in token.children or []:
@@ -165,7 +164,7 @@ def _read_markdown(text: str, page: Page) -> None:
                 str(child.attrs[name]) for name in ("href", "src") if name in child.attrs
             ]
         if before is not None and before.type == "heading_open":
-            words = "".join(child.content for child in token.children)
+            words = "".join(child.content for child in token.children or [])
             page.anchors.add(slug(words, page.anchors))
     page.links += [*reader.page.links, *reader.page.loads]
     page.anchors |= reader.page.anchors

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 CORPUS = Path(__file__).resolve().parents[1] / "tests" / "fuzz"
 LARGEST = 4096  # bytes of an input; the seeds are smaller
@@ -98,7 +99,7 @@ def instrument(*modules: str) -> None:
     import atheris
 
     for module in map(importlib.import_module, modules):
-        owners = [module]
+        owners: list[Any] = [module]
         owners += [o for o in vars(module).values() if inspect.isclass(o)]
         for owner in owners:
             for name, function in list(vars(owner).items()):

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..augment import AUGMENTATIONS
+from ..augment import AUGMENTATIONS, handwriting
 from ..data import Digits, load_mnist
 from ..evaluation import evaluate, predict_logits
 from ..models import build_model
@@ -24,7 +24,7 @@ from .common import publish
 from .handwriting import labelled_pictures
 
 
-@patch.dict(AUGMENTATIONS, elastic=partial(AUGMENTATIONS["handwriting"], elastic=0.6))
+@patch.dict(AUGMENTATIONS, elastic=partial(handwriting, elastic=0.6))
 def benchmark(
     pictures: Path, seeds: int = 3, epochs: int = 6, data: Path | None = None
 ) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,11 +41,12 @@ def usual_checkpoint(name: str = USUAL, data: Path | None = None) -> Path:
 
 def usual_network(name: str = USUAL, data: Path | None = None) -> nn.Sequential:
     """Return that network without its first layer: it wants normalised pictures."""
-    return load_checkpoint(usual_checkpoint(name, data)).model[1:].eval()
+    _normalize, *layers = load_checkpoint(usual_checkpoint(name, data)).model.children()
+    return nn.Sequential(*layers).eval()
 
 
 @cache
-def usual_transform():
+def usual_transform() -> Callable[[Any], torch.Tensor]:
     """Return the usual preparation: `ToTensor` and `Normalize` with MNIST's mean and deviation."""
     from torchvision import transforms
 

@@ -64,7 +64,7 @@ def benchmark(
     for name, (images, labels) in digits.items():
         probs = predictor.probabilities(images)
         correct, confidence = probs.argmax(1) == labels, probs.max(1)
-        sure = is_confident(confidence)
+        sure = np.asarray(is_confident(confidence))
         curves[name] = (confidence, correct)
         row = _row(name, ~sure) | {"accuracy": correct.mean()}
         rows.append(row | {"accuracy_if_confident": correct[sure].mean() if sure.any() else np.nan})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +41,11 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
 
     folder = data_folder(data)
     train = load_mnist("idx", folder, val_size=0).train
-    shift = AUGMENTATIONS[recipe_for("fast").augment]
+    augment = recipe_for("fast").augment
+    assert augment is not None, "the recipe of fast augments"
+    shift = AUGMENTATIONS[augment]
     with usual_dataset(folder) as dataset:
-        ways = {
+        ways: dict[str, Iterable] = {
             "DataLoader, 0 workers": DataLoader(dataset, 64, shuffle=True),
             "DataLoader, 2 workers": DataLoader(dataset, 64, shuffle=True, num_workers=2),
             f"{OURS}, with shifts": Batches(train, 64, augment=shift),
@@ -66,7 +68,7 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
     return table
 
 
-def _pass(batches: Iterable):
+def _pass(batches: Iterable) -> Callable[[], None]:
     """Return a function that goes through all batches once."""
 
     def through() -> None:

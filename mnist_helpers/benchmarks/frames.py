@@ -42,7 +42,7 @@ def draw_framed(kind: str, digit: int, seed: int) -> Image.Image:
     rng = np.random.default_rng((seed, digit, list(FRAMES).index(kind)))
     size = int(rng.integers(110, 320))
     strokes, pen = pen_digit(digit, rng, size)
-    paper = rng.integers(225, 256)
+    paper = int(rng.integers(225, 256))
     sheet = Image.new("RGB", (size, size), (paper,) * 3)
     behind = FRAMES[kind](sheet, rng, pen)
     ink = (

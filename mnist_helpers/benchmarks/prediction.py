@@ -109,7 +109,7 @@ def one_picture(folder: Path, turns: int, data: Path | None) -> pd.DataFrame:
     export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, network)
     usual = usual_network(data=data)
     compiled = MNISTPredictor(device="cpu")
-    compiled.model = torch.compile(compiled.model)
+    compiled.model.compile()
     ways: dict[str, Callable[[Path], object]] = {
         "usual": lambda path: read_usual_way(usual, path),
         "eager": MNISTPredictor(device="cpu").predict,

@@ -60,7 +60,7 @@ def benchmark(
         for repeat in range(repeats):
             for workers in WORKERS:
                 with cluster(cpus=workers):
-                    row = {"repeat": repeat, "workers": workers}
+                    row: dict[str, float] = {"repeat": repeat, "workers": workers}
                     row |= read(whole, part, pictures, Path(folder, "out"))
                     rows.append(row | {"epoch": epoch(digits, workers, Path(folder, "train"))})
                     print(rows[-1])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,6 +112,7 @@ def server(largest: int, checkpoint: Path | None = None) -> Iterator[str]:
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert process.stdout and process.stderr, "both are pipes"
     try:
         address = process.stdout.readline().strip()
         if not address:
@@ -141,7 +143,7 @@ async def crowd(
 
     async with AsyncExitStack() as stack:
         # One connection each; the certificates, which nobody needs here, are loaded only once.
-        options = {"base_url": address, "timeout": 300, "trust_env": False}
+        options: dict[str, Any] = {"base_url": address, "timeout": 300, "trust_env": False}
         options["verify"] = ssl.create_default_context()
         several = [
             await stack.enter_async_context(httpx.AsyncClient(**options)) for _ in range(clients)

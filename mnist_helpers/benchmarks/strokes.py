@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, product
 from pathlib import Path
 
@@ -22,7 +22,7 @@ WAYS = ("as drawn", "MNIST's width")
 PENS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.25)  # widths, of the sheet's side
 SEED = 1_000_000  # no digit of these was written for training, which counts its seeds from 0
 
-Drawn = tuple[np.ndarray, list[Picture]]  # labels, pictures
+Drawn = tuple[np.ndarray, Sequence[Picture]]  # labels, pictures
 
 
 def benchmark(

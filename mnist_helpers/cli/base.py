@@ -143,8 +143,8 @@ def command(*arguments: object) -> str:
     program, name = (Path(sys.executable), "python") if module else (program, name)
     found = shutil.which(name)
     on_path = found is not None and Path(found).parent == program.absolute().parent
-    program = name if on_path else short_path(program)
-    return as_text(shlex.join([program, *module, *map(str, arguments)]))
+    start = name if on_path else str(short_path(program))
+    return as_text(shlex.join([start, *module, *map(str, arguments)]))
 
 
 def load_predictor(checkpoint: Path | None, device: str, no_cuda: bool) -> MNISTPredictor:

@@ -106,7 +106,7 @@ def predict(
         if csv:
             write_submission(csv, out or Path("submission.csv"), predictor)
             return
-    failed = _predict_images(predictor, list(_expand(images)), json_)
+    failed = _predict_images(predictor, list(_expand(images or [])), json_)
     if failed:
         raise typer.Exit(1)
 
@@ -116,7 +116,8 @@ def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool
     from ..paths import as_text
 
     names = [as_text(image) for image in images]
-    width, rows, failed = max(map(len, names)) + 1, [], 0
+    width, failed = max(map(len, names)) + 1, 0
+    rows: list[dict[str, object]] = []
     for image, name in zip(images, names, strict=True):
         try:
             _check_file(image)
@@ -152,7 +153,7 @@ def _expand(images: list[Path]) -> Iterator[Path]:
     """Yield the images, those of a pattern that the shell has left as it is one by one."""
     for image in images:
         found = [] if image.exists() else sorted(glob.glob(str(image), recursive=True))
-        yield from map(Path, found or [image])
+        yield from map(Path, found or [str(image)])
 
 
 def _check_file(image: Path) -> None:
@@ -244,7 +245,7 @@ def batch(
 
     only_with(ray, "--ray", {"--address": address, "--format": format != "parquet"})
     if ray:
-        single = {
+        single: dict[str, object] = {
             "--no-recursive": not recursive,
             "--pattern": pattern != "*",
             "--labels": labels not in ("auto", "none"),
@@ -256,17 +257,17 @@ def batch(
         return
     with plain_errors():
         if not Path(folder).is_dir():
-            single = f"it is a file; to predict one image: {command('predict', folder)}"
-            hint = f" ({single})" if Path(folder).is_file() else ""
+            one = f"it is a file; to predict one image: {command('predict', folder)}"
+            hint = f" ({one})" if Path(folder).is_file() else ""
             raise NotADirectoryError(f"there is no folder {folder}{hint}")
         predictor = load_predictor(checkpoint, device, no_cuda)
         processor = BatchProcessor(predictor, out, batch_size, threads)
         if resume and not processor.rows_path.is_file():
             where = short_path(processor.out)
             typer.echo(f"Note: there is no run to resume in {where}; a new one starts", err=True)
-        where = None if labels == "none" else labels
+        named = None if labels == "none" else labels
         try:
-            processor.process_folder(folder, recursive, pattern, where, resume)
+            processor.process_folder(folder, recursive, pattern, named, resume)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         processor.print_summary()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,8 @@ from .base import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from ..data import Digits, Splits
     from ..recipes import Recipe
 
@@ -115,7 +117,7 @@ def train(
 
     only_with(distributed, "--distributed", {"--address": address})
     with plain_errors():
-        given = {
+        given: dict[str, Any] = {
             "epochs": epochs,
             "batch_size": batch_size,
             "lr": lr,
@@ -130,9 +132,11 @@ def train(
         temperature = load_checkpoint(temperature_from).temperature if temperature_from else None
         wanted = "cpu" if no_cuda else device
         if distributed:  # the workers' device, which this machine need not have
-            chosen, why = workers_device(wanted, distributed)
+            on, why = workers_device(wanted, distributed)
+            run = _on_workers(distributed, on, address)
         else:
             chosen, why = choose_device(wanted)
+            run = _here(chosen)
         out = out or project_root() / "outputs" / "train" / model
         if resume:
             _check_resumable(out)
@@ -142,7 +146,6 @@ def train(
         typer.echo(why)
         typer.echo(f"{splits.source}: {_sizes(splits)}")
         typer.echo(f"Training {model}: {describe_recipe(recipe)}")
-        run = _on_workers(distributed, chosen, address) if distributed else _here(chosen)
         try:
             run(model, splits, recipe, out, resume)
         except KeyboardInterrupt:
@@ -166,7 +169,7 @@ def _data_options(data: Path | None, source: str) -> list[object]:
     return options if source in ("auto", "download") else [*options, "--source", source]
 
 
-def _here(device: object) -> Callable:
+def _here(device: str | torch.device) -> Callable:
     """Return what trains on this machine: with a bar on a terminal, else a line per epoch."""
     from ..training import train
 

@@ -183,7 +183,7 @@ def read_pickle_folder(folder: Path) -> tuple[Digits, Digits]:
         raise ValueError(
             f"{path} should hold pairs of images and labels: to train, (validate,) test"
         )
-    splits = [make_digits(*pair, path) for pair in pairs]
+    splits = [make_digits(images, labels, path) for images, labels in pairs]
     train = splits[0] + splits[1] if len(splits) == 3 else splits[0]
     return name_splits(train, splits[-1], path)
 

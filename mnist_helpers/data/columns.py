@@ -86,10 +86,10 @@ def check_header_is_no_row(cells: list[str]) -> None:
         If that is what the names look like.
     """
     parts = [re.fullmatch(r"(\d{1,3})(?:\.(\d+))?", cell.strip()) for cell in cells]
-    if not all(parts):
-        return
     seen: dict[str, int] = {}
     for part in parts:
+        if part is None:
+            return
         count = seen.get(part[1], 0)
         if int(part[2] or 0) != count:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -80,7 +80,15 @@ class Digits(ArrayEquality):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int | slice | Tensor | np.ndarray | list[int]):
+    @overload
+    def __getitem__(self, index: int | np.integer) -> tuple[Tensor, int]: ...
+
+    @overload
+    def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Digits: ...
+
+    def __getitem__(
+        self, index: int | np.integer | slice | Tensor | np.ndarray | list[int]
+    ) -> tuple[Tensor, int] | Digits:
         """Return one ``(image, label)`` for an int, and `Digits` for anything that picks many."""
         if isinstance(index, (int, np.integer)):
             return self.images[index], int(self.labels[index])

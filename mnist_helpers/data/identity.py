@@ -66,7 +66,7 @@ def name_source(
 def _content(digits: Digits) -> tuple[str, ...]:
     """Return the checksums of pixels and labels."""
     parts = (digits.images.contiguous().numpy(), digits.labels.byte().numpy())
-    return tuple(hashlib.sha256(part).hexdigest() for part in parts)
+    return tuple(hashlib.sha256(part.data).hexdigest() for part in parts)
 
 
 def _name_of(train: Digits, test: Digits, files: list[Path]) -> str | None:

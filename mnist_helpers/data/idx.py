@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ IDX_STEMS = {
 STEMS = [stem for pair in IDX_STEMS.values() for stem in pair]
 PLACES = (".", "MNIST/raw", "MNIST", "raw", "mnist", "mnist/raw")
 MAX_PACKED = 2**30  # bytes in a compressed file; EMNIST's largest has 547 million
-_TYPES = {8: np.dtype("u1"), 12: np.dtype(">i4")}
+_TYPES: dict[int, np.dtype] = {8: np.dtype("u1"), 12: np.dtype(">i4")}
 _NAME = re.compile(
     r"(?P<family>[a-z]*mnist[-_](?:[a-z]+[-_])?)?(?P<part>train|t10k|test)[-_.](?P<kind>images|labels)"
     r"[-_.]idx\d[-_.](?:ubyte|int)(?: ?\(\d+\))?(?:\.(?:gz|gzip|xz|bz2|zip))?",
@@ -167,7 +168,7 @@ def read_idx(path: str | Path) -> Tensor:
     return torch.from_numpy(array.astype(kind.newbyteorder("=")))
 
 
-def _header(path: Path, file) -> tuple[np.dtype, tuple[int, ...], int]:
+def _header(path: Path, file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], int]:
     """Read the type, the shape and the length of the header from the beginning of an idx file."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
@@ -206,8 +207,9 @@ def _read_set(files: Candidates) -> tuple[Digits, Digits]:
         splits.append(_digits(images, labels, image_path, label_path))
         used += [image_path, label_path]
     folder = Path(os.path.commonpath(used))
-    source = name_source(*splits, f"idx files (folder {as_text(folder.name)})", folder, used)
-    train, test = (Digits(split.images, split.labels, source) for split in splits)
+    train, test = splits
+    source = name_source(train, test, f"idx files (folder {as_text(folder.name)})", folder, used)
+    train, test = (Digits(split.images, split.labels, source) for split in (train, test))
     return train, test
 
 

@@ -23,7 +23,7 @@ def find_image_folders(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         return {}
-    found = {}
+    found: dict[str, Path] = {}
     for part, names in NAMES.items():
         for path in sorted(folder.iterdir()):
             if path.name.lower() in names:

@@ -180,7 +180,7 @@ def _read_kind(source: str, folder: Path) -> tuple[Digits, Digits]:
 
 def _read_or_download(source: str, folder: Path) -> tuple[Digits, Digits] | None:
     """Read MNIST's files, and download what is missing or damaged; None if that fails."""
-    damage = None
+    damage: Exception | None = None
     try:
         found = find_mnist(folder) if source == "auto" else Found(*_idx_alone(folder))
         if found.kind not in ("idx", None):

@@ -35,7 +35,13 @@ def warn(message: str, category: type[DataWarning]) -> None:
 _format_other = warnings.formatwarning
 
 
-def _format(message, category, filename, lineno, line=None) -> str:
+def _format(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
     """Return a warning as Python prints it, or if it is one of ours, its message alone."""
     if issubclass(category, DataWarning):
         return f"{category.__name__}: {message}\n"

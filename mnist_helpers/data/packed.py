@@ -8,13 +8,14 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 BROKEN_ARCHIVE = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 MAX_GZIP_RATIO = 1032  # bytes that gzip can put into one
+_OPENERS: dict[bytes, Callable[..., Any]]
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
@@ -96,8 +97,10 @@ class _Named(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         try:
-            return self.file.readinto(buffer)
+            content = self.file.read(len(buffer))
+            buffer[: len(content)] = content
+            return len(content)
         except (OSError, EOFError) as error:
             raise ValueError(f"{self.path} is a damaged bzip2 file ({error})") from error

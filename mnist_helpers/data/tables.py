@@ -7,7 +7,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -140,21 +140,28 @@ def read_table(path: str | Path, label_column: str | int | None = "auto") -> Tab
         raise ValueError(f"{path} has no rows") from error
     except (pd.errors.ParserError, UnicodeError, csv.Error, *BROKEN_ARCHIVE) as error:
         raise ValueError(f"{path} is not a CSV table of digits: {error}") from error
-    values, labels, ids = (
-        [part[kind] for part in read if part[kind] is not None] for kind in range(3)
-    )
+    labels = [part for _, part, _ in read if part is not None]
+    ids = [number for _, _, part in read if part is not None for number in part]
     return _table(
         path,
         form,
         columns,
-        np.concatenate(values),
+        np.concatenate([pixels for pixels, _, _ in read]),
         np.concatenate(labels) if labels else None,
-        [number for part in ids for number in part] if ids else None,
+        None if columns.ids is None else ids,
         unlabelled=label_column is None,
     )
 
 
-def _table(path, form, columns, values, labels, ids, unlabelled) -> Table:
+def _table(
+    path: Path,
+    form: Form,
+    columns: Columns,
+    values: np.ndarray,
+    labels: np.ndarray | None,
+    ids: list | None,
+    unlabelled: bool,
+) -> Table:
     """Make digits of a table's numbers."""
     if values.shape[1] > PIXELS:
         try:
@@ -162,8 +169,10 @@ def _table(path, form, columns, values, labels, ids, unlabelled) -> Table:
         except ValueError as error:
             raise ValueError(f"{path} {error}") from None
         labels = None if label is None else values[:, label]
-        columns.take_label(label if odd is None else odd)
-        values = np.delete(values, label if odd is None else odd, axis=1)
+        no_pixels = label if odd is None else odd
+        assert no_pixels is not None, "find_label names one of the two"
+        columns.take_label(no_pixels)
+        values = np.delete(values, no_pixels, axis=1)
     if labels is not None:
         labels = _labels(labels, path, columns, form)
     try:
@@ -186,7 +195,7 @@ def _labels(values: np.ndarray, path: Path, columns: Columns, form: Form) -> np.
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
-            f"{path}, row {row + 1 + form.skipped}, column {columns.label + 1}: "
+            f"{path}, row {row + 1 + form.skipped}, column {(columns.label or 0) + 1}: "
             f"expected a label 0 to 9, found {values[row]:g}"
         )
     return values.astype(np.int64)
@@ -222,7 +231,7 @@ def _form_of(path: Path) -> Form:
         raise ValueError(f"{path} has {len(header)} names in its header, but rows of {columns}")
     skipped = before + (header is not None)
     sample = second if header is not None else first
-    options = {
+    options: dict[str, Any] = {
         "header": None,
         "skiprows": skipped,
         "encoding": encoding,

@@ -11,7 +11,7 @@ import io
 import pickle
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,7 +41,9 @@ class _Array:
         self.array = _from_bytes(content, dtype, shape, "F" if by_columns else "C")
 
 
-def _from_bytes(content: bytes | str, dtype: _DType, shape: tuple, order: str = "C") -> np.ndarray:
+def _from_bytes(
+    content: bytes | str, dtype: _DType, shape: tuple, order: Literal["C", "F"] = "C"
+) -> np.ndarray:
     """Return an array over bytes, which old pickles keep as text."""
     data = content.encode("latin-1") if isinstance(content, str) else content
     return np.frombuffer(data, dtype.dtype).reshape(shape, order=order)

@@ -13,6 +13,7 @@ from .engine import exercise, expect_function
 def _output_side(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
+    trials: tuple[tuple[int, int, int, int], ...]
     trials = ((28, 5, 0, 1), (28, 3, 1, 1), (28, 3, 0, 2), (7, 2, 0, 2), (28, 2, 0, 2))
     trials += ((28, 3, 1, 2), (28, 5, 1, 3))
     for side, kernel, padding, stride in trials:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -100,7 +101,7 @@ def _with_ending(inner: Lifespan) -> Lifespan:
     """Let an app say when it ends; see `Server`."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         app.state.ending = asyncio.Event()
         async with inner(app) as state:
             yield state

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException
 from starlette.requests import ClientDisconnect
@@ -127,12 +127,12 @@ def refuse_addresses(page: gr.Blocks) -> None:
     for block in page.blocks.values():
         fetch = block.async_move_resource_to_block_cache
 
-        async def local_only(name: str | Path | None, fetch=fetch) -> str | None:
+        async def local_only(name: str | Path | None, fetch: Any = fetch) -> str | None:
             if re.match(r"\w\w+:", str(name)):
                 raise ValueError("addresses are not fetched: upload the file itself")
             return await fetch(name)
 
-        block.async_move_resource_to_block_cache = local_only
+        vars(block)["async_move_resource_to_block_cache"] = local_only  # in the method's place
 
 
 @cache

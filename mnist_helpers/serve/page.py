@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is reported to anybody
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -159,7 +160,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     folder = visitor_folder()
     gradio.routes.DEFAULT_TEMP_DIR = str(folder)  # which Gradio chooses when it is imported
     names = list(predictors)
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     images = examples()
 
     def predict_drawing(name: str, strokes: str) -> tuple[str, str]:
@@ -247,7 +248,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     return page
 
 
-def _live_html(value: str = "", **options: str) -> gr.HTML:
+def _live_html(value: str = "", **options: Any) -> gr.HTML:
     """Return a part of the page in HTML of its own."""
     return gr.HTML(value, apply_default_css=False, **options)
 
@@ -275,12 +276,12 @@ def mount_page(app: FastAPI, page: gr.Blocks, limits: Limits) -> FastAPI:
         css=CSS + read("page.css"),
         head=f"<script>{read('pad.js')}</script>",
     )
-    mounted = app.router.routes[-1]
+    mounted: Any = app.router.routes[-1]
     mounted.app = PageGate(mounted.app, app, page)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         with visitor_files():
             async with inner(app) as state:
                 yield state

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
-from fastapi import HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
@@ -71,7 +71,7 @@ class Answers(BaseModel):
 class Health(BaseModel):
     """Whether the server is well, and how busy."""
 
-    status: str = Field("ok", description="ok, or what is wrong; then the answer is a 503")
+    status: str = Field(default="ok", description="ok, or what is wrong; then the answer is a 503")
     version: str = __version__
     inside: int = Field(description="images that are being predicted right now")
     room: int = Field(description="how many there may be")
@@ -98,15 +98,13 @@ class Problem(BaseModel):
 # --------------------------------------------------------------------------------------- the routes
 
 
-def create_api(
-    predictor: MNISTPredictor, limits: Limits, largest_batch: int = 256
-) -> FastAPIOffline:
+def create_api(predictor: MNISTPredictor, limits: Limits, largest_batch: int = 256) -> FastAPI:
     """Return a FastAPI app with ``/predict``, ``/predict/batch``, ``/health``, ``/model``."""
     prepare_within = partial(prepare, limits=limits)
     batcher = MicroBatcher(prepare_within, predictor.probabilities, largest_batch, limits.room)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPIOffline) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with batcher:
             yield
 
@@ -125,7 +123,7 @@ def create_api(
         500: "The network failed",
         503: "Too busy; try again",
     }
-    responses = {
+    responses: dict[int | str, dict[str, Any]] = {
         status: {"model": Problem, "description": words} for status, words in problems.items()
     }
 

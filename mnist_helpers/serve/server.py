@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import dumps
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -183,8 +184,9 @@ def limited_protocol(connections: int, seconds: float) -> type[asyncio.Protocol]
     of a request has arrived so many seconds after it was opened, or after its head began, is
     answered with 408.
     """
+    protocol: Any = AutoHTTPProtocol  # one of two classes, by what is installed
 
-    class LimitedProtocol(AutoHTTPProtocol):
+    class LimitedProtocol(protocol):
         """One connection."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:
@@ -218,7 +220,9 @@ def limited_protocol(connections: int, seconds: float) -> type[asyncio.Protocol]
             if self._deadline:
                 self._deadline.cancel()
             words = "no whole request has arrived"
-            self._deadline = seconds and self.loop.call_later(seconds, self._end, 408, words)
+            self._deadline = (
+                self.loop.call_later(seconds, self._end, 408, words) if seconds else None
+            )
 
         def _end(self, status: int, words: str) -> None:
             """Answer in uvicorn's place, and end the connection."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +32,7 @@ def read_files(
     """
     rows: list[dict] = []
     for name, found in pictures_in(paths, limits):
-        row = dict.fromkeys(COLUMNS) | {"image": name, "error": ""}
+        row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"image": name, "error": ""}
         try:
             if isinstance(found, ValueError):
                 raise found
@@ -39,7 +41,9 @@ def read_files(
             row["error"] = str(error)
         rows.append(row)
     good = [row for row in rows if row["seen"] is not None]
-    probabilities = predictor.probabilities(np.stack([r["seen"] for r in good])) if good else []
+    probabilities: Iterable[np.ndarray] = []
+    if good:
+        probabilities = predictor.probabilities(np.stack([row["seen"] for row in good]))
     for row, probs in zip(good, probabilities, strict=True):
         confidence = float(probs.max())
         row["digit"], row["confidence"] = int(probs.argmax()), round(confidence, 6)

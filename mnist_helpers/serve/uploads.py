@@ -179,8 +179,9 @@ async def uploads(
 async def _from_form(request: Request, field: str) -> list[tuple[str, bytes]]:
     """Return the files in a form."""
     async with request.form(max_files=10_000, max_fields=10) as form:
-        files = form.getlist(field)
-        if not files or not all(isinstance(file, UploadFile) for file in files):
+        sent = form.getlist(field)
+        files = [file for file in sent if isinstance(file, UploadFile)]
+        if not files or len(files) < len(sent):
             raise HTTPException(422, f"the form needs a file in its field {field!r}")
         return [
             (_sendable(file.filename or str(at)), await file.read())

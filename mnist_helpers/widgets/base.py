@@ -139,7 +139,9 @@ def figure_of(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def slider(value: float, low: float, high: float, step: float, name: str, **options: Any):
+def slider(
+    value: float, low: float, high: float, step: float, name: str, **options: Any
+) -> widgets.DOMWidget:
     """Return a slider with its name before it and room for both."""
     kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
     slider = kind(value=value, min=low, max=high, step=step, description=name, **options)

@@ -229,7 +229,7 @@ class DigitCanvas(StaticFallbackBox):
         sheet = widgets.HBox([drawn, answer, self._bars])
         sheet.layout.align_items = "flex-start"
         sheet.layout.grid_gap = "16px"
-        self.children = (sheet, self._message)
+        self.children: tuple[widgets.Widget, ...] = (sheet, self._message)
         self._repaint()
 
     def _build_canvas(self) -> ipycanvas.Canvas:

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import ipywidgets as widgets
 import matplotlib
@@ -70,8 +71,9 @@ class FeatureMaps(DigitCanvas):
     def _look(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Run an image through the network, and keep the layers' outputs."""
         found: dict[str, np.ndarray] = {}
-        values = torch.from_numpy(image)[None, None].to(self.predictor.device)
-        for name, layer in self.predictor.model.named_children():
+        predictor: Any = self.predictor  # which has a network here, and not predictions alone
+        values = torch.from_numpy(image)[None, None].to(predictor.device)
+        for name, layer in predictor.model.named_children():
             values = layer(values)
             if name in self.layers:
                 found[name] = values[0].float().cpu().numpy()

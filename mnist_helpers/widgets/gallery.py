@@ -87,7 +87,7 @@ class ErrorGallery(InteractiveFigure):
 
     def _draw(self) -> str:
         shown = self.shown
-        sheet = np.ones(self._sheet.get_array().shape, np.float32)
+        sheet = np.ones(self._sheet.get_size(), np.float32)
         places = self.errors.index.get_indexer(shown.index)[: self._most]
         texts = [""] * self._most
         for number, (place, row) in enumerate(zip(places, shown.itertuples(), strict=False)):

@@ -25,6 +25,7 @@ def show_source(thing: Any) -> Code:
     """
     source = textwrap.dedent(inspect.getsource(thing))
     node = ast.parse(source).body[0]
+    assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     docstring = ast.get_docstring(node)
     lines = source.splitlines()
     if docstring is not None:
