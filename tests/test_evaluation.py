@@ -110,13 +110,16 @@ def test_evaluate_reads_every_picture_in_evaluation_mode(digits: Splits) -> None
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(len(test), 10, generator=generator)
     model = Constant(logits)
-    result = evaluate(model, test, batch_size=64)
+    wrapped = wrap_model(model)  # tries it
+    model.at = 0
+    result = evaluate(wrapped, test, batch_size=64)
     assert np.array_equal(result.logits, logits.numpy())
     assert np.array_equal(result.labels, test.labels.numpy())
     assert result.source == test.source and model.modes == {False}
     assert model.training
-    model.eval().at = 0
-    evaluate(model, test)
+    wrapped.eval()
+    model.at = 0
+    evaluate(wrapped, test)
     assert not model.training
 
 
