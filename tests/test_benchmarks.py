@@ -19,7 +19,15 @@ from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving, strokes
 from mnist_helpers.benchmarks import data as passes
 from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
-from mnist_helpers.benchmarks.handwriting import in_words, labelled_pictures, score
+from mnist_helpers.benchmarks.handwriting import (
+    confident_errors,
+    confident_errors_in_words,
+    framed_digits,
+    in_words,
+    labelled_pictures,
+    owner_of,
+    score,
+)
 from mnist_helpers.benchmarks.training import benchmark as race_benchmark
 from mnist_helpers.benchmarks.training import (
     first_above,
@@ -335,6 +343,28 @@ def test_each_augmentation_is_trained_with_and_a_candidate(
     assert list(table["augment"]) == ["none", *offered, "elastic"]
     assert table["validation"].nunique() > 1 and (written / "augment.png").is_file()
     assert list(AUGMENTATIONS) == offered
+
+
+def test_errors_are_reported_by_set_and_by_owner() -> None:
+    assert (
+        owner_of(Path("photos/3/ada__x__1.png")) == "ada" and owner_of(Path("3.png")) == "unknown"
+    )
+    predictions = pd.DataFrame(
+        [
+            ("a", "x", 1, 1, True),
+            ("a", "y", 2, 3, True),
+            ("a", "y", 4, 5, False),
+            ("b", "x", 6, -1, False),
+        ],
+        columns=("set", "owner", "label", "digit", "confident"),
+    )
+    by_set = confident_errors(predictions, ["set"]).set_index("set")
+    assert list(by_set["confident_errors"]) == [1, 0] and list(by_set["images"]) == [3, 1]
+    assert by_set.loc["a", "low"] < by_set.loc["a", "accuracy"] == 1 / 3 < by_set.loc["a", "high"]
+    by_owner = confident_errors(predictions, ["set", "owner"])
+    assert list(by_owner["owner"]) == ["x", "y", "x"] and list(by_owner["accuracy"]) == [1, 0, 0]
+    assert confident_errors_in_words(by_owner)["accuracy"].iloc[0].startswith("100.0% [")
+    assert set(framed_digits(1)["set"]) >= {"framed: box", "framed: desk"}
 
 
 def pens(folder: Path) -> Path:

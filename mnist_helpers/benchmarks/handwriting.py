@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from tqdm.auto import tqdm
 
 from ..evaluation import accuracy_interval
 from ..paths import outputs_folder
 from ..prediction import MNISTPredictor
 from .common import USUAL, publish, read_usual_way, usual_network
+from .frames import FRAMES, draw_framed
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SEED = 1000  # of the framed digits
 WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
 
 
@@ -37,7 +40,8 @@ def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) ->
     Returns
     -------
     DataFrame
-        See `score`.
+        See `score`. Printed, and kept in ``handwriting.json``, are also our confident errors by set
+        and by owner, for these images and for digits of our own pen in `FRAMES`.
     """
     files = labelled_pictures(pictures)
     usual = usual_network(network, data)
@@ -52,11 +56,88 @@ def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) ->
         row = {"set": group, "label": label, "file": path.relative_to(pictures).as_posix()}
         rows.append(row | {way: _read(reader, path) for way, reader in readers.items()})
     table = score(pd.DataFrame(rows))
-    publish("handwriting", table, in_words(table), {"network": network, "pictures": rows})
+    ours = pd.DataFrame(
+        [(group, owner_of(path), label, path) for group, label, path in files],
+        columns=("set", "owner", "label", "image"),
+    )
+    ours = pd.concat([ours, framed_digits()], ignore_index=True)
+    ours = ours.join(pd.DataFrame([_predict(predictor, image) for image in ours["image"]]))
+    details = {"network": network, "pictures": rows}
+    for by in (["set"], ["set", "owner"]):
+        errors = confident_errors(ours, by)
+        print(confident_errors_in_words(errors).to_string(index=False), end="\n\n")
+        details[f"by_{by[-1]}"] = errors.to_dict("records")
+    publish("handwriting", table, in_words(table), details)
     from ..plots import plot_handwriting, save_figure
 
     save_figure(plot_handwriting(table), outputs_folder("benchmarks") / "handwriting.png")
     return table
+
+
+def owner_of(path: Path) -> str:
+    """Return who wrote an image, where its name begins with that: ``OWNER__NAME``."""
+    owner, separator, _ = path.name.partition("__")
+    return owner if separator else "unknown"
+
+
+def framed_digits(per_kind: int = 60) -> pd.DataFrame:
+    """Draw digits of our own pen in each of `FRAMES`: columns ``set, owner, label, image``."""
+    rows = [
+        (
+            f"framed: {kind}",
+            "our own pen",
+            number % 10,
+            draw_framed(kind, number % 10, SEED + number),
+        )
+        for kind in FRAMES
+        for number in range(per_kind)
+    ]
+    return pd.DataFrame(rows, columns=("set", "owner", "label", "image"))
+
+
+def _predict(predictor: MNISTPredictor, image: Path | Image.Image) -> dict:
+    """Return the digit and whether it is confident; no digit, which is an error, if refused."""
+    try:
+        prediction = predictor.predict(image)
+    except (ValueError, OSError):
+        return {"digit": -1, "confident": False}
+    return {"digit": prediction.digit, "confident": prediction.is_confident}
+
+
+def confident_errors(predictions: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Tabulate our accuracy with its 95% Wilson interval, and the errors that were confident.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns ``label``, ``digit``, ``confident``, and those of `by`.
+    by : list of str
+        ``["set"]``, or ``["set", "owner"]``.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `by`, ``images``, ``accuracy``, ``low``, ``high``, ``confident_errors``.
+    """
+    rows = []
+    for group, members in predictions.groupby(by, sort=False):
+        right = members["digit"] == members["label"]
+        low, high = accuracy_interval(int(right.sum()), len(members))
+        rows.append(
+            dict(zip(by, group, strict=True))
+            | {"images": len(members), "accuracy": right.mean(), "low": low, "high": high}
+            | {"confident_errors": int((~right & members["confident"].astype(bool)).sum())}
+        )
+    return pd.DataFrame(rows)
+
+
+def confident_errors_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `confident_errors` for people."""
+    columns = (table["accuracy"], table["low"], table["high"])
+    words = table.drop(columns=["accuracy", "low", "high"])
+    values = [f"{a:.1%} [{b:.0%}, {c:.0%}]" for a, b, c in zip(*columns, strict=True)]
+    words.insert(len(words.columns) - 1, "accuracy", values)
+    return words
 
 
 def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
