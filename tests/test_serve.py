@@ -718,7 +718,7 @@ def test_an_archive_without_pictures_says_so(tmp_path: Path, entries: dict[str, 
     (tmp_path / "none.zip").write_bytes(archive(entries))
     table, _ = read_files(MNISTPredictor(), [str(tmp_path / "none.zip")], Limits(), tmp_path)
     assert table["image"].tolist() == ["none.zip"]
-    assert table["error"].tolist() == ["none.zip is refused: no picture is in it"]
+    assert table["error"].tolist() == ["none.zip is refused: no image is in it"]
 
 
 # ------------------------------------------------------------------- what the OpenAPI page promises

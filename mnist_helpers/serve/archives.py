@@ -1,4 +1,4 @@
-"""Uploaded files and the pictures in zip archives, which are never unpacked to disk."""
+"""Uploaded files and the images in zip archives, which are never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes |
         for name, found in [(path.name, content)] if single else members(path, content, limits):
             count += 1
             if count > limits.pictures:
-                words = f"more than {limits.pictures} pictures at once are not read"
+                words = f"more than {limits.pictures} images at once are not accepted"
                 yield name, PictureError(words)
                 return
             pixels += pixels_to_decode(found, limits) if isinstance(found, bytes) else 0
             if pixels > most * 1e6:
-                words = f"more than {most:g} million pixels at once are not read"
+                words = f"more than {most:g} million pixels at once are not accepted"
                 yield name, PictureError(words)
                 return
             yield name, found
@@ -39,17 +39,17 @@ def members(path: Path, content: bytes, limits: Limits) -> Iterator[tuple[str, b
 
     Refused as a whole, with an error in place of the content: an archive with names that lead out
     of it or nowhere, one with a password, one that unpacks to more than ten times what may be
-    uploaded (a zip bomb), one without pictures, and one whose list of contents is damaged.
+    uploaded (a zip bomb), one without images, and one whose list of contents is damaged.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
-            pictures = [entry for entry in entries if not hidden(entry.filename)]
-            problem = unsafe(entries, limits) or (None if pictures else "no picture is in it")
+            images = [entry for entry in entries if not hidden(entry.filename)]
+            problem = unsafe(entries, limits) or (None if images else "no image is in it")
             if problem:
                 yield path.name, PictureError(f"{path.name} is refused: {problem}")
                 return
-            for entry in pictures:
+            for entry in images:
                 yield entry.filename, content_of(entry, archive, limits)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         yield path.name, PictureError(f"{path.name} is not a whole zip archive: {error}")
@@ -67,7 +67,7 @@ def content_of(
     try:
         with archive.open(entry) as file:
             found = file.read(limits.bytes + 1)
-    except Exception as error:  # whatever unpacking raises, the other pictures are to be read
+    except Exception as error:  # whatever unpacking raises, the other images are to be predicted
         return PictureError(f"it cannot be unpacked: {str(error) or type(error).__name__}")
     if len(found) > limits.bytes:
         return PictureError(f"it unpacks to more than {limits.megabytes:g} MB")
