@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,7 @@ EXTENSIONS = frozenset(
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
 Prepared = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
+NO_RUN = "there are no predictions yet: call process_folder first"
 LABELS = ("auto", "folder", "name")
 LARGE = 1 << 16  # bytes of a file
 SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
@@ -98,7 +99,7 @@ class BatchProcessor:
         self.batch_size, self.threads = batch_size, threads
         self.reports, self.logs = self.out / "reports", self.out / "logs"
         self.rows_path = self.reports / "rows.csv"
-        self.folder: Path | None = None
+        self._folder: Path | None = None
         self.labels: str | None = None
         self._labels_wanted: str | None = None
         self.skipped: Counter[str] = Counter()
@@ -154,7 +155,7 @@ class BatchProcessor:
             raise NotADirectoryError(f"there is no folder {folder}")
         if labels is not None and labels not in LABELS:
             raise ValueError(f"labels must be one of {', '.join(LABELS)}, or None, not {labels!r}")
-        self.folder, self.skipped = folder, Counter()
+        self._folder, self.skipped = folder, Counter()
         paths = list(self._pictures(recursive, pattern))
         if not paths:
             raise ValueError(
@@ -228,6 +229,13 @@ class BatchProcessor:
                     writer.writerows(map(_without_formulas, rows))
                     file.flush()
 
+    @property
+    def folder(self) -> Path:
+        """The folder that was processed."""
+        if self._folder is None:
+            raise ValueError(NO_RUN)
+        return self._folder
+
     def _pictures(self, recursive: bool, pattern: str) -> Iterator[Path]:
         """List the images in a fixed order, then folders that cannot be listed.
 
@@ -279,7 +287,8 @@ class BatchProcessor:
         for path, (image, seconds, error) in zip(paths, prepared, strict=True):
             row: dict = {"file": self._name(path)}
             if image is None:
-                log.warning("%s", error if row["file"] in error else f"{row['file']!r}: {error}")
+                said = str(error)
+                log.warning("%s", said if row["file"] in said else f"{row['file']!r}: {said}")
                 yield row | {"seconds": f"{seconds:.6f}", "error": error}
                 continue
             probs = next(read)
@@ -302,8 +311,8 @@ class BatchProcessor:
         ValueError
             If `process_folder` has not been called.
         """
-        if self.folder is None:
-            raise ValueError("there are no predictions yet: call process_folder first")
+        if self._folder is None:
+            raise ValueError(NO_RUN)
         for row in _whole_rows(self.rows_path):
             unread = not row["digit"]
             yield {
@@ -328,7 +337,7 @@ class BatchProcessor:
 
         columns = [*COLUMNS, "label"] if self.labels else COLUMNS
         table = pd.DataFrame(list(self.rows()), columns=columns)
-        kinds = {name: float for name in ["confidence", *PROBABILITIES, "seconds"]}
+        kinds: dict[str, Any] = {name: float for name in ["confidence", *PROBABILITIES, "seconds"]}
         kinds |= {"digit": "Int64", "is_confident": "boolean", "error": object}
         return table.astype(kinds | ({"label": "Int64"} if self.labels else {}))
 
@@ -351,7 +360,8 @@ class BatchProcessor:
         """
         from .evaluation import accuracy_interval
 
-        digits, confidence, sure, pictures, lost = Counter(), 0.0, 0, 0, 0
+        digits: Counter[int] = Counter()
+        confidence, sure, pictures, lost = 0.0, 0, 0, 0
         for row in self.rows():
             pictures += 1
             if row["digit"] is not None:
@@ -404,7 +414,7 @@ class BatchProcessor:
         if "accuracy" in summary:
             low, high = summary["interval"]
             failed = summary["labelled_unreadable"]
-            where = {"folder": "folder names", "name": "file names"}[self.labels]
+            where = {"folder": "folder names", "name": "file names"}[str(self.labels)]
             return [
                 f"accuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labeled images "
                 f"(labels from the {where}; 95% confidence interval {low:.1%} to {high:.1%})"

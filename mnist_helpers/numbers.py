@@ -121,7 +121,11 @@ def split_digits(
         parts = find_parts(to_grey(decoded))
     if classify is not None:
         parts = [piece for part in parts for piece in cut_apart(part, classify)]
-    return [(tuple(round(scale * side) for side in part.box), part.to_mnist()) for part in parts]
+    found = []
+    for part in parts:
+        left, top, right, bottom = (round(scale * side) for side in part.box)
+        found.append(((left, top, right, bottom), part.to_mnist()))
+    return found
 
 
 def find_parts(gray: np.ndarray) -> list[Part]:
@@ -225,9 +229,9 @@ def _cuts(part: Part) -> Iterator[tuple[float, Part, Part]]:
         at = np.floor(place - place.min()).astype(int)
         ink = np.bincount(at)
         edge = round(0.12 * len(ink)) + 1
-        for cut in range(edge, len(ink) - edge):
-            if ink[cut] == ink[max(0, cut - 2) : cut + 3].min():
-                found.append((ink[cut] / height, cut + 0.5, slant, at))
+        for column in range(edge, len(ink) - edge):
+            if ink[column] == ink[max(0, column - 2) : column + 3].min():
+                found.append((ink[column] / height, column + 0.5, slant, at))
     taken: list[tuple[float, float]] = []
     for crossed, cut, slant, at in sorted(found, key=lambda one: one[0]):
         if any(s == slant and abs(cut - c) < 0.08 * width for c, s in taken):

@@ -66,5 +66,5 @@ def test_mcnemar_counts_and_judges() -> None:
     by_hand = 2 * sum(stats.binom.pmf(k, 10, 0.5) for k in range(3))
     assert found.p == pytest.approx(by_hand) == mcnemar(second, first).p
     assert mcnemar(first, first).p == 1
-    with pytest.raises(ValueError, match="same pictures"):
+    with pytest.raises(ValueError, match="same images"):
         mcnemar(first, second[1:])
