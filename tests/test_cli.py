@@ -556,3 +556,15 @@ def test_the_card_of_a_training_on_the_sample_says_so(tmp_path: Path) -> None:
     call("train", "--source", "sample", "--model", "tiny", "--epochs", 1, "--out", tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert "offline sample" in card and "this is not MNIST's test set" in card
+
+
+def test_a_label_column_can_be_named(digits: Splits, tmp_path: Path) -> None:
+    ten = [int((digits.test.labels == digit).nonzero()[0]) for digit in range(10)]
+    rows = [[*range(10)], digits.test.images[ten].flatten(1).numpy()]
+    table, out = tmp_path / "ten.csv", tmp_path / "out.csv"
+    np.savetxt(table, np.column_stack(rows), fmt="%d", delimiter=",")
+    unclear = call("predict", "--csv", table, "--out", out)
+    assert unclear.exit_code == 1 and "--label-column" in unclear.output and not out.exists()
+    for column in ("0", "none"):  # labels, or numbers of the rows: the pixels are the same
+        assert not call("predict", "--csv", table, "--out", out, "--label-column", column).exit_code
+        assert len(pd.read_csv(out)) == 10

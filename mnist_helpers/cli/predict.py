@@ -81,6 +81,12 @@ def predict(
         Path | None,
         typer.Option(help="With --csv: the submission to write. Default: submission.csv."),
     ] = None,
+    label_column: Annotated[
+        str,
+        typer.Option(
+            help="With --csv: the label's column, by name or number (0: first, -1: last), or none."
+        ),
+    ] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     checkpoint: Weights = None,
     device: Device = "auto",
@@ -104,7 +110,9 @@ def predict(
     with plain_errors():
         predictor = load_predictor(checkpoint, device, no_cuda)
         if csv:
-            write_submission(csv, out or Path("submission.csv"), predictor)
+            column = int(label_column) if label_column.lstrip("-").isdigit() else label_column
+            column = None if column == "none" else column
+            write_submission(csv, out or Path("submission.csv"), predictor, column)
             return
     failed = _predict_images(predictor, list(_expand(images or [])), json_)
     if failed:

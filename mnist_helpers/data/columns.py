@@ -36,7 +36,7 @@ ROW_NAMES = {
 _UNNAMED = re.compile(r"unnamed: \d+(_level_\d+)?")
 HOW_TO_NAME = (
     "say which column holds the label: load_csv(path, label_column=0) for the first, -1 for the "
-    "last, a name of the header, or None if there are no labels"
+    "last, a name of the header, or None if there are no labels (predict: --label-column)"
 )
 
 
@@ -189,8 +189,12 @@ def find_label(values: np.ndarray, unlabelled: bool = False) -> tuple[int | None
         and (corners[-1 - at] or not _is_label(values[:, -1 - at]))
     ]
     if len(fits) != 1 or counting:
-        why = "its columns could be labels or numbers of the rows" if counting else "no header"
-        raise ValueError(f"has 785 columns, and {why} to tell the label by: {HOW_TO_NAME}")
+        why = (
+            "of which one could hold labels or numbers of the rows"
+            if counting
+            else "and no header that names the label"
+        )
+        raise ValueError(f"has 785 columns, {why}: {HOW_TO_NAME}")
     return fits[0] % values.shape[1], None
 
 
