@@ -124,9 +124,9 @@ def test_conda_installs_the_same_pins() -> None:
 def test_pre_commit_uses_the_pinned_tools() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
-    assert {"nbstripout", "ruff", "ruff-format"} <= {hook["id"] for hook in hooks}
+    assert {"nbstripout", "ruff", "ruff-format", "mypy"} <= {hook["id"] for hook in hooks}
     for hook in hooks:
-        for line in hook["additional_dependencies"]:
+        for line in hook.get("additional_dependencies", []):
             name = Requirement(line).name
             assert Requirement(line).specifier == pins()[name].specifier, f"{hook['id']}: {line}"
 
