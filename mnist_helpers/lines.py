@@ -105,8 +105,8 @@ class Runs:
     def of(cls, mask: np.ndarray) -> Runs:
         """Find the runs in a mask."""
         change = np.diff(np.pad(mask, ((1, 1), (0, 0))).T.astype(np.int8), axis=1)
-        column, top = (change == 1).nonzero()
-        return cls(mask.shape, column, top, (change == -1).nonzero()[1] - top)
+        column, top = np.divmod(np.flatnonzero(change == 1), change.shape[1])
+        return cls(mask.shape, column, top, np.flatnonzero(change == -1) % change.shape[1] - top)
 
     @property
     def middle(self) -> np.ndarray:

@@ -81,8 +81,11 @@ def find_sheets(gray: np.ndarray) -> list[Sheet]:
             high, wide = (along.stop - along.start for along in place)
             if high * wide < MIN_SHEET * gray.size or min(high, wide) < 12:
                 continue
-            region = ndimage.binary_opening(parts[place] == number, np.ones((3, 3)))
-            if region.sum() < 0.5 * region.size or _is_frame_of(region, gray.shape):
+            region = parts[place] == number
+            if _is_frame_of(region, gray.shape):
+                continue
+            region = ndimage.binary_opening(region, np.ones((3, 3)))
+            if region.sum() < 0.5 * region.size:
                 continue
             least = contrast * (MIN_INK_ON_LIGHT if mask is light else MIN_INK_ON_DARK)
             sheet = _as_sheet(gray, place, ndimage.binary_fill_holes(region), contrast, least)
