@@ -110,8 +110,9 @@ def predict(
     with plain_errors():
         predictor = load_predictor(checkpoint, device, no_cuda)
         if csv:
-            column = int(label_column) if label_column.lstrip("-").isdigit() else label_column
-            column = None if column == "none" else column
+            column: int | str | None = None if label_column == "none" else label_column
+            if label_column.lstrip("-").isdigit():
+                column = int(label_column)
             write_submission(csv, out or Path("submission.csv"), predictor, column)
             return
     failed = _predict_images(predictor, list(_expand(images or [])), json_)
