@@ -88,6 +88,7 @@ _PUBLIC = {
         "plot_training_race",
         "save_figure",
     ),
+    "diagrams": ("show_diagram",),
     "widgets.canvas": ("DigitCanvas",),
     "widgets.feature_maps": ("FeatureMaps",),
     "widgets.gallery": ("ErrorGallery",),
