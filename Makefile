@@ -51,7 +51,7 @@ $(LAB) $(DEV): .venv/.ready-%: requirements.txt pyproject.toml $(if $(TORCH)$(HA
 setup: $(LAB)
 
 app: $(LAB)
-	$(PY) -m mnist_helpers app --open $(APPFLAGS)
+	$(PY) -m mnist_helpers app $(APPFLAGS)
 
 lab: $(LAB)
 	$(PY) -m mnist_helpers lab $(LABFLAGS)

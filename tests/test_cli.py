@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -568,3 +569,26 @@ def test_a_label_column_can_be_named(digits: Splits, tmp_path: Path) -> None:
     for column in ("0", "none"):  # labels, or numbers of the rows: the pixels are the same
         assert not call("predict", "--csv", table, "--out", out, "--label-column", column).exit_code
         assert len(pd.read_csv(out)) == 10
+
+
+def documented_commands() -> list[str]:
+    """Return what README, docs, notebooks, guides and the Makefile tell a reader to type."""
+    root = Path(__file__).resolve().parents[1]
+    files = [root / "Makefile", *root.glob("*.md"), *root.glob("docs/*.md")]
+    files += root.glob("notebooks/*.ipynb")
+    written = r"(?:mnist-helpers|-m mnist_helpers) ([a-z][^`\n#…]*)"
+    return [
+        line.split("\\n")[0].split('"')[0].strip()
+        for file in files
+        for line in re.findall(written, file.read_text(encoding="utf-8"))
+    ]
+
+
+def test_every_documented_command_has_the_options_that_it_names() -> None:
+    commands = documented_commands()
+    assert len(commands) > 20
+    assert "predict --csv test.csv --out submission.csv" in commands
+    for line in commands:
+        words = shlex.split(line.replace("$(APPFLAGS)", "").replace("$(LABFLAGS)", ""))
+        shown = call(*words, "--help")  # all options are parsed before the help is shown
+        assert shown.exit_code == 0, f"{line}: {shown.output}"
