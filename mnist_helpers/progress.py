@@ -54,19 +54,24 @@ def in_notebook() -> bool:
 
 
 def progress_bar(*arguments: Any, **options: Any) -> TextBar:
-    """Return a tqdm bar that suits the place: a terminal's, or a notebook's.
+    """Return a tqdm bar that suits the place: a terminal's, a notebook's, or in a pipe none.
 
     Examples
     --------
     >>> for digit in progress_bar(range(10), desc="digits", disable=True):
     ...     pass
     """
-    return (NotebookBar if in_notebook() else TextBar)(*arguments, **options)
+    if in_notebook():
+        return NotebookBar(*arguments, **options)
+    disable = options.pop("disable", False) or None  # None: unless stderr is a terminal
+    return TextBar(*arguments, disable=disable, **options)
 
 
 @contextmanager
 def elapsed(task: str) -> Iterator[None]:
     """Show the seconds that a task takes, each second, where there is nothing to count.
+
+    In a pipe it is a line when the task begins.
 
     Parameters
     ----------
@@ -75,6 +80,8 @@ def elapsed(task: str) -> Iterator[None]:
     """
     done = threading.Event()
     with progress_bar(desc=task, bar_format="{desc}: {elapsed}") as bar:
+        if bar.disable:
+            print(f"{task}…", file=sys.stderr, flush=True)
 
         def tick() -> None:
             while not done.wait(1):

@@ -234,6 +234,8 @@ def test_patterns_and_typing_errors(tmp_path: Path, monkeypatch) -> None:
     assert shown.exit_code == 1 and f"did you mean {Path('scans/a.png')}?" in shown.stderr
     shown = call("predict", "scnas/a.png")
     assert shown.exit_code == 1 and "there is no folder scnas" in shown.stderr
+    shown = call("predict", "--csv", "scans/a.pgn")
+    assert shown.exit_code == 1 and f"did you mean {Path('scans/a.png')}?" in shown.stderr
     shown = call("batch", "scans/a.png")
     assert shown.exit_code == 1 and "predict scans/a.png" in shown.stderr
     shown = call("predict", "scans/a.png", "--checkpoint", "scans")
@@ -273,7 +275,9 @@ def test_a_data_folder_that_is_not_there_is_never_replaced_by_the_sample(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shown = call(command, "--data", "mnsit")
-    assert shown.exit_code == 1 and "mnsit" in shown.stderr and "sample" not in shown.stdout
+    assert shown.exit_code == 1 and "sample" not in shown.stdout
+    assert "no folder mnsit (--data)" in shown.stderr
+    assert "data --data mnsit --download" in shown.stderr
     monkeypatch.setenv("MNIST_HELPERS_DATA", "mnsit")
     shown = call(command)
     assert shown.exit_code == 1 and "mnsit" in shown.stderr and "sample" not in shown.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import nbformat
@@ -21,17 +23,31 @@ with progress_bar(total=10, mininterval=0) as bar:
 )
 
 
-def test_a_terminal_gets_tqdms_own(capsys: pytest.CaptureFixture[str]) -> None:
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_tqdms_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     bar = progress_bar(range(3), desc="three")
     assert isinstance(bar, TextBar) and not isinstance(bar, NotebookBar)
     assert list(bar) == [0, 1, 2]
-    assert "100%" in capsys.readouterr().err
+    assert "100%" in terminal.getvalue()
 
 
-def test_the_clock_ends_with_its_task(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_lines_or_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(progress_bar(range(3), desc="three")) == [0, 1, 2]
+    with elapsed("waiting"):
+        pass
+    assert capsys.readouterr().err == "waiting…\n"
+
+
+def test_the_clock_ends_with_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with pytest.raises(RuntimeError, match="no"), elapsed("waiting"):
         raise RuntimeError("no")
-    assert "waiting, done: 00:00" in capsys.readouterr().err
+    assert "waiting, done: 00:00" in terminal.getvalue()
 
 
 def test_a_saved_notebook_says_how_a_bar_ended(tmp_path: Path) -> None:

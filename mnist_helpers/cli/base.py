@@ -16,6 +16,7 @@ import typer
 from .. import __version__
 
 if TYPE_CHECKING:
+    from ..data import Splits
     from ..prediction import MNISTPredictor
 
 app = typer.Typer(
@@ -145,6 +146,20 @@ def command(*arguments: object) -> str:
     on_path = found is not None and Path(found).parent == program.absolute().parent
     start = name if on_path else str(short_path(program))
     return as_text(shlex.join([start, *module, *map(str, arguments)]))
+
+
+def load_data(source: str, folder: Path | None, val_size: int = 0) -> Splits:
+    """Load MNIST; a folder that is not there is named with the option that named it."""
+    from ..data import load_mnist
+    from ..paths import as_text
+
+    if folder is not None and source not in ("download", "sample") and not folder.exists():
+        get = command("data", "--data", folder, "--download")
+        raise FileNotFoundError(
+            f"there is no folder {as_text(folder)} (--data): correct the name, or download MNIST "
+            f"to it: {get}"
+        )
+    return load_mnist(source, folder, val_size)
 
 
 def load_predictor(checkpoint: Path | None, device: str, no_cuda: bool) -> MNISTPredictor:

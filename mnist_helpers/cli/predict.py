@@ -20,6 +20,7 @@ from .base import (
     Weights,
     app,
     command,
+    load_data,
     load_predictor,
     model_file,
     only_with,
@@ -52,13 +53,12 @@ def evaluate(
     Without --checkpoint the pretrained model is evaluated. If you have trained one, a note says how
     to evaluate that; `train` ends with the command, too.
     """
-    from ..data import load_mnist
     from ..evaluation import evaluate as measure
     from ..report import describe_result, metrics
 
     with plain_errors():
         predictor = load_predictor(checkpoint, device, no_cuda)
-        test = measure(predictor.model, load_mnist(source, data, val_size=0).test)
+        test = measure(predictor.model, load_data(source, data).test)
         if json_:
             about = {"checkpoint": str(checkpoint) if checkpoint else None}
             about |= metrics(test, predictor.checkpoint)
@@ -108,6 +108,8 @@ def predict(
     if out and not csv:
         raise typer.BadParameter("--out is for --csv; predictions of images are printed")
     with plain_errors():
+        if csv:
+            _check_file(csv)
         predictor = load_predictor(checkpoint, device, no_cuda)
         if csv:
             column: int | str | None = None if label_column == "none" else label_column

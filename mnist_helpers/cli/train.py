@@ -23,6 +23,7 @@ from .base import (
     app,
     command,
     listed,
+    load_data,
     only_with,
     plain_errors,
     workers_device,
@@ -109,7 +110,6 @@ def train(
     card) and three figures.
     """
     from ..checkpoints import load_checkpoint
-    from ..data import load_mnist
     from ..device import choose_device
     from ..paths import project_root, short_path
     from ..recipes import recipe_for
@@ -140,7 +140,7 @@ def train(
         out = out or project_root() / "outputs" / "train" / model
         if resume:
             _check_resumable(out)
-        splits = load_mnist(source, data, val_size)
+        splits = load_data(source, data, val_size)
         _check_classes(splits.train)
         splits = _with_synthetic(splits, pen_digits, non_digits)
         typer.echo(why)
@@ -292,7 +292,6 @@ def tune(
     Trials run in parallel, and unpromising ones are stopped early. trials.csv gets one row per
     trial, the best first: its values, epochs, val_accuracy, val_loss, seconds, error.
     """
-    from ..data import load_mnist
     from ..paths import project_root, replacing, short_path
     from ..recipes import recipe_for
 
@@ -302,7 +301,7 @@ def tune(
 
         recipe = recipe_for(model)
         recipe = replace(recipe, epochs=epochs or recipe.epochs)
-        splits = load_mnist(source, data, val_size)
+        splits = load_data(source, data, val_size)
         out = out or project_root() / "outputs" / "tune" / model
         typer.echo(f"{splits.source}: {_sizes(splits)}")
         table = search(
