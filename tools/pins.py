@@ -23,6 +23,10 @@ HASHED = {kind: f"requirements/hashed-{kind}.txt" for kind in ("lab", "dev", "uv
 LAB = ("lab", "serve", "scale")
 BUILD = "setuptools>=77\n"  # it installs the package itself
 
+# torchvision is built for one torch, and both move together. From 4.25 on jsonschema, as Jupyter
+# asks for it, compiles a grammar on import: two seconds of each process.
+BOUNDS = "torch==2.14.1\ntorchvision==0.29.1\njsonschema<4.25\n"
+
 # torch names their versions itself, so that its CPU build can be installed without them.
 NVIDIA = re.compile(r"nvidia-|cuda-|triton==")
 HEADS = {
@@ -47,9 +51,20 @@ def entries(text: str) -> dict[str, str]:
     return {lines.split("\n")[0].removesuffix("\\").strip(): lines for lines in found}
 
 
+def plain(pin: str) -> str:
+    """Return a pin without extras, which pip wants in hashed files and refuses in constraints.
+
+    Examples
+    --------
+    >>> plain("ray[data,train]==2.60.0 ; os_name == 'nt'")
+    "ray==2.60.0 ; os_name == 'nt'"
+    """
+    return re.sub(r"\[.*?\]", "", pin, count=1)
+
+
 def name(pin: str) -> str:
     """Return the name of a pin's package."""
-    return pin.partition("==")[0]
+    return plain(pin).partition("==")[0]
 
 
 def divide(pins: dict[str, str], lab: Iterable[str]) -> dict[str, str]:
@@ -64,10 +79,10 @@ def divide(pins: dict[str, str], lab: Iterable[str]) -> dict[str, str]:
     """
     texts, lab = dict(HEADS), set(lab)
     for pin, lines in pins.items():
-        kind = "nvidia" if NVIDIA.match(pin) else "uv" if name(pin) == "uv" else "dev"
+        kind = "nvidia" if NVIDIA.match(plain(pin)) else "uv" if name(pin) == "uv" else "dev"
         texts[HASHED["lab" if kind == "dev" and name(pin) in lab else kind]] += lines
         if kind != "nvidia":
-            texts[PINS] += f"{pin}\n"
+            texts[PINS] += f"{plain(pin)}\n"
     return texts
 
 
@@ -92,11 +107,13 @@ def resolve(extras: Iterable[str], file: Path, *options: str) -> dict[str, str]:
 def choose(keep: bool) -> dict[str, str]:
     """Return the text of each file, with versions chosen anew or, if they still fit, kept."""
     with tempfile.TemporaryDirectory() as folder:
-        chosen, part = Path(folder) / "pins.txt", Path(folder) / "lab.txt"
+        chosen, part, bounds = (Path(folder) / file for file in ("pins", "lab", "bounds"))
+        bounds.write_text(BOUNDS, encoding="utf-8")
         if keep:  # uv prefers what the file has that it is to replace
             present = (ROOT / path for path in (PINS, HASHED["nvidia"]))
             chosen.write_text("".join(path.read_text(encoding="utf-8") for path in present))
-        pins = resolve((*LAB, "heif", "dev"), chosen, "--generate-hashes")
+        options = ("--generate-hashes", "--no-strip-extras", "--constraints", str(bounds))
+        pins = resolve((*LAB, "heif", "dev"), chosen, *options)
         lab = resolve(LAB, part, "--constraints", str(chosen))
     return divide(pins, map(name, lab))
 
