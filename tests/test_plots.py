@@ -380,8 +380,8 @@ def test_embedding_draws_each_digit_at_its_points():
 
 def test_a_saved_figure_names_its_data(tmp_path, images) -> None:
     axes = plots.plot_digits(images[:3])
-    plots.save_figure(axes, tmp_path / "named.png", title="offline sample (5,000 pictures)")
-    assert axes.flat[0].figure.get_suptitle() == "offline sample (5,000 pictures)"
+    plots.save_figure(axes, tmp_path / "named.png", title="offline sample (5,000 images)")
+    assert axes.flat[0].figure.get_suptitle() == "offline sample (5,000 images)"
 
 
 def test_names_with_dollars_are_no_formulas(tmp_path, images) -> None:

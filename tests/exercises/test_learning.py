@@ -49,6 +49,11 @@ class WithLogSoftmax(learning.Net):
         return super().forward(images).log_softmax(1)
 
 
+class WithoutSuper(nn.Module):
+    def __init__(self):
+        self.hidden = nn.Linear(784, 10)
+
+
 class NotFlattened(learning.Net):
     def forward(self, images):
         return self.output(self.hidden(images))
@@ -201,6 +206,23 @@ def fit_uphill(model, loader, optimizer, epochs):
     return losses
 
 
+def fit_with_zero_grad_after_backward(model, loader, optimizer, epochs):
+    losses = []
+    for _ in range(epochs):
+        model.train()
+        for images, labels in loader:
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.zero_grad()
+            optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def fit_with_softmax(model, *arguments):
+    return _fit(nn.Sequential(model, nn.Softmax(dim=1)), *arguments)
+
+
 CORRECT = {
     "02-1": (
         lambda w, x, t: (2 * x * (w * x - t)).mean(),
@@ -217,11 +239,11 @@ CORRECT = {
         learning.Net,
         Convolutional,
         WithDropout,
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.Tanh(), nn.Linear(32, 10)),
     ),
     "02-5": (learning.accuracy, accuracy_by_mean),
     "02-6": (learning.fit, fit_with_set_to_none_at_the_end),
-    "02-7": (["b", "a", "c", "b", "c"], "BACBC"),
+    "02-7": (["b", "a", "c", "b", "c"], "BACBC", "b, a, c, b, c"),
 }
 WRONG = [
     ("02-1", lambda w, x, t: (x * (w * x - t)).mean(), "factor 2"),
@@ -235,6 +257,7 @@ WRONG = [
     ("02-2", lambda loss, w, eps: (loss(w) - loss(w - eps)) / eps, "backward"),
     ("02-2", lambda loss, w, eps: (loss(w + eps) - loss(w - eps)) / eps, "2·eps"),
     ("02-2", lambda loss, w, eps: loss(w + eps) - loss(w - eps), "Divide"),
+    ("02-2", lambda loss, w, eps: (loss(w + eps) - loss(w - eps)) / 2 * eps, "write a / "),
     ("02-3", lambda z, y: z.softmax(1) - F.one_hot(y, 10), "divide by N"),
     ("02-3", lambda z, y: (F.one_hot(y, 10) - z.softmax(1)) / len(y), "sign"),
     ("02-3", lambda z, y: z.softmax(1) / len(y), "one-hot"),
@@ -249,6 +272,14 @@ WRONG = [
     ("02-4", Squeezed, r"\[32, 10\]"),
     ("02-4", Detached, "No gradient"),
     ("02-4", Dead, "memorize"),
+    ("02-4", WithoutSuper, r"super\(\)"),
+    ("02-4", lambda: nn.Sequential(learning.Net(), nn.ReLU()), "after the last layer"),
+    ("02-4", lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "activation"),
+    (
+        "02-4",
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.Linear(32, 10)),
+        "activation",
+    ),
     ("02-4", learning.Net(), "pass Net"),
     ("02-4", lambda: 3, "nn.Module"),
     ("02-4", Gap, "not written"),
@@ -262,6 +293,8 @@ WRONG = [
     ("02-6", fit_without_train, r"model\.train"),
     ("02-6", fit_without_zero_grad, "zero_grad"),
     ("02-6", fit_without_step, r"optimizer\.step"),
+    ("02-6", fit_with_zero_grad_after_backward, "between the two"),
+    ("02-6", fit_with_softmax, "softmax"),
     ("02-6", fit_with_mean_over_batches, "mean over the images"),
     ("02-6", fit_that_keeps_graphs, "item"),
     ("02-6", fit_with_one_epoch_only, "3 numbers"),
