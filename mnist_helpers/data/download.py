@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -52,12 +53,23 @@ def download_mnist(folder: str | Path, timeout: float = 10.0) -> None:
                 if name not in files:
                     files[name] = _fetch(mirror + name, md5, timeout)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            answers.append(f"{mirror}: {error}")
+            answers.append(f"{mirror}: {_reason(error)}")
     if len(files) < len(MNIST.resources):
         raise DownloadError("MNIST could not be downloaded. " + "; ".join(answers))
     for name, content in files.items():
         with replacing(Path(folder) / "MNIST" / "raw" / name) as part:
             part.write_bytes(content)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a mirror failed in the system's words, without what Python wraps around them.
+
+    Examples
+    --------
+    >>> _reason(urllib.error.URLError(ConnectionRefusedError(111, "Connection refused")))
+    'Connection refused'
+    """
+    return getattr(getattr(error, "reason", error), "strerror", None) or str(error)
 
 
 def _fetch(url: str, md5: str, timeout: float) -> bytes:

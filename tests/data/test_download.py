@@ -222,6 +222,7 @@ def test_if_all_fail_each_answer_is_told_and_the_sample_steps_in(
     said = str(notice.message)
     assert "5,000 of its 60,000 training images" in said and "404" in said
     assert "seen in training" in said and str(tmp_path) in said
+    assert "Connection refused" in said and "urlopen" not in said
     assert notice.filename == __file__, "the warning points into the package"
     shown = warnings.formatwarning(notice.message, notice.category, notice.filename, notice.lineno)
     assert shown.count("\n") == 2 and __file__ not in shown, "more than two lines"
