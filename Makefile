@@ -21,7 +21,7 @@ DEV = .venv/.ready-dev
 .NOTPARALLEL:
 
 help:
-	@echo "make app      open a page in the browser: draw a digit, see it predicted"
+	@echo "make app      open a page in the browser: draw a digit, see it predicted   (APPFLAGS='--port 0')"
 	@echo "make lab      open the notebooks in JupyterLab     (LABFLAGS=--no-browser)"
 	@echo "make test     run all tests and all notebooks      (PYTEST_ARGS='tests -k canvas', --random-order;"
 	@echo "                                                    JOBS=4: four files at a time, not one per core)"

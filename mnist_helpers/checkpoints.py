@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .data.notices import warn
 from .foreign import Normalization, check_name, fit_foreign, put_weights
 from .models import build_model, list_models
 from .onnx import OnnxNetwork
@@ -280,7 +280,7 @@ def _load_foreign(content: dict[str, Any], model: str | nn.Module | None, path: 
     _check_finite(network, path)
     notes = [*found.notes, *_tried(network, found.normalization, path)]
     for note in notes:
-        warnings.warn(note, ForeignWeightsWarning, stacklevel=3)
+        warn(note, ForeignWeightsWarning)
     return Checkpoint(network, model_name(network), notes=notes)
 
 
@@ -294,7 +294,7 @@ def _load_onnx(path: Path, model: str | nn.Module | None) -> Checkpoint:
     _check_finite(network, path)
     notes = [] if network.normalize is None else _tried(network, None, path)
     for note in notes:
-        warnings.warn(note, ForeignWeightsWarning, stacklevel=3)
+        warn(note, ForeignWeightsWarning)
     return Checkpoint(
         network.eval(),
         name,

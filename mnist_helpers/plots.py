@@ -117,7 +117,7 @@ def plot_digits(
     titles: Sequence[str] | None = None,
     columns: int = 10,
 ) -> np.ndarray:
-    """Draw digits in a grid, with what they are and what they were read as.
+    """Draw digits in a grid, with what they are and what they were predicted to be.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = Non
         places = np.arange(10) + (number - (len(labels) - 1) / 2) * width
         colour = (BLUE, ORANGE, GREEN, GREY)[number % 4]
         ax.bar(places, shares, width, label=f"{name} ({len(values):,})", color=colour)
-    ax.set(xticks=range(10), xlabel="digit", ylabel="share of pictures")
+    ax.set(xticks=range(10), xlabel="digit", ylabel="share of images")
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.legend(ncols=len(labels), loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return ax
@@ -379,7 +379,7 @@ def plot_confusion(
         cmap="Blues",
         linewidths=0.5,
         linecolor="#dddddd",
-        cbar_kws={"label": "pictures"},
+        cbar_kws={"label": "images"},
         annot_kws={"fontsize": 9},
         ax=ax,
     )
@@ -388,7 +388,7 @@ def plot_confusion(
             ax.text(
                 digit + 0.5, digit + 0.5, count, ha="center", va="center", fontsize=8, color=GREY
             )
-    ax.set(xlabel="read as", ylabel="true digit", aspect="equal")
+    ax.set(xlabel="predicted digit", ylabel="true digit", aspect="equal")
     ax.tick_params(axis="y", rotation=0)
     return ax
 
@@ -406,7 +406,7 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
-    """Draw accuracy against confidence with 95 % intervals, and below it each bin's count."""
+    """Draw accuracy against confidence with 95% intervals, and below it each bin's count."""
     from .evaluation import accuracy_interval
 
     ax = _axes(ax, 5.4, 5)
@@ -418,7 +418,7 @@ def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="confidence = accuracy")
     ax.errorbar(
         table["confidence"], table["accuracy"], errors, fmt="o", capsize=3, color=BLUE,
-        label="measured, 95 % interval",
+        label="measured, 95% interval",
     )  # fmt: skip
     ax.set(ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.04))
     ax.set_title(f"Expected calibration error {calibration.ece:.2%}")
@@ -427,7 +427,7 @@ def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
     below = ax.inset_axes((0, -0.42, 1, 0.25), sharex=ax)
     width = table["high"] - table["low"]
     below.bar(table["low"], table["count"], width, align="edge", color=BLUE, edgecolor="white")
-    below.set(xlabel="confidence", ylabel="pictures", yscale="log")
+    below.set(xlabel="confidence", ylabel="images", yscale="log")
     return ax
 
 
@@ -501,7 +501,7 @@ def plot_saliency(image: Images, saliency: np.ndarray, ax: Axes | None = None) -
 
 
 def plot_handwriting(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the table of ``benchmark handwriting``: accuracy by set and way, with 95 % intervals."""
+    """Draw the table of ``benchmark handwriting``: accuracy by set and way, with 95% intervals."""
     ax = _axes(ax, 9, 4)
     ways = (("resized", "usual way", GREY), ("inverted", "usual way, inverted", ORANGE))
     for number, (way, name, colour) in enumerate((*ways, ("ours", "MNIST's way", BLUE))):
@@ -540,7 +540,7 @@ def plot_scaling(table: pd.DataFrame) -> np.ndarray:
     first = table.iloc[0]
     ideal = table["workers"] / first["workers"]
     panels = (
-        ("pictures_per_second", "pictures a second from a folder", "{:,.0f}", ideal),
+        ("pictures_per_second", "images per second from a folder", "{:,.0f}", ideal),
         ("epoch", "seconds an epoch", "{:.1f}", 1 / ideal),
     )
     for ax, (column, label, form, ideal) in zip(axes, panels, strict=True):
@@ -573,12 +573,12 @@ def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray
         for place, p50, end in zip(places, wide[picture], ends, strict=True):
             axes[0].annotate(f" {p50:.2f}", (end, place), va="center", fontsize=8)
     axes[0].set_yticks(range(len(wide)), wide.index)
-    axes[0].set(xlabel="milliseconds a picture (number: median; line: to the 95th percentile)")
+    axes[0].set(xlabel="milliseconds per image (number: median; line: to the 95th percentile)")
     axes[0].margins(x=0.12)
     axes[0].legend(title="picture", frameon=False)
     bars = axes[1].barh(folder["way"], folder["pictures_per_second"], color=BLUE, alpha=0.7)
     axes[1].bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=9)
-    axes[1].set(xlabel="pictures a second from a folder")
+    axes[1].set(xlabel="images per second from a folder")
     axes[1].margins(x=0.2)
     for ax in axes:
         ax.invert_yaxis()
@@ -669,7 +669,7 @@ def plot_confidence_scores(
         coverage = np.arange(1, len(order) + 1) / len(order)
         risk = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
         axes[1].plot(coverage, risk, label=f"{name} ({len(order):,})", lw=1.5)
-    axes[1].set(xlabel="share of the pictures that are read", ylabel="errors among these")
+    axes[1].set(xlabel="share of the images that are predicted", ylabel="errors among these")
     axes[1].set_xlim(0.7, 1.005)
     axes[1].xaxis.set_major_formatter("{x:.0%}")
     axes[1].yaxis.set_major_formatter("{x:.1%}")

@@ -217,6 +217,11 @@ def test_another_normalization_is_found_by_trial(
     with pytest.warns(ForeignWeightsWarning) as caught:
         done = load_checkpoint(path)
     assert len(caught) == 1 and "found by trial" in str(caught[0].message)
+    assert caught[0].filename == __file__, "the warning points into the package"
+    shown = warnings.formatwarning(
+        caught[0].message, caught[0].category, caught[0].filename, caught[0].lineno
+    )
+    assert __file__ not in shown and shown.count("\n") == 1, "a line of code is shown with it"
     normalize = done.model.normalize
     assert (normalize.std < 0) == (std < 0)
     if std > 0:  # inverted ones that differ by a factor of two do equally well

@@ -259,7 +259,7 @@ def test_confusion_writes_every_count():
     counts = np.arange(100).reshape(10, 10)
     ax = plots.plot_confusion(counts)
     assert [text.get_text() for text in ax.texts] == [str(count) for count in range(100)]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("read as", "true digit")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted digit", "true digit")
     assert labels_inside_figure(ax)
 
 

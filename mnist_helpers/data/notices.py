@@ -1,4 +1,4 @@
-"""What loading data warns of, each a sentence without the line of code that led to it."""
+"""What the package warns of, each a sentence without the line of code that led to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ConvertedPixelsWarning(DataWarning):
     """Pixels had another scale or polarity than MNIST's, or look unlike MNIST."""
 
 
-def warn(message: str, category: type[DataWarning]) -> None:
+def warn(message: str, category: type[UserWarning]) -> None:
     """Warn, and point to the line outside this package that led here."""
     package = str(Path(__file__).parents[1])
     frame, level = sys._getframe(1), 2
@@ -32,6 +32,7 @@ def warn(message: str, category: type[DataWarning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+_PACKAGE = __name__.partition(".")[0]
 _format_other = warnings.formatwarning
 
 
@@ -43,7 +44,7 @@ def _format(
     line: str | None = None,
 ) -> str:
     """Return a warning as Python prints it, or if it is one of ours, its message alone."""
-    if issubclass(category, DataWarning):
+    if category.__module__.partition(".")[0] == _PACKAGE:
         return f"{category.__name__}: {message}\n"
     return _format_other(message, category, filename, lineno, line)
 
