@@ -71,7 +71,7 @@ class PictureError(ValueError):
 
 
 class EmptyPictureError(PictureError):
-    """There is nothing to read in the picture."""
+    """There is no digit in the image."""
 
 
 def decode(picture: Picture) -> np.ndarray:
@@ -89,14 +89,14 @@ def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
         return _upright(_from_array(picture))
     if isinstance(picture, Image.Image):
         return _upright(picture)
-    name, file = "the picture", picture
+    name, file = "the image", picture
     if isinstance(picture, (str, os.PathLike)):
         name = os.fspath(picture)
     elif isinstance(picture, (bytes, bytearray)):
         file = io.BytesIO(picture)
     elif not hasattr(picture, "read"):
         raise PictureError(
-            "expected a path, bytes, an open file, a PIL picture, an array or a tensor, "
+            "expected a path, bytes, an open file, a PIL image, an array or a tensor, "
             f"not {type(picture).__name__}"
         )
     with open_image(cast("str | os.PathLike | BinaryIO", file), name) as image:
@@ -112,14 +112,14 @@ def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
 
 @contextmanager
 def open_image(
-    file: str | os.PathLike | BinaryIO, name: str = "the picture"
+    file: str | os.PathLike | BinaryIO, name: str = "the image"
 ) -> Iterator[Image.Image]:
     """Open an image file of one of `FORMATS` without decoding it; close it at the end.
 
     Parameters
     ----------
     file : path or binary file
-    name : str, default="the picture"
+    name : str, default="the image"
         What errors call it.
 
     Raises
@@ -174,7 +174,7 @@ def _what_is_wrong(file: str | os.PathLike | BinaryIO) -> str:
     for beginning, message in NO_IMAGES.items():
         if head.lstrip().lower().startswith(beginning.lower()):
             return message
-    return f"is not a picture in a format that can be read ({', '.join(_formats())})"
+    return f"is not an image in a format that can be read ({', '.join(_formats())})"
 
 
 def _check_tiles(image: Image.Image, name: str) -> None:
@@ -218,7 +218,7 @@ def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[n
     height, width = pixels.shape[:2]
     if min(height, width) < LEAST_SIDE:
         raise PictureError(
-            f"a picture of {width}×{height} pixels is too small to hold a digit: at least "
+            f"an image of {width}×{height} pixels is too small to hold a digit: at least "
             f"{LEAST_SIDE}×{LEAST_SIDE} are needed"
         )
     return pixels, max(size or image.size) / max(pixels.shape[:2])
@@ -247,7 +247,7 @@ def _from_ndarray(array: np.ndarray) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise PictureError(f"expected [H, W], [H, W, 3 or 4] or [1 or 3, H, W], not {list(shape)}")
     if 0 in array.shape:
-        raise PictureError(f"the picture has no pixels: its shape is {list(shape)}")
+        raise PictureError(f"the image has no pixels: its shape is {list(shape)}")
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16 and array.max() > 255:

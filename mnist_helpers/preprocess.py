@@ -107,15 +107,15 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     fitted = fit_into_box(strokes)
     return {
         "decoded": decoded,
-        "grey": grey,
+        "gray": grey,
         "sheet": sheet,
         "ink on black": ink,
         "without lines": digit,
         "digit found": mask,
-        "cut out": crop,
+        "cropped": crop,
         "stroke width": strokes,
         "fitted into 20×20": fitted,
-        "centred in 28×28": centre(fitted),
+        "centered in 28×28": centre(fitted),
     }
 
 
@@ -178,7 +178,7 @@ def ink_on_black(grey: np.ndarray) -> np.ndarray:
     """
     if np.ptp(grey) < LEAST_CONTRAST:
         raise EmptyPictureError(
-            "the picture is empty: all of it has nearly the same brightness. Is there a digit "
+            "the image is empty: all of it has nearly the same brightness. Is there a digit "
             "in it, and is the ink dark enough?"
         )
     light = grey > between_dark_and_light(grey)
@@ -244,7 +244,7 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
                 step = outline.mean() / 4  # Sobel's filter adds four up
     if step < LEAST_CONTRAST:
         raise EmptyPictureError(
-            "the picture is empty: it has shadows, but nothing in it has a sharp edge"
+            "the image is empty: it has shadows, but nothing in it has a sharp edge"
         )
     picture, window = found
     return _above(uneven_paper(picture, window), picture)

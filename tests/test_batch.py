@@ -185,7 +185,7 @@ def test_which_files_are_taken_and_what_is_skipped_is_counted(batch, inbox, draw
     assert set(errors(batch)) == {"a.png"}
     assert batch.skipped["folder"] == 1
     batch.process_folder(inbox, pattern="*.txt")
-    assert "not a picture" in errors(batch)["notes.txt"]
+    assert "not an image" in errors(batch)["notes.txt"]
     batch.process_folder(inbox, pattern="sub/*")
     assert set(errors(batch)) == {"sub/b.PNG"}
 
@@ -224,7 +224,7 @@ def test_broken_pictures_are_rows_with_an_error(batch, inbox, draw) -> None:
     Image.fromarray(noise).save(inbox / "truncated.png")
     (inbox / "truncated.png").write_bytes((inbox / "truncated.png").read_bytes()[:-900])
     (inbox / "bomb.png").write_bytes(bomb())
-    (inbox / "text.jpg").write_text("I am not a picture")
+    (inbox / "text.jpg").write_text("I am not an image")
     Image.new("L", (40, 40), 255).save(inbox / "empty.png")
     frames = [Image.open(good), Image.new("L", (28, 28))]
     frames[0].save(inbox / "animated.gif", save_all=True, append_images=frames[1:])
@@ -234,7 +234,7 @@ def test_broken_pictures_are_rows_with_an_error(batch, inbox, draw) -> None:
     for name in ("zero.png", "truncated.png", "bomb.png", "text.jpg", "empty.png"):
         assert found[name], name
     assert "too large" in found["bomb.png"]
-    assert "the picture is empty" in found["empty.png"]
+    assert "the image is empty" in found["empty.png"]
     (log,) = batch.logs.iterdir()
     told = log.read_text(encoding="utf-8")
     assert [told.count(name) for name in found if found[name]] == [1] * 5, "named, and once"

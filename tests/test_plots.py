@@ -158,15 +158,15 @@ def test_steps_are_numbered_named_and_measured():
     steps = {
         "decoded": np.zeros((40, 30, 3), np.uint8),
         "ink on black": np.zeros((40, 30), bool),
-        "centred in 28×28": np.zeros((28, 28), np.uint8),
+        "centered in 28×28": np.zeros((28, 28), np.uint8),
     }
     axes = plots.plot_steps(steps)
-    assert titles(axes) == ["1\ndecoded", "2\nink\non black", "3\ncentred\nin 28×28"]
+    assert titles(axes) == ["1\ndecoded", "2\nink\non black", "3\ncentered\nin 28×28"]
     assert [ax.get_xlabel() for ax in axes.flat] == ["30×40", "30×40", "28×28"]
 
 
 def test_captions_of_steps_do_not_overlap():
-    names = ["decoded", "ink on black", "digit found", "fitted into 20×20", "centred in 28×28"]
+    names = ["decoded", "ink on black", "digit found", "fitted into 20×20", "centered in 28×28"]
     axes = plots.plot_steps({name: np.zeros((60, 40)) for name in names})
     axes.flat[0].figure.draw_without_rendering()
     boxes = [ax.title.get_window_extent() for ax in axes.flat]

@@ -179,8 +179,8 @@ def test_an_empty_picture_from_a_file_is_named(predictor: MNISTPredictor, tmp_pa
     ):
         with pytest.raises(EmptyPictureError) as caught:
             read(given)
-        assert str(caught.value).startswith(f"{path}: the picture is empty: ")
-    with pytest.raises(EmptyPictureError, match=r"^the picture is empty: "):
+        assert str(caught.value).startswith(f"{path}: the image is empty: ")
+    with pytest.raises(EmptyPictureError, match=r"^the image is empty: "):
         predictor.predict(path.read_bytes())
 
 

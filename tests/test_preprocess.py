@@ -337,7 +337,7 @@ def test_shadows_on_an_empty_sheet_are_no_digit(steep: int, grain: int) -> None:
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     good = encoded(sheet())
     for name, content in {
-        "text.png": b"I am not a picture",
+        "text.png": b"I am not an image",
         "nothing.png": b"",
         "cut.png": good[: len(good) // 2],
         "half.jpg": encoded(sheet(), "JPEG")[:200],
@@ -400,7 +400,7 @@ def test_what_people_take_for_an_image_is_named(
     path = tmp_path / "photo.png"
     path.write_bytes(content)
     try:
-        for given, name in ((path, "photo.png"), (content, "the picture")):
+        for given, name in ((path, "photo.png"), (content, "the image")):
             with pytest.raises(PictureError, match=f"{name} {message}"):
                 to_mnist(given)
     finally:
@@ -448,7 +448,7 @@ def test_no_file_is_one_format_for_the_check_and_another_for_the_decoder() -> No
     """What is of none of `FORMATS` is opened nowhere, though Pillow could read it."""
     for kind in ("IM", "PCX", "SGI", "DDS"):
         content = encoded(sheet().convert("RGB"), kind)
-        with pytest.raises(PictureError, match="not a picture in a format that can be read"):
+        with pytest.raises(PictureError, match="not an image in a format that can be read"):
             decode(content)
         with pytest.raises(PictureError), open_image(io.BytesIO(content)):
             pass

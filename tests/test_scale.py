@@ -304,7 +304,7 @@ def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_pictures(
     table = pd.DataFrame({"file": [f"a folder of pictures/{n:030d}.png" for n in range(number)]})
     table["digit"] = pd.array([pd.NA] * (number - 2) + [7, 7], "Int64")
     table["is_confident"] = pd.array([pd.NA] * (number - 2) + [True, False], "boolean")
-    table["error"] = ["is not a picture"] * (number - 2) + [None, None]
+    table["error"] = ["is not an image"] * (number - 2) + [None, None]
     if format == "csv":
         table.to_csv(tmp_path / "1.csv", index=False)
     else:

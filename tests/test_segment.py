@@ -60,7 +60,7 @@ def test_a_plain_drawing_has_no_sheet_and_no_line(
         rows, columns = np.nonzero(pixels < 200)
         pixels = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     steps = preprocessing_steps(255 - pixels if light else pixels)
-    np.testing.assert_array_equal(steps["sheet"], steps["grey"])
+    np.testing.assert_array_equal(steps["sheet"], steps["gray"])
     np.testing.assert_array_equal(steps["without lines"], steps["ink on black"])
 
 

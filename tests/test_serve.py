@@ -227,13 +227,13 @@ def test_the_network_can_be_another_one_and_onnx(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"GIF89a, or so it says", "damaged|not a picture"),
+        (b"GIF89a, or so it says", "damaged|not an image"),
         (b"%PDF-1.7", "is a PDF, not an image"),
         (png()[:200], "damaged"),
         (png(ink=255), "empty"),
         (bomb(30_000), "too large|more than"),
         (bomb(1_100), "more than 1 million"),
-        (b"", "not a picture"),
+        (b"", "not an image"),
     ],
 )
 def test_400_for_what_is_no_picture(client: TestClient, content: bytes, words: str) -> None:
@@ -594,7 +594,7 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path: Path) -> None:
     table, csv = read_files(MNISTPredictor(), paths, Limits(), tmp_path)
     assert table["image"].tolist() == ["a/3.png", "bad.png", "=8.png"]
     assert table["digit"].tolist()[0] == 3 and table["digit"].tolist()[2] == 8
-    assert "not a picture" in table["error"][1]
+    assert "not an image" in table["error"][1]
     rows = Path(csv).read_text().splitlines()
     assert rows[0] == "image,digit,confidence,confident,error"
     assert rows[1].startswith("a/3.png,3,0.9") and rows[1].endswith(",yes,")  # digits stay whole

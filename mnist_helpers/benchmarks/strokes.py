@@ -71,9 +71,9 @@ def benchmark(
 def without_and_with_even_strokes(picture: Picture) -> tuple[np.ndarray, np.ndarray]:
     """Return what `to_mnist` would without its step "stroke width", and what it does return."""
     steps = preprocessing_steps(picture)
-    if "cut out" not in steps:
+    if "cropped" not in steps:
         return steps["already MNIST"], steps["already MNIST"]
-    return centre(fit_into_box(steps["cut out"])), steps["centred in 28×28"]
+    return centre(fit_into_box(steps["cropped"])), steps["centered in 28×28"]
 
 
 def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:

@@ -49,7 +49,7 @@ def run(
         If the port is taken, or the host not this machine's; the message says what to do.
     """
     with listening(host, port) as (listener, address):
-        print(f"The page: {address}\nThe REST interface: {address}/docs\nCtrl+C ends both.")
+        print(f"The page: {address}\nThe REST API: {address}/docs\nCtrl+C ends both.")
         if host not in ("127.0.0.1", "localhost", "::1"):
             print("Everyone who can reach this machine can use it: there is no password.")
         if host == "::" and not _is_dual_stack(listener):

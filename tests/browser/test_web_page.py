@@ -126,7 +126,7 @@ def test_many_files_become_a_table_to_download(page: Page) -> None:
     rows = page.locator("#table tbody tr")
     expect(rows).to_have_count(5, timeout=PATIENCE)
     expect(rows.first).to_contain_text("class/notes.txt")  # failures stand first
-    expect(rows.first).to_contain_text("not a picture")
+    expect(rows.first).to_contain_text("not an image")
     expect(page.locator("#table tbody img")).to_have_count(4)
     expect(page.locator("#table")).to_contain_text("5 images: 1 failed, 0 not confident")
     width = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")

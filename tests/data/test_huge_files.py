@@ -20,7 +20,7 @@ import pytest
         ),
         ("train-images-idx3-ubyte.gz", b"\x1f\x8b", "damaged gzip"),
         ("digits.csv", b"", "a line of it has no end"),
-        ("digits.png", b"\x89PNG\r\n\x1a\n", "not a picture"),
+        ("digits.png", b"\x89PNG\r\n\x1a\n", "not an image"),
         ("network.pt", b"PK\x03\x04", "not a whole PyTorch file"),
         ("network.safetensors", b"\x10\0\0\0\0\0\0\0", "not a whole safetensors file"),
         ("network.onnx", b"\x08\x07", "not an ONNX network"),
