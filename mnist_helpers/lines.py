@@ -13,10 +13,10 @@ from itertools import chain
 import numpy as np
 from scipy import ndimage
 
+from .brightness import Brightness
 from .segment import (
     LEAST_CONTRAST,
     MIN_LINED_SIDE,
-    between_dark_and_light,
     box_around,
     large_parts,
 )
@@ -24,6 +24,7 @@ from .segment import (
 MIN_LINE_LENGTH = 0.5  # of the image's width or height
 MAX_LINE_WIDTH = 0.05  # of the image's width or height
 MAX_UNDERLINE_WIDTH = 0.12  # below a row of digits, of the height
+MIN_BAND_LENGTH = 0.85  # of a band along the border, of the width or height
 MAX_BAND_WIDTH = 0.15  # of a band along the border, of the height or width
 MAX_LINE_SLOPE = 0.12  # of a ruled line in a photo: 7 degrees
 
@@ -47,7 +48,9 @@ class Line:
     last: int
 
 
-def remove_lines(ink: np.ndarray, alone: bool = True) -> np.ndarray:
+def remove_lines(
+    ink: np.ndarray, alone: bool = True, brightness: Brightness | None = None
+) -> np.ndarray:
     """Take ruled lines, grids and underlines out of ink, and leave the strokes that they cross.
 
     Parameters
@@ -56,17 +59,20 @@ def remove_lines(ink: np.ndarray, alone: bool = True) -> np.ndarray:
         0 where there is paper.
     alone : bool, default=True
         Whether there is one digit; no digit has a stroke as long as a row of several.
+    brightness : Brightness, optional
+        That of `ink`, if it is known already.
 
     Returns
     -------
     ndarray of shape [H, W], dtype uint8
         The same array, if there are no lines.
     """
-    if np.ptp(ink) < LEAST_CONTRAST:
+    if min(ink.shape) < MIN_LINED_SIDE:
         return ink
-    mask = ink > 0.6 * between_dark_and_light(ink)
-    if min(mask.shape) < MIN_LINED_SIDE:
+    brightness = brightness or Brightness.of(ink)
+    if brightness.span < LEAST_CONTRAST:
         return ink
+    mask = ink > np.uint8(0.6 * brightness.threshold)
     widest = MAX_LINE_WIDTH if alone else MAX_UNDERLINE_WIDTH
     found = [
         (line, upright, pixels.T if upright else pixels)
@@ -104,9 +110,16 @@ class Runs:
     @classmethod
     def of(cls, mask: np.ndarray) -> Runs:
         """Find the runs in a mask."""
-        change = np.diff(np.pad(mask, ((1, 1), (0, 0))).T.astype(np.int8), axis=1)
-        column, top = np.divmod(np.flatnonzero(change == 1), change.shape[1])
-        return cls(mask.shape, column, top, np.flatnonzero(change == -1) % change.shape[1] - top)
+        if not mask.any():
+            return cls(mask.shape, *np.zeros((3, 0), int))
+        rows, columns = box_around(mask)
+        high, wide = rows.stop - rows.start, columns.stop - columns.start
+        padded = np.zeros((wide, high + 2), bool)  # a column after the other, no ink in between
+        padded[:, 1:-1] = mask[rows, columns].T
+        flat = padded.ravel()
+        ends = np.flatnonzero(flat[1:] != flat[:-1])  # one before the first pixel, and the last
+        column, top = np.divmod(ends[::2], high + 2)
+        return cls(mask.shape, column + columns.start, top + rows.start, ends[1::2] - ends[::2])
 
     @property
     def middle(self) -> np.ndarray:
@@ -133,8 +146,10 @@ def find_bands(mask: np.ndarray) -> Iterator[tuple[Line, np.ndarray]]:
     height, width = mask.shape
     for below in (False, True):
         flipped = mask[::-1] if below else mask
+        if np.count_nonzero(flipped[0]) < MIN_BAND_LENGTH * width:
+            continue
         depth = np.where(flipped.all(0), height, flipped.argmin(0))
-        if (depth > 0).mean() < 0.85 or np.median(depth) > MAX_BAND_WIDTH * height:
+        if np.median(depth) > MAX_BAND_WIDTH * height:
             continue
         wide = int(np.median(depth)) + 2
         pixels = flipped & (np.arange(height)[:, None] < np.minimum(depth, wide))
@@ -152,13 +167,19 @@ def find_lines(
     this slope through them begins.
     """
     height, width = mask.shape
+    inked = np.flatnonzero(mask.any(0))
+    if not len(inked) or inked[-1] - inked[0] + 1 < MIN_LINE_LENGTH * width:
+        return
     runs = Runs.of(mask)
     thin = runs.length <= max(2, round(widest * min(mask.shape)))
     column, middle, length = runs.column[thin], runs.middle[thin], runs.length[thin]
+    least = MIN_LINE_LENGTH * width / 2  # runs
+    if len(column) < least:
+        return
     slopes = np.linspace(-MAX_LINE_SLOPE, MAX_LINE_SLOPE, 2 * max(4, width // 16) + 1)
     rise = np.ceil(MAX_LINE_SLOPE * width) + 1
     for _ in range(most):
-        if len(column) < MIN_LINE_LENGTH * width / 2:
+        if len(column) < least:
             return
         rows = (middle - slopes[:, None] * column + rise + 0.5).astype(int)
         size = int(height + 2 * rise) + 2
@@ -167,7 +188,7 @@ def find_lines(
         ).reshape(len(slopes), size)
         counts = counts + np.roll(counts, 1, 1)
         which, row = np.unravel_index(counts.argmax(), counts.shape)
-        if counts[which, row] < MIN_LINE_LENGTH * width / 2:
+        if counts[which, row] < least:
             return
         near = np.abs(middle - slopes[which] * column - (row - 0.5 - rise)) <= 2
         slope, at = np.polyfit(column[near], middle[near], 1)

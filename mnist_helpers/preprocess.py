@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from .brightness import Brightness
 from .decode import (
     EmptyPictureError,
     Picture,
@@ -28,9 +29,9 @@ from .lines import remove_lines
 from .segment import (
     LEAST_CONTRAST,
     Box,
-    between_dark_and_light,
     box_around,
     digit_mask,
+    dilated,
     find_sheets,
 )
 
@@ -98,10 +99,12 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
         return {"already MNIST": decoded}
     grey = to_grey(decoded)
     with naming(picture):
-        sheet = cut_sheet(grey)
-        ink = ink_on_black(sheet)
-        digit = remove_lines(ink)
-        mask = digit_mask(digit, alone=True)
+        brightness = Brightness.of(grey)
+        sheet = cut_sheet(grey, brightness)
+        ink = ink_on_black(sheet, brightness if sheet is grey else None)
+        brightness = Brightness.of(ink)
+        digit = remove_lines(ink, alone=True, brightness=brightness)
+        mask = digit_mask(digit, alone=True, brightness=brightness if digit is ink else None)
     crop = cut_out(digit, mask)
     strokes = even_strokes(crop)
     fitted = fit_into_box(strokes)
@@ -119,16 +122,16 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     }
 
 
-def cut_sheet(grey: np.ndarray) -> np.ndarray:
+def cut_sheet(grey: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
     """Cut out the sheet that the digit stands on, if something else is around it.
 
     A sheet may lie on another: paper on a desk, and on it a form's box.
     """
     for _ in range(MAX_SHEETS):
-        sheets = find_sheets(grey)
+        sheets = find_sheets(grey, brightness)
         if not sheets:
             break
-        grey = sheets[0].cut_from(grey)
+        grey, brightness = sheets[0].cut_from(grey), None
     return grey
 
 
@@ -169,38 +172,47 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(image.convert("L", (*direction, -darkest)))
 
 
-def ink_on_black(grey: np.ndarray) -> np.ndarray:
+def ink_on_black(grey: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
     """Tell ink from paper: uint8 ``[H, W]``, 0 where there is paper, up to 255 for ink.
 
     The paper is what most of the border and most of the picture show. Where its brightness differs
     from place to place, or so much is ink that half of it must be a shadow, the paper is estimated
     everywhere and taken away.
     """
-    if np.ptp(grey) < LEAST_CONTRAST:
+    brightness = brightness or Brightness.of(grey)
+    if brightness.span < LEAST_CONTRAST:
         raise EmptyPictureError(
             "the image is empty: all of it has nearly the same brightness. Is there a digit "
             "in it, and is the ink dark enough?"
         )
-    light = grey > between_dark_and_light(grey)
+    light = grey > np.uint8(brightness.threshold)
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
-    share = border.mean() + light.mean()
+    share = border.mean() + brightness.light_share
+    paper, threshold = brightness.part(light=share > 1).quantile(0.5), brightness.threshold
     if share > 1:  # the paper is the lighter part
         grey, light, share = 255 - grey, ~light, 2 - share
-    if share < 0.7 and unevenness(grey, light) <= UNEVEN:
-        return _above(np.float32(np.median(grey[~light])), grey)
+        paper, threshold = 255 - paper, 255 - threshold
+    if share < 0.7 and is_even(grey, light, threshold):
+        return _above(np.float32(paper), grey)
     if max(grey.shape) <= 64:  # a drawing or a scan, no photo
         return _above(uneven_paper(grey), grey)
     return ink_in_uneven_light(grey)
 
 
-def unevenness(grey: np.ndarray, light: np.ndarray) -> float:
-    """Return the standard deviation of the paper's brightness, for light ink on dark.
+def is_even(gray: np.ndarray, light: np.ndarray, threshold: float) -> bool:
+    """Return whether the paper's brightness is nearly the same everywhere, for light ink on dark.
 
-    Measured on a coarse copy, without lines (which are narrow) and away from ink and its grey edge.
+    Measured on a coarse copy, without lines (which are narrow) and away from ink and its gray edge.
     """
-    coarse = ndimage.grey_opening(_coarse(grey), (5, 5), mode="nearest")
-    ink = ndimage.maximum_filter(_coarse(np.where(light, np.uint8(255), np.uint8(0))), 3) > 0
-    return float(coarse[~ink].std(dtype=np.float32)) if not ink.all() else 0.0
+    coarse = _coarse(gray)
+    within = coarse <= int(coarse.min()) + 2 * UNEVEN  # none deviates by more than half of a range
+    if (within | dilated(coarse > threshold)).all():
+        return True  # what is lighter is at ink; a cell with this mean has some
+    paper = ~dilated(_coarse(light.view(np.uint8) * np.uint8(255)) > 0)
+    if within[paper].all():
+        return True
+    opened = ndimage.grey_opening(coarse, (5, 5), mode="nearest")
+    return bool(opened[paper].std(dtype=np.float32) <= UNEVEN)
 
 
 def _coarse(grey: np.ndarray) -> np.ndarray:
@@ -212,6 +224,8 @@ def _coarse(grey: np.ndarray) -> np.ndarray:
 
 def _above(level: np.ndarray | np.float32, grey: np.ndarray) -> np.ndarray:
     """Return how much lighter than the paper's level each pixel is: uint8."""
+    if np.ndim(level) == 0 and float(level).is_integer():
+        return np.maximum(grey, np.uint8(level)) - np.uint8(level)
     return np.clip(np.round(grey - level), 0, 255).astype(np.uint8)
 
 
@@ -278,9 +292,11 @@ def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
         slice(max(columns.start - 1, 0), columns.stop + 1),
     )
     ink, mask = ink[part], mask[part]
-    full = np.percentile(ink[mask], 75)
-    near = ndimage.maximum_filter(mask, 3)  # with the strokes' grey edges
-    crop = np.where(near, np.minimum(ink / np.float32(full), 1), 0)
+    full = Brightness.of(ink[mask]).quantile(0.75)
+    near = dilated(mask)  # with the strokes' grey edges
+    crop = ink / np.float32(full)
+    np.minimum(crop, 1, out=crop)
+    crop[~near] = 0
     side = BOX * DETAIL
     scale = side / max(crop.shape)
     size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
@@ -305,8 +321,10 @@ def even_strokes(crop: np.ndarray) -> np.ndarray:
     crop = np.pad(crop, 2 * DETAIL)
     crop = crop / ndimage.maximum_filter(crop, 6 * DETAIL + 1).clip(0.5)
     mask = crop >= 0.5
-    inside = ndimage.distance_transform_edt(mask)
-    width = stroke_width(mask, inside)
+    inner = (slice(2 * DETAIL - 1, 1 - 2 * DETAIL),) * 2  # with one pixel of paper around it
+    inside = np.zeros(mask.shape)
+    inside[inner] = ndimage.distance_transform_edt(mask[inner])
+    width = stroke_width(mask[inner], inside[inner])
     missing = (np.clip(width, STROKES[0] * DETAIL, STROKES[1] * DETAIL) - width) / 2
     if missing == 0:
         return crop

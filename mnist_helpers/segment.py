@@ -8,13 +8,14 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
+from .brightness import Brightness
 from .decode import EmptyPictureError
 
 Box = tuple[int, int, int, int]
@@ -22,6 +23,7 @@ Place = tuple[slice, slice]
 
 LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
 MIN_SHEET = 0.1  # of the image's area
+MIN_FILLED = 0.5  # of the box around a sheet, which may be turned
 MIN_INK_ON_LIGHT = 0.1  # contrast of ink on a sheet, of that between sheet and desk: pencil
 MIN_INK_ON_DARK = 0.3  # chalk, or a plot; a dark thing on the table has paler reflections
 MIN_RECTANGULARITY = 0.92  # a sheet's area, of that of the smallest rectangle around it
@@ -63,35 +65,95 @@ class Sheet:
         return part[tuple(nearest)]
 
 
-def find_sheets(gray: np.ndarray) -> list[Sheet]:
+def find_sheets(gray: np.ndarray, brightness: Brightness | None = None) -> list[Sheet]:
     """Return the sheets in an image, the largest first; none if paper fills the image.
 
     Parameters
     ----------
     gray : ndarray of shape [H, W], dtype uint8
+    brightness : Brightness, optional
+        That of `gray`, if it is known already.
     """
-    if np.ptp(gray) < LEAST_CONTRAST:
+    brightness = brightness or Brightness.of(gray)
+    if brightness.span < LEAST_CONTRAST:
         return []
-    light = gray > between_dark_and_light(gray)
-    contrast = gray[light].mean() - gray[~light].mean()
+    light = gray > np.uint8(brightness.threshold)  # far faster than comparing with a float
     found = []
-    for mask in (light, ~light):
-        parts, _ = ndimage.label(mask)
-        for number, place in enumerate(ndimage.find_objects(parts), 1):
-            high, wide = (along.stop - along.start for along in place)
-            if high * wide < MIN_SHEET * gray.size or min(high, wide) < 12:
-                continue
-            region = parts[place] == number
-            if _is_frame_of(region, gray.shape):
-                continue
-            region = ndimage.binary_opening(region, np.ones((3, 3)))
-            if region.sum() < 0.5 * region.size:
-                continue
-            least = contrast * (MIN_INK_ON_LIGHT if mask is light else MIN_INK_ON_DARK)
-            sheet = _as_sheet(gray, place, ndimage.binary_fill_holes(region), contrast, least)
-            if sheet is not None:
-                found.append(sheet)
+    for is_light, place, region in _filled_regions(light):
+        least = brightness.contrast * (MIN_INK_ON_LIGHT if is_light else MIN_INK_ON_DARK)
+        sheet = _as_sheet(gray, place, region, brightness.contrast, least)
+        if sheet is not None:
+            found.append(sheet)
     return sorted(found, key=lambda sheet: -sheet.inside.size)
+
+
+def _filled_regions(light: np.ndarray) -> Iterator[tuple[bool, Place, np.ndarray]]:
+    """Find the regions that are large and fill the box around them: ``(light, place, region)``.
+
+    The strokes of a drawing don't; where paper is all around them, only the box around them counts.
+    """
+    down, right = _without_paper(light)
+    inner = light[down, right]
+    least = MIN_SHEET * light.size
+    if inner.size < least:
+        return
+    for is_light, mask in ((True, inner), (False, ~inner)):
+        is_paper = inner.size < light.size and is_light == light[0, 0]
+        enough = MIN_FILLED * least
+        if np.count_nonzero(mask) < enough or (is_paper and not _may_enclose(~mask, enough)):
+            continue
+        parts, count = ndimage.label(mask)
+        places = ndimage.find_objects(parts) if count > 1 else [box_around(mask)]
+        for number, (rows, columns) in enumerate(places, 1):
+            high, wide = rows.stop - rows.start, columns.stop - columns.start
+            if high * wide < least or min(high, wide) < 12:
+                continue
+            region = parts[rows, columns] == number
+            if _is_frame_of(region, mask.shape) or not _fills_its_box(region):
+                continue
+            region = dilated(eroded(region))
+            if not _fills_its_box(region) or not _may_be_rectangular(region):
+                continue
+            place = _moved(rows, down.start), _moved(columns, right.start)
+            yield is_light, place, ndimage.binary_fill_holes(region)
+
+
+def _without_paper(light: np.ndarray) -> Place:
+    """Return the box around what is not paper, one pixel wider, if paper is all along the border.
+
+    If not, return the whole image.
+    """
+    paper = light[0, 0]
+    if any((edge != paper).any() for edge in (light[0], light[-1], light[:, 0], light[:, -1])):
+        return slice(0, light.shape[0]), slice(0, light.shape[1])
+    rows, columns = box_around(light != paper)
+    return slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
+
+
+def _may_enclose(ink: np.ndarray, least: float) -> bool:
+    """Return False if ink encloses fewer pixels: fewer are between its ends in rows or columns."""
+    count = np.count_nonzero(ink)
+    ends = (_row_ends(turned) for turned in (ink, ink.T))
+    return all((right - left).sum() - count >= least for _, left, right in ends)
+
+
+def _fills_its_box(region: np.ndarray) -> bool:
+    return np.count_nonzero(region) >= MIN_FILLED * region.size
+
+
+def _may_be_rectangular(region: np.ndarray) -> bool:
+    """Return False if a region is no rectangle even with all gaps in its rows filled.
+
+    A rectangle around some of the rows is no larger than that around all of them.
+    """
+    rows, left, right = _row_ends(region)
+    some = slice(None, None, 1 + len(rows) // 16)
+    smallest = _rectangle_around_rows(rows[some], left[some], right[some])
+    return (right - left).sum() >= MIN_RECTANGULARITY * smallest
+
+
+def _moved(along: slice, start: int) -> slice:
+    return slice(along.start + start, along.stop + start)
 
 
 def _is_frame_of(region: np.ndarray, shape: tuple[int, int]) -> bool:
@@ -99,7 +161,7 @@ def _is_frame_of(region: np.ndarray, shape: tuple[int, int]) -> bool:
     if region.shape != shape:
         return False
     edges = (region[0], region[-1], region[:, 0], region[:, -1])
-    return min(edge.mean() for edge in edges) > 0.5
+    return all(np.count_nonzero(edge) > 0.5 * edge.size for edge in edges)
 
 
 def _as_sheet(
@@ -119,10 +181,7 @@ def _as_sheet(
     if not _has_ink(part, inside, least):
         return None
     within = box_around(inside)
-    down, right = (
-        slice(start.start + part.start, start.start + part.stop)
-        for start, part in zip(place, within, strict=True)
-    )
+    down, right = (_moved(part, start.start) for start, part in zip(place, within, strict=True))
     return Sheet((down, right), inside[within])
 
 
@@ -157,8 +216,16 @@ def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
 
 def rectangle_around(mask: np.ndarray) -> float:
     """Return the area of the smallest rectangle, turned in any way, around what is marked."""
+    return _rectangle_around_rows(*_row_ends(mask))
+
+
+def _row_ends(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows in which something is marked, where it begins there, and where it ends."""
     rows = np.flatnonzero(mask.any(1))
-    left, right = mask.argmax(1)[rows], mask.shape[1] - mask[:, ::-1].argmax(1)[rows]
+    return rows, mask.argmax(1)[rows], mask.shape[1] - mask[:, ::-1].argmax(1)[rows]
+
+
+def _rectangle_around_rows(rows: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
     points = np.concatenate(
         [np.stack((ends, rows + down), 1) for ends in (left, right) for down in (0, 1)]
     )
@@ -173,7 +240,9 @@ def rectangle_around(mask: np.ndarray) -> float:
 # -------------------------------------------------------------------------------------- the digit
 
 
-def digit_mask(ink: np.ndarray, alone: bool = False) -> np.ndarray:
+def digit_mask(
+    ink: np.ndarray, alone: bool = False, brightness: Brightness | None = None
+) -> np.ndarray:
     """Mark the digits' pixels: bool ``[H, W]``, without specks, dirt and ruled lines.
 
     Ink is what lies above Otsu's threshold, and fainter ink that touches it. Of the connected
@@ -184,14 +253,20 @@ def digit_mask(ink: np.ndarray, alone: bool = False) -> np.ndarray:
     ink : ndarray of shape [H, W], dtype uint8
     alone : bool, default=False
         Whether there is one digit, so that dots and neighbors cut by the border are left out.
+    brightness : Brightness, optional
+        That of `ink`, if it is known already.
     """
-    if np.ptp(ink) < LEAST_CONTRAST:
+    brightness = brightness or Brightness.of(ink)
+    if brightness.span < LEAST_CONTRAST:
         raise EmptyPictureError("the picture is empty: no ink stands out from the paper")
-    high = between_dark_and_light(ink)
-    faint = ink > 0.6 * high
-    parts, count = ndimage.label(faint, np.ones((3, 3)))
+    high = brightness.threshold
+    faint = ink > np.uint8(0.6 * high)
+    box = box_around(faint)  # a drawing is mostly paper
+    numbers, count = ndimage.label(faint[box], np.ones((3, 3)))
     if count == 1:
         return faint
+    parts = np.zeros(faint.shape, numbers.dtype)
+    parts[box] = numbers
     sizes = np.bincount(parts[ink > high], minlength=count + 1)[1:]
     places = ndimage.find_objects(parts)
     small = min(ink.shape) < MIN_LINED_SIDE
@@ -310,6 +385,22 @@ def large_parts(mask: np.ndarray) -> np.ndarray:
     return (sizes >= 0.25 * sizes.max())[parts]
 
 
+def dilated(mask: np.ndarray) -> np.ndarray:
+    """Return what is marked and the eight pixels around each."""
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
+
+
+def eroded(mask: np.ndarray) -> np.ndarray:
+    """Return what is marked as are the eight pixels around it; outside the image nothing is."""
+    return ~dilated(~np.pad(mask, 1))[1:-1, 1:-1]
+
+
 def _share(first: slice, second: slice) -> float:
     """Return how much of the narrower of two spans lies within the other."""
     common = min(first.stop, second.stop) - max(first.start, second.start)
@@ -324,6 +415,4 @@ def box_around(mask: np.ndarray) -> Place:
 
 def between_dark_and_light(grey: np.ndarray) -> float:
     """Return the brightness halfway between dark and light pixels, by Otsu's method."""
-    from skimage.filters import threshold_otsu
-
-    return threshold_otsu(hist=np.bincount(grey.ravel(), minlength=256)) + 0.5
+    return Brightness.of(grey).threshold

@@ -12,10 +12,10 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist_helpers.benchmarks.frames import FRAMES, draw_framed
-from mnist_helpers.lines import find_lines, remove_lines
+from mnist_helpers.lines import Runs, find_lines, remove_lines
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import preprocessing_steps, to_mnist
-from mnist_helpers.segment import find_sheets, rectangle_around
+from mnist_helpers.segment import dilated, eroded, find_sheets, rectangle_around
 from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
 
 few = settings(max_examples=40, deadline=None)
@@ -158,3 +158,59 @@ def test_a_number_is_no_digit_with_neighbors() -> None:
     cut = pair[:, 80:]
     alone = to_mnist(drawing(0, size=120))
     assert np.abs(to_mnist(cut).astype(int) - alone).mean() < 4
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("light", [True, False])
+def test_a_plain_drawing_takes_no_expensive_steps(
+    digit: int, light: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the box around the ink is labeled; nothing is filled, fitted, leveled or transformed."""
+    labeled: list[int] = []
+    label = ndimage.label
+
+    def count(mask: np.ndarray, *structure: np.ndarray) -> tuple[np.ndarray, int]:
+        labeled.append(mask.size)
+        return label(mask, *structure)
+
+    monkeypatch.setattr(ndimage, "label", count)
+    for name in ("binary_fill_holes", "binary_erosion", "grey_opening", "binary_dilation"):
+        monkeypatch.setattr(ndimage, name, lambda *_, **__: pytest.fail("not for a plain drawing"))
+    pixels = drawing(digit, size=280, pen=18)
+    rows, columns = np.nonzero(pixels < 255)
+    box = (np.ptp(rows) + 3) * (np.ptp(columns) + 3)
+    to_mnist(255 - pixels if light else pixels)
+    assert len(labeled) <= 3  # ink twice, and what it may enclose
+    assert max(labeled) <= box < pixels.size / 2
+    assert len(labeled) <= 2 or digit in (0, 6, 8, 9)
+
+
+def test_only_runs_in_a_long_stretch_of_ink_are_searched_for_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Runs, "of", lambda mask: pytest.fail("there is no room for a line"))
+    mask = np.zeros((100, 200), bool)
+    mask[10:90, 60:150] = True
+    assert list(find_lines(mask)) == []
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 30), st.floats(0, 0.6))
+def test_runs_are_those_of_each_column(seed: int, height: int, width: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    runs = Runs.of(mask)
+    again = np.zeros_like(mask)
+    for column, top, length in zip(runs.column, runs.top, runs.length, strict=True):
+        assert not again[top : top + length, column].any()
+        again[top : top + length, column] = True
+        assert top == 0 or not mask[top - 1, column]
+        assert top + length == height or not mask[top + length, column]
+    np.testing.assert_array_equal(again, mask)
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
+def test_opening_is_that_of_scipy(seed: int, height: int, width: int) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < 0.8
+    expected = ndimage.binary_opening(mask, np.ones((3, 3)))
+    np.testing.assert_array_equal(dilated(eroded(mask)), expected)
