@@ -104,9 +104,9 @@ def split_digits(
 
     Returns
     -------
-    list of (box, image)
-        The box is ``(left, top, right, bottom)`` in pixels of the upright picture, the image what
-        `to_mnist` would make of this digit alone.
+    list of tuple (Box, ndarray of shape [28, 28], dtype uint8)
+        The box is ``(left, top, right, bottom)`` in pixels of the upright image; the array is what
+        `to_mnist` would return for this digit alone.
 
     Raises
     ------

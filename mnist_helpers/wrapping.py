@@ -41,8 +41,6 @@ class WrappedModel(nn.Module):
     normalize : Normalize or None
         The network gets ``(pixel - mean) / std`` of pixels in [0, 1]. None for a network
         that takes uint8 images itself.
-    name : str
-        The network's class.
 
     Raises
     ------

@@ -157,7 +157,7 @@ def test_search_works_from_a_folder(book: Path, browser_path: str) -> None:
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((book / "search.html").as_uri() + "?q=dropout")
-        found = page.locator("#search-results ul.search a", has_text="02 · The architecture").first
+        found = page.locator("#search-results ul.search a", has_text="03 · The architecture").first
         assert "notebooks/03_architecture.html" in (found.get_attribute("href") or "")
         browser.close()
     assert errors == []

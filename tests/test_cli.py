@@ -65,7 +65,8 @@ def call(*arguments: object):
 
 def clean(shown: subprocess.CompletedProcess) -> str:
     assert shown.returncode == 0, shown.stderr
-    assert "Traceback" not in shown.stderr and "Warning" not in shown.stderr, shown.stderr
+    warned = shown.stderr.replace("NotMNISTWarning", "")  # the tests' images are not MNIST's
+    assert "Traceback" not in warned and "Warning" not in warned, shown.stderr
     return shown.stdout
 
 

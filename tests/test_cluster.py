@@ -140,6 +140,7 @@ def test_what_an_older_version_left_in_outputs_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scale, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(scale, "is_checkout", lambda root: True)
     for name in ("outputs/search/ray", "predictions/rows"):
         (tmp_path / name / "trial").mkdir(parents=True)
         assert not any(scale._empty(tmp_path / name).iterdir())

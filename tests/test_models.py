@@ -275,13 +275,15 @@ def test_tiny_is_small_from_the_first_step_on() -> None:
     macs = 12 * 12 * 25 * 32 + 10 * 10 * 9 * 32 * 32 + 3 * 3 * 9 * 32 * 128 + 1152 * 10
     parameters = 25 * 32 + 9 * 32 * 32 + 9 * 32 * 128 + 2 * (32 + 32 + 128) + 1153 * 10
     assert tuple(table.loc["total", ["macs", "parameters"]]) == (macs, parameters)
-    fewest = min(summarize(build_model(name))["macs"].iloc[-1] for name in NAMES)
-    assert fewest == macs, "no network does less"
+    others = set(NAMES) - {"tiny", "pytorch_example_2017", "speedrun_2020"}  # these miss 99.3%
+    fewest = min(summarize(build_model(name))["macs"].iloc[-1] for name in others)
+    assert macs < fewest, "no network that reaches 99.3% computes less"
 
 
 def test_grouped_convolutions_cost_less() -> None:
     model = nn.Sequential(build_model("cnn2").normalize, nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3))
-    model.append(nn.Conv2d(8, 8, 3, groups=4))
+    model.extend([nn.Conv2d(8, 8, 3, groups=4), nn.Flatten(), nn.LazyLinear(10)])
+    model(torch.zeros(1, 1, 28, 28))
     macs = summarize(model)["macs"].tolist()
     assert macs[1:4] == [26 * 26 * 8 * 9, 24 * 24 * 8 * 9 * 8, 22 * 22 * 8 * 9 * 2]
 
