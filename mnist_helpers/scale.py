@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import shutil
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,12 +110,25 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[dic
             _check_reachable(address)
             ray.init(address, **quiet)
         else:
+            quiet["runtime_env"] = runtime_env()
             _patiently(lambda: ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet))
     try:
         yield ray.cluster_resources()
     finally:
         if not joined:
             ray.shutdown()
+
+
+def runtime_env() -> dict[str, str] | None:
+    """Return what workers on this machine need where the path of Python has a space.
+
+    Ray hands that path to a shell as it is: workers with settings of their own, as Ray Train gives
+    them, never start, and the job waits forever.
+    """
+    quoted = shlex.quote(sys.executable)
+    if sys.platform == "win32" or quoted == sys.executable:
+        return None
+    return {"py_executable": quoted}
 
 
 def _patiently(start: Callable[[], Any]) -> Any:

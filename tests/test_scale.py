@@ -44,7 +44,8 @@ def two_nodes() -> Iterator[None]:
     head = {"num_cpus": 1, "include_dashboard": False}
     nodes = scale._patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     scale._patiently(lambda: nodes.add_node(num_cpus=1))
-    ray.init(nodes.address, log_to_driver=False, logging_level="error")
+    options = {"log_to_driver": False, "logging_level": "error", "runtime_env": scale.runtime_env()}
+    ray.init(nodes.address, **options)
     yield
     ray.shutdown()
     nodes.shutdown()

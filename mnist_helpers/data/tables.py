@@ -105,7 +105,7 @@ def load_csv(path: str | Path, label_column: str | int | None = "auto") -> Digit
     >>> from mnist_helpers.data import load_mnist
     >>> digits = load_mnist("sample").test[:3]
     >>> table = pd.DataFrame(digits.images.flatten(1).numpy())
-    >>> table.insert(0, "label", digits.labels)
+    >>> table.insert(0, "label", digits.labels.numpy())
     >>> table.to_csv("train.csv", index=False)
     >>> load_csv("train.csv").labels.equal(digits.labels)
     True

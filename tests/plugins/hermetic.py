@@ -20,9 +20,9 @@ from xdist.workermanage import WorkerController
 
 CLOSED_PORT = "http://127.0.0.1:9"
 # Settings that reach into tests: of programs that they start, and of terminals that messages fit.
-FOREIGN_PREFIXES = ("MNIST_HELPERS_", "JUPYTER", "IPYTHON", "GRADIO_", "RAY_", "XDG_", "OMPI_")
+FOREIGN_PREFIXES = ("MNIST_HELPERS_", "JUPYTER", "IPYTHON", "GRADIO_", "RAY_", "XDG_", "MAKE")
 FOREIGN = ("MPLBACKEND", "MPLCONFIGDIR", "MATPLOTLIBRC", "COLUMNS", "LINES", "FORCE_COLOR")
-FOREIGN += ("NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PYTHONWARNINGS")
+FOREIGN += ("MFLAGS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PYTHONWARNINGS")
 HOME = pytest.StashKey[Path]()
 BEFORE = pytest.StashKey[dict[str, str]]()
 
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[BEFORE] = config.workerinput["before"]
     else:
         config.stash[BEFORE] = dict(os.environ)
-        config.stash[HOME] = home = Path(tempfile.mkdtemp(prefix="mnist_helpers-tests-"))
+        config.stash[HOME] = home = Path(tempfile.mkdtemp(prefix="mnist-tests-"))
         _replace_environment(home)
     # A shell's background job ignores Ctrl-C, and so would the commands that tests stop with it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -94,6 +94,9 @@ def _replace_environment(home: Path) -> None:
     no_mnist.mkdir()
     os.environ["MNIST_HELPERS_DATA"] = str(no_mnist)
     os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)
+    # Another user's /tmp/ray may not be written to. A socket's path is 107 characters at most.
+    if len(str(home)) < 40:
+        os.environ["RAY_TMPDIR"] = str(home)
     # Kernels and commands run in processes of their own: a proxy that refuses stops them at once.
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         os.environ[name] = os.environ[name.upper()] = CLOSED_PORT

@@ -104,7 +104,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.suffix == ".ipynb":
             for kind, (extra, module) in EXTRAS.items():
                 if item.get_closest_marker(kind) and not is_installed(module):
-                    item.add_marker(pytest.mark.skip(reason=f"the extra `{extra}` is missing"))
+                    item.add_marker(
+                        pytest.mark.skip(reason=f"the extra `{extra}` is not installed")
+                    )
     if config.option.fast:
         slow = [item for item in items if any(map(item.get_closest_marker, NOT_FAST))]
         config.hook.pytest_deselected(items=slow)
