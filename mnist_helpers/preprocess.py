@@ -318,8 +318,10 @@ def even_strokes(crop: np.ndarray) -> np.ndarray:
 
     Returns float32 in [0, 1].
     """
-    crop = np.pad(crop, 2 * DETAIL)
-    crop = crop / ndimage.maximum_filter(crop, 6 * DETAIL + 1).clip(0.5)
+    middle = (slice(2 * DETAIL, -2 * DETAIL),) * 2
+    padded = np.zeros([side + 4 * DETAIL for side in crop.shape], np.float32)
+    padded[middle] = crop / ndimage.maximum_filter(crop, 6 * DETAIL + 1, mode="constant").clip(0.5)
+    crop = padded
     mask = crop >= 0.5
     inner = (slice(2 * DETAIL - 1, 1 - 2 * DETAIL),) * 2  # with one pixel of paper around it
     inside = np.zeros(mask.shape)
@@ -357,7 +359,8 @@ def fit_into_box(strokes: np.ndarray) -> np.ndarray:
     missing = [
         max(0, round(count * pixel) - side) for count, side in zip(cells, crop.shape, strict=True)
     ]
-    crop = np.pad(crop, [(gap // 2, gap - gap // 2) for gap in missing])
+    if any(missing):
+        crop = np.pad(crop, [(gap // 2, gap - gap // 2) for gap in missing])
     image = Image.fromarray(np.round(255 * crop).astype(np.uint8))
     fitted = np.asarray(image.resize((cells[1], cells[0]), Image.Resampling.BOX))
     return np.round(fitted * (255 / fitted.max())).astype(np.uint8)

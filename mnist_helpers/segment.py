@@ -147,7 +147,7 @@ def _may_be_rectangular(region: np.ndarray) -> bool:
     A rectangle around some of the rows is no larger than that around all of them.
     """
     rows, left, right = _row_ends(region)
-    some = slice(None, None, 1 + len(rows) // 16)
+    some = slice(None, None, 1 + len(rows) // 8)
     smallest = _rectangle_around_rows(rows[some], left[some], right[some])
     return (right - left).sum() >= MIN_RECTANGULARITY * smallest
 
