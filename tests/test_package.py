@@ -23,6 +23,7 @@ FLOORS = [
     "data",
     "augment",
     "strokes",
+    "brightness",
     "decode",
     "segment",
     "lines",
