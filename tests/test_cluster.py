@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,14 @@ def test_no_cluster_at_an_address() -> None:
     missing = "there is no Ray cluster at 127.0.0.1:9"
     with pytest.raises(ConnectionError, match=missing), scale.cluster("127.0.0.1:9"):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there Ray starts workers without a shell")
+def test_workers_start_where_the_path_of_python_has_a_space(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/my course/.venv/bin/python")
+    assert scale.runtime_env() == {"py_executable": "'/my course/.venv/bin/python'"}
+    monkeypatch.setattr(sys, "executable", "/course/.venv/bin/python")
+    assert scale.runtime_env() is None, "nothing is set where nothing need be"
 
 
 def test_a_busy_machine_is_given_three_attempts(monkeypatch: pytest.MonkeyPatch) -> None:

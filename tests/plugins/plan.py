@@ -6,14 +6,31 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import pytest
-from kinds import BROWSERS, EXTRAS, MNIST, NO_MNIST, is_installed
+from kinds import BROWSERS, EXTRAS, MNIST, NO_MNIST
 
-# Seconds for one test of a file on a quiet core, on average, where that is more than others take
-# (`--durations=0` tells them). They order the files, the longest first, and estimate a run's time.
-SECONDS: dict[str, float] = {}
-SECONDS_ELSEWHERE = 0.2
+# About how many seconds a test takes on a quiet core, on average over a file (`--durations=0` tells
+# them). They order the files, the longest first, and estimate how long a run takes.
+SECONDS = {
+    "notebooks": 35.0,
+    "tests/browser": 2.0,
+    "tests/test_batch.py": 0.7,
+    "tests/test_benchmarks.py": 2.0,
+    "tests/test_book.py": 0.7,
+    "tests/test_cli.py": 1.2,
+    "tests/test_cluster.py": 0.8,
+    "tests/test_colab.py": 10.0,
+    "tests/test_faults.py": 2.7,
+    "tests/test_mnist_js.py": 0.9,
+    "tests/test_notebooks.py": 0.2,
+    "tests/test_scale.py": 4.5,
+    "tests/test_serve.py": 0.4,
+    "tests/test_supply_chain.py": 0.7,
+    "tests/test_training.py": 0.3,
+}
+SECONDS_ELSEWHERE = 0.08
 STARTUP = 25.0  # a worker imports the package and collects
 GB_PER_WORKER = 2.5  # a worker and what it starts: kernels, servers, a browser
 
@@ -52,7 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.random_order_enabled:
         return
     if hasattr(config, "workerinput"):
-        seconds = seconds_of_files([item.nodeid for item in items])
+        seconds = seconds_of_files([item.nodeid for item in items], config.option.fast)
         items.sort(key=lambda item: -seconds[_file(item.nodeid)])
     else:
         items.sort(key=lambda item: (item.path.suffix == ".ipynb", _order(item)))
@@ -78,7 +95,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         verb = "fails" if os.environ.get("CI") else "skipped"
         lines.append(f"{verb} here: browser (none of {', '.join(BROWSERS)} is on the PATH)")
     for kind, (extra, module) in EXTRAS.items():
-        if not is_installed(module):
+        if find_spec(module) is None:  # importing Ray takes seconds
             lines.append(f"skipped here: {kind} (the extra `{extra}` is not installed)")
     return lines
 
@@ -106,7 +123,9 @@ class Announcement:
         workers = _workers(self.config)
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         how = f"{workers} workers" if workers else "one after the other"
-        minutes = max(1, round(estimate(ids, workers or 1) / 60))
+        seconds = seconds_of_files(ids, self.config.option.fast).values()
+        longest = max(sum(seconds) / max(workers, 1), *seconds)
+        minutes = round((STARTUP + longest) / 60 + 0.5)  # rounded up
         reporter.ensure_newline()
         reporter.write_line(
             f"{len(ids):,} tests, {how}: about {minutes} minute{'s'[: minutes > 1]} "
@@ -114,16 +133,13 @@ class Announcement:
         )
 
 
-def estimate(ids: Sequence[str], workers: int) -> float:
-    """Return about how many seconds these tests take, spread over that many workers."""
-    seconds = seconds_of_files(ids).values()
-    return STARTUP + max(sum(seconds) / workers, max(seconds, default=0))
-
-
-def seconds_of_files(ids: Sequence[str]) -> dict[str, float]:
-    """Return about how many seconds these tests take, file by file."""
-    tests = Counter(map(_file, ids))
-    return {file: count * SECONDS.get(file, SECONDS_ELSEWHERE) for file, count in tests.items()}
+def seconds_of_files(ids: Sequence[str], fast: bool = False) -> dict[str, float]:
+    """Return about how many seconds these tests take, file by file; with --fast all are alike."""
+    known = {} if fast else SECONDS
+    return {
+        file: count * known.get(file, known.get(file.rpartition("/")[0], SECONDS_ELSEWHERE))
+        for file, count in Counter(map(_file, ids)).items()
+    }
 
 
 @pytest.hookimpl(trylast=True)
