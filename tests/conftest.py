@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from kinds import BROWSERS, MNIST
 
 from mnist_helpers.data import (
@@ -18,6 +19,11 @@ from mnist_helpers.data import (
     load_mnist,
     split_stratified,
 )
+
+# The same examples on every machine, and none that an earlier run left. Others are tried with
+# pytest --hypothesis-profile=default.
+settings.register_profile("hermetic", derandomize=True, database=None, deadline=None)
+settings.load_profile("hermetic")
 
 ROOT = Path(__file__).resolve().parents[1]
 
