@@ -24,6 +24,7 @@ from .segment import (
 MIN_LINE_LENGTH = 0.5  # of the image's width or height
 MAX_LINE_WIDTH = 0.05  # of the image's width or height
 MAX_UNDERLINE_WIDTH = 0.12  # below a row of digits, of the height
+MIN_UNDERLINE_GAP = 0.03  # between a digit and the line below it, of the height
 MIN_BAND_LENGTH = 0.85  # of a band along the border, of the width or height
 MAX_BAND_WIDTH = 0.15  # of a band along the border, of the height or width
 MAX_LINE_SLOPE = 0.12  # of a ruled line in a photo: 7 degrees
@@ -214,7 +215,8 @@ def _is_no_stroke(line: Line, rest: np.ndarray, upright: bool) -> bool:
     """Return whether a line is none of the digit's strokes, going by what else there is of it.
 
     It is thinner than the strokes and longer than the rest, or it crosses the image and the rest
-    does not, or it lies below all of the rest.
+    does not, or it lies below all of the rest, with paper between them: the foot of a thin 2 is
+    joined to what stands on it.
     """
     height, width = rest.shape
     if not rest.any():
@@ -239,4 +241,4 @@ def _is_no_stroke(line: Line, rest: np.ndarray, upright: bool) -> bool:
     if ends == 2 and columns.start > margin and columns.stop < width - margin:
         return True
     lowest = line.at + line.slope * np.array([columns.start, columns.stop]) - line.width / 2
-    return longer and rows.stop <= lowest.min()
+    return longer and rows.stop <= lowest.min() - MIN_UNDERLINE_GAP * height

@@ -227,3 +227,11 @@ def test_opening_is_that_of_scipy(seed: int, height: int, width: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < 0.8
     expected = ndimage.binary_opening(mask, np.ones((3, 3)))
     np.testing.assert_array_equal(dilated(eroded(mask)), expected)
+
+
+@pytest.mark.parametrize(("style", "size"), [("round", 60), ("hasty", 60), ("hasty", 64)])
+def test_the_foot_of_a_thin_2_is_no_underline(
+    predictor: MNISTPredictor, style: str, size: int
+) -> None:
+    """A line is told from a foot by the paper between it and the digit."""
+    assert predictor.predict(drawing(2, style, size, 0.03 * size)).digit == 2
