@@ -138,7 +138,7 @@ def _may_enclose(ink: np.ndarray, least: float) -> bool:
 
 
 def _fills_its_box(region: np.ndarray) -> bool:
-    return np.count_nonzero(region) >= MIN_FILLED * region.size
+    return bool(np.count_nonzero(region) >= MIN_FILLED * region.size)
 
 
 def _may_be_rectangular(region: np.ndarray) -> bool:
