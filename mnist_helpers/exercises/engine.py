@@ -23,10 +23,6 @@ class Hint(Exception):
     """What is wrong with an answer, found out before its check compares anything."""
 
 
-class NotWrittenError(Hint):
-    """The answer still is the gap that the notebook left."""
-
-
 def exercise(name: str) -> Callable[[Check], Check]:
     """Register a check under the notebook's and the exercise's number, such as ``"03-1"``."""
 
@@ -163,7 +159,7 @@ def _watched(answer: Callable) -> Callable:
         except Hint:
             raise
         except NotImplementedError as error:
-            raise NotWrittenError("not written yet.") from error
+            raise Hint("not written yet.") from error
         except Exception as error:  # the reader's own code may raise anything
             raise Hint(f"Your answer raised {type(error).__name__}: {error}") from error
         if result is None:
