@@ -1,0 +1,75 @@
+"""Every figure of the series: arrays and tables in, matplotlib axes out.
+
+Functions that draw one panel take ``ax=None`` and return the `Axes`; those that draw a grid return
+an array of them. Nothing calls ``plt.show()`` or changes matplotlib's settings.
+"""
+
+from __future__ import annotations
+
+from .architecture import plot_architectures, plot_feature_maps, plot_filters
+from .base import BLUE, GREEN, GREY, ORANGE, RED, save_figure
+from .benchmarks import (
+    plot_augment_scores,
+    plot_confidence_scores,
+    plot_handwriting,
+    plot_prediction_times,
+    plot_scaling,
+    plot_stroke_scores,
+    plot_timings,
+    plot_training_race,
+)
+from .digits import (
+    plot_class_counts,
+    plot_class_means,
+    plot_digits,
+    plot_embedding,
+    plot_misclassified,
+    plot_pixel_values,
+)
+from .evaluation import plot_calibration, plot_confusion, plot_per_class, plot_risk_coverage
+from .prediction import plot_probabilities, plot_saliency, plot_steps
+from .training import (
+    LiveHistory,
+    plot_augmentations,
+    plot_descent_paths,
+    plot_history,
+    plot_learning_rates,
+)
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "RED",
+    "LiveHistory",
+    "plot_architectures",
+    "plot_augment_scores",
+    "plot_augmentations",
+    "plot_calibration",
+    "plot_class_counts",
+    "plot_class_means",
+    "plot_confidence_scores",
+    "plot_confusion",
+    "plot_descent_paths",
+    "plot_digits",
+    "plot_embedding",
+    "plot_feature_maps",
+    "plot_filters",
+    "plot_handwriting",
+    "plot_history",
+    "plot_learning_rates",
+    "plot_misclassified",
+    "plot_per_class",
+    "plot_pixel_values",
+    "plot_prediction_times",
+    "plot_probabilities",
+    "plot_risk_coverage",
+    "plot_saliency",
+    "plot_scaling",
+    "plot_steps",
+    "plot_stroke_scores",
+    "plot_timings",
+    "plot_training_race",
+    "save_figure",
+]

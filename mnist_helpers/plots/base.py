@@ -1,0 +1,101 @@
+"""What the figures share: colors, axes, grids of digits, and how a figure is saved.
+
+Colors can be told apart with any kind of color vision, and no message is carried by color alone.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..paths import replacing
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import torch
+
+    Images: TypeAlias = np.ndarray | torch.Tensor
+
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
+
+
+def save_figure(
+    drawn: Axes | np.ndarray | Figure, path: str | Path, dpi: int = 120, title: str | None = None
+) -> None:
+    """Write the figure that `drawn` belongs to as PNG, atomically, and close it.
+
+    A `title`, such as the data's source, is written over the whole figure.
+    """
+    figure = drawn if isinstance(drawn, Figure) else np.ravel(np.asarray(drawn))[0].figure
+    if title:
+        title = textwrap.fill(title, round(12 * figure.get_figwidth()))
+        figure.suptitle(title, fontsize=9, parse_math=False)  # a folder's name may hold dollars
+    with replacing(path) as part:
+        figure.savefig(part, dpi=dpi, format="png")
+    plt.close(figure)
+
+
+def axes_or_new(ax: Axes | None, width: float = 6, height: float = 4) -> Axes:
+    """Return `ax`, or the axes of a new figure of so many inches."""
+    return ax if ax is not None else plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def as_images(images: Images) -> np.ndarray:
+    """Return images as an array ``[N, 28, 28]``.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape.
+    """
+    array: np.ndarray = np.asarray(images)
+    if array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 3 or not len(array):
+        raise ValueError(f"expected images [N, 28, 28] or [N, 1, 28, 28], not {list(array.shape)}")
+    return array
+
+
+def percent(share: float) -> str:
+    """Return a probability as per cent, and never 100 % for what is less."""
+    return f"{min(share, 0.994):.0%}" if share < 1 else "100%"
+
+
+def show_image(ax: Axes, image: np.ndarray, **options: Any) -> None:
+    """Draw a picture without ticks; grey ones on the full scale of their dtype."""
+    if image.ndim == 2:
+        top = 255 if image.dtype == np.uint8 else 1 if image.dtype == bool else None
+        options = {"cmap": "gray", "vmin": 0, "vmax": top or max(1.0, float(image.max()))} | options
+    ax.imshow(image, **options)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def image_grid(count: int, columns: int, cell: tuple[float, float]) -> np.ndarray:
+    """Make axes for `count` cells of so many inches; those beyond are hidden."""
+    rows = -(-count // columns)
+    _, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(cell[0] * columns, cell[1] * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return axes
+
+
+def tick_accuracies(ax: Axes) -> None:
+    """Write upwards per cent with one decimal place, only where that is all of it: no 99.25 %."""
+    ax.yaxis.set_major_locator(MaxNLocator(steps=(1, 2, 5, 10)))
+    ax.yaxis.set_major_formatter("{x:.1%}")

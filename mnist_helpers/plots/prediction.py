@@ -1,0 +1,57 @@
+"""Figures of one prediction: probabilities, preprocessing steps, saliency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from .base import BLUE, GREY, axes_or_new, image_grid, show_image
+
+if TYPE_CHECKING:
+    from .base import Images
+
+
+def plot_probabilities(
+    probs: np.ndarray, image: np.ndarray | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the ten probabilities as bars, the likeliest in colour; the picture beside them."""
+    probs = np.asarray(probs, dtype=float)
+    if probs.shape != (10,):
+        raise ValueError(f"expected 10 probabilities, not an array of shape {list(probs.shape)}")
+    if ax is None and image is not None:
+        _, (beside, ax) = plt.subplots(
+            1, 2, figsize=(7, 2.8), width_ratios=(1, 2), layout="constrained"
+        )
+        show_image(beside, np.asarray(image).reshape(28, 28))
+    ax = axes_or_new(ax, 6, 2.8)
+    colours = [BLUE if digit == probs.argmax() else GREY for digit in range(10)]
+    bars = ax.bar(range(10), probs, color=colours)
+    ax.bar_label(bars, [f"{p:.0%}" if p >= 0.005 else "" for p in probs], fontsize=9)
+    ax.set(xticks=range(10), xlabel="digit", ylabel="probability", ylim=(0, 1.12))
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    return ax
+
+
+def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Draw the pictures that `preprocessing_steps` returns, in a row with their names."""
+    if not steps:
+        raise ValueError("there are no steps to draw")
+    axes = image_grid(len(steps), len(steps), (1.55, 1.9))
+    for ax, (number, (name, picture)) in zip(axes[0], enumerate(steps.items(), 1), strict=True):
+        show_image(ax, np.asarray(picture))
+        ax.set_title(f"{number}\n{name.replace(' ', chr(10), 1)}", fontsize=9)
+        ax.set_xlabel("×".join(map(str, picture.shape[:2][::-1])), fontsize=8)
+    return axes
+
+
+def plot_saliency(image: Images, saliency: np.ndarray, ax: Axes | None = None) -> Axes:
+    """Draw over a digit which pixels spoke for (red) and against (blue) the reading."""
+    ax = axes_or_new(ax, 3, 3)
+    bound = max(float(np.abs(saliency).max()), 1e-9)
+    show_image(ax, np.asarray(image).reshape(28, 28), cmap="Greys", alpha=0.35)
+    ax.imshow(saliency, cmap="RdBu_r", vmin=-bound, vmax=bound, alpha=0.75)
+    return ax
