@@ -7,7 +7,7 @@ check is a function that takes an answer, and returns None if it is right and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -186,3 +186,22 @@ def number(value: Any) -> float:
     shape = getattr(value, "shape", None)
     what = repr(value) if shape is None else f"an array of shape {tuple(shape)}"
     raise Hint(f"One number was asked for, this is {what}.")
+
+
+def recall_hint(answer: Sequence[str], letters: str, hints: Sequence[str]) -> str | None:
+    """Check the letters of an exercise "Recall", and return the hints of the wrong ones.
+
+    Parameters
+    ----------
+    answer : str or sequence of str
+        The learner's letters; case, spaces and commas don't count.
+    letters : str
+        The correct letters, one for each question.
+    hints : sequence of str
+        One for each question.
+    """
+    given = [letter for letter in "".join(map(str, answer)).lower() if letter not in " ,;"]
+    if len(given) != len(letters):
+        return f"{len(letters)} letters were asked for, one for each question, not {len(given)}."
+    wrong = [hint for hint, got, right in zip(hints, given, letters, strict=True) if got != right]
+    return " ".join(wrong) or None
