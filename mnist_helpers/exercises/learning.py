@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..synthetic import pen_digits
-from .engine import Hint, exercise, expect_function, number, solution
+from .engine import exercise, expect_function, number, recall_hint, solution
+from .torch_checks import (
+    compare_tensors,
+    create_network,
+    output_of,
+    scalar,
+    why_no_logits,
+    why_no_parameters,
+    why_not_memorized,
+)
 
 
 @solution("02-4")
@@ -63,7 +71,7 @@ def _gradient_of_one_weight(answer: Callable) -> str | None:
         return hint
     x, target = torch.tensor([1.0, 2.0, -3.0, 0.5]), torch.tensor([1.0, -1.0, -1.0, 1.0])
     expected = (2 * x * (0.7 * x - target)).mean()
-    got = _scalar(answer(0.7, x, target))
+    got = scalar(answer(0.7, x, target))
     wrong = {
         "The factor 2 is missing: the derivative of a square is 2 times what is squared, times "
         "the inner derivative.": expected / 2,
@@ -74,7 +82,7 @@ def _gradient_of_one_weight(answer: Callable) -> str | None:
         ).mean(),
         "That is the loss itself; its derivative is asked for.": ((0.7 * x - target) ** 2).mean(),
     }
-    return _compare(got, expected, wrong)
+    return compare_tensors(got, expected, wrong)
 
 
 @exercise("02-2")
@@ -85,7 +93,7 @@ def _central_difference(answer: Callable) -> str | None:
     def loss(w: float) -> float:
         return w**3 - w
 
-    got = _scalar(answer(loss, 2.0, 0.1))
+    got = scalar(answer(loss, 2.0, 0.1))
     expected = torch.tensor((loss(2.1) - loss(1.9)) / 0.2)
     wrong = {
         "That is a forward difference: nudge the weight in both directions.": torch.tensor(
@@ -99,7 +107,7 @@ def _central_difference(answer: Callable) -> str | None:
         "The sign is reversed: loss at w + eps minus loss at w − eps.": -expected,
         "Python computes a / 2 * eps as (a / 2) * eps: write a / (2 * eps).": 0.01 * expected,
     }
-    return _compare(got, expected, wrong)
+    return compare_tensors(got, expected, wrong)
 
 
 @exercise("02-3")
@@ -122,7 +130,7 @@ def _gradient_of_logits(answer: Callable) -> str | None:
         "Divide by the number of images, not by the number of logits.": expected * 3 / 30,
         "The logits must go through softmax first.": (logits - one_hot) / 3,
     }
-    return _compare(got, expected, wrong)
+    return compare_tensors(got, expected, wrong)
 
 
 @exercise("02-4")
@@ -135,13 +143,13 @@ def _network(answer: Callable[[], nn.Module]) -> str | None:
     images, labels = digits.images.float() / 255, digits.labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = _network_of(answer)
+        model = create_network(answer)
         if not isinstance(model, nn.Module):
             return "Derive the class from nn.Module: `class Net(nn.Module)`."
-        logits = _output_of(model, images)
-        if hint := _why_no_logits(logits) or _why_no_parameters(model):
+        logits = output_of(model, images)
+        if hint := why_no_logits(logits) or why_no_parameters(model):
             return hint
-        return _why_not_overfitted(model, images, labels) or _why_linear(model, images)
+        return why_not_memorized(model, images, labels) or _why_linear(model, images)
 
 
 @exercise("02-5")
@@ -170,7 +178,7 @@ def _accuracy(answer: Callable) -> str | None:
         "That is the share of errors.": 1 - expected,
         "Count over all batches: that is the last batch alone.": probe.batch_accuracies[-1],
     }
-    return _compare(torch.tensor(got), torch.tensor(expected), wrong)
+    return compare_tensors(torch.tensor(got), torch.tensor(expected), wrong)
 
 
 @exercise("02-6")
@@ -243,10 +251,6 @@ def _why_another_run(
 
 @exercise("02-7")
 def _recall(answer: Sequence[str]) -> str | None:
-    expected = "bacbc"
-    given = [letter for letter in "".join(map(str, answer)).lower() if letter not in " ,;"]
-    if len(given) != len(expected):
-        return f"Five letters were asked for, one for each question, not {len(given)}."
     hints = (
         "1: the gradient points uphill, so a step goes against it.",
         "2: the loss is a parabola in w; beyond a rate of 2 / curvature each step overshoots more.",
@@ -254,8 +258,7 @@ def _recall(answer: Sequence[str]) -> str | None:
         "4: F.cross_entropy applies softmax itself, so it takes logits.",
         "5: eval() changes dropout and BatchNorm; no_grad() only saves memory and time.",
     )
-    wrong = [hint for hint, got, right in zip(hints, given, expected, strict=True) if got != right]
-    return " ".join(wrong) or None
+    return recall_hint(answer, "bacbc", hints)
 
 
 class _Probe(nn.Module):
@@ -291,80 +294,6 @@ def _toy_images(count: int) -> tuple[Tensor, Tensor]:
     return images, torch.randint(10, (count,), generator=generator)
 
 
-def _network_of(answer: Callable[[], Any]) -> Any:
-    """Create the learner's network, or raise a hint about the call that is forgotten most."""
-    try:
-        return answer()
-    except Hint as error:
-        if "before Module.__init__() call" in str(error):
-            raise Hint("Call super().__init__() first, in __init__.") from error
-        raise
-
-
-def _output_of(model: nn.Module, images: Tensor) -> Any:
-    """Return what a network makes of images, or raise a hint that says what went wrong."""
-    try:
-        return model(images)
-    except NotImplementedError as error:
-        raise Hint("forward() is missing, or not written yet.") from error
-    except Exception as error:  # the learner's own code may raise anything
-        message = (
-            f"forward() raised {type(error).__name__} for images {list(images.shape)}: {error}"
-        )
-        if "mat1 and mat2" in str(error):
-            message += " Flatten the images first, and compare the layers' sizes."
-        raise Hint(message) from error
-
-
-def _why_no_logits(logits: Any) -> str | None:
-    """Return a hint if the output for 32 images is not 32 rows of ten logits."""
-    if not torch.is_tensor(logits):
-        return f"forward() must return a tensor, not {type(logits).__name__}: is there a `return`?"
-    if tuple(logits.shape) != (32, 10):
-        return f"For 32 images the output must be [32, 10], not {list(logits.shape)}."
-    sums = logits.detach().exp().sum(1)
-    if torch.allclose(logits.detach().sum(1), torch.ones(32), atol=1e-4) and (logits >= 0).all():
-        return "The rows sum to 1, so there is a softmax at the end. cross_entropy has its own."
-    if torch.allclose(sums, torch.ones(32), atol=1e-4):
-        return "There is a log_softmax at the end. cross_entropy has its own: return the logits."
-    if (logits >= 0).all():
-        return "No logit is negative: is there a ReLU after the last layer? It belongs between two."
-    return None
-
-
-def _why_no_parameters(model: nn.Module) -> str | None:
-    """Return a hint if the network has no parameters that an optimizer would find."""
-    if any(True for _ in model.parameters()):
-        return None
-    return (
-        "The network has no parameters: a layer registers itself when it is assigned to an "
-        "attribute (self.hidden = nn.Linear(…)); in a plain list or dict it does not. "
-        "nn.Sequential and nn.ModuleList register theirs."
-    )
-
-
-def _why_not_overfitted(model: nn.Module, images: Tensor, labels: Tensor) -> str | None:
-    """Return a hint if the network cannot memorize 32 images within 150 steps of Adam."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    model.train()
-    for _ in range(150):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
-        if not loss.requires_grad:
-            return "No gradient reaches the weights: is there a detach() or .data in forward()?"
-        loss.backward()
-        optimizer.step()
-    model.eval()
-    with torch.no_grad():
-        correct = int((model(images).argmax(1) == labels).sum())
-    if correct >= 30:
-        return None
-    return (
-        f"After 150 steps it predicts {correct} of 32 training images correctly. A network that "
-        "cannot memorize 32 images has a bug: does every layer take part in forward()?"
-    )
-
-
 @torch.no_grad()
 def _why_linear(model: nn.Module, images: Tensor) -> str | None:
     """Return a hint if the network maps the mean of two images to the mean of their logits."""
@@ -376,21 +305,3 @@ def _why_linear(model: nn.Module, images: Tensor) -> str | None:
         "That is one linear map: a hidden layer needs an activation after it, such as torch.relu; "
         "otherwise two layers can do no more than one."
     )
-
-
-def _scalar(value: Any) -> Tensor:
-    """Return one number as a tensor, or raise a hint."""
-    return torch.tensor(number(value))
-
-
-def _compare(got: Tensor, expected: Tensor, wrong: dict[str, Any]) -> str | None:
-    """Return None for the expected value, the hint of a known wrong one, or both values."""
-    got, expected = got.double(), expected.double()
-    if torch.allclose(got, expected, rtol=1e-4, atol=1e-6):
-        return None
-    for hint, value in wrong.items():
-        if torch.allclose(got, torch.as_tensor(value).double(), rtol=1e-4, atol=1e-6):
-            return hint
-    if got.ndim == 0:
-        return f"In a trial it is {expected:.4g}, yours gives {got:.4g}."
-    return "The values differ from PyTorch's own gradient: write them side by side for one image."

@@ -1,0 +1,125 @@
+"""What checks in PyTorch have in common: tensors compared, a learner's network diagnosed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .engine import Hint, number
+
+
+def create_network(answer: Callable[[], Any]) -> Any:
+    """Create the learner's network, or raise a hint about the call that is forgotten most."""
+    try:
+        return answer()
+    except Hint as error:
+        if "before Module.__init__() call" in str(error):
+            raise Hint("Call super().__init__() first, in __init__.") from error
+        raise
+
+
+def output_of(model: nn.Module, images: Tensor) -> Any:
+    """Return what a network makes of images, or raise a hint that says what went wrong."""
+    try:
+        return model(images)
+    except NotImplementedError as error:
+        raise Hint("forward() is missing, or not written yet.") from error
+    except Exception as error:  # the learner's own code may raise anything
+        message = (
+            f"forward() raised {type(error).__name__} for images {list(images.shape)}: {error}"
+        )
+        if "mat1 and mat2" in str(error):
+            message += " Flatten the images first, and compare the layers' sizes."
+        raise Hint(message) from error
+
+
+def why_no_logits(logits: Any) -> str | None:
+    """Return a hint if the output for 32 images is not 32 rows of ten logits."""
+    if not torch.is_tensor(logits):
+        return f"forward() must return a tensor, not {type(logits).__name__}: is there a `return`?"
+    if tuple(logits.shape) != (32, 10):
+        return f"For 32 images the output must be [32, 10], not {list(logits.shape)}."
+    sums = logits.detach().exp().sum(1)
+    if torch.allclose(logits.detach().sum(1), torch.ones(32), atol=1e-4) and (logits >= 0).all():
+        return "The rows sum to 1, so there is a softmax at the end. cross_entropy has its own."
+    if torch.allclose(sums, torch.ones(32), atol=1e-4):
+        return "There is a log_softmax at the end. cross_entropy has its own: return the logits."
+    if (logits >= 0).all():
+        return "No logit is negative: is there a ReLU after the last layer? It belongs between two."
+    return None
+
+
+def why_no_parameters(model: nn.Module) -> str | None:
+    """Return a hint if the network has no parameters that an optimizer would find."""
+    if any(True for _ in model.parameters()):
+        return None
+    return (
+        "The network has no parameters: a layer registers itself when it is assigned to an "
+        "attribute (self.hidden = nn.Linear(…)); in a plain list or dict it does not. "
+        "nn.Sequential and nn.ModuleList register theirs."
+    )
+
+
+def why_not_memorized(model: nn.Module, images: Tensor, labels: Tensor) -> str | None:
+    """Return a hint if the network cannot memorize 32 images within 150 steps of Adam."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    model.train()
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        if not loss.requires_grad:
+            return "No gradient reaches the weights: is there a detach() or .data in forward()?"
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        correct = int((model(images).argmax(1) == labels).sum())
+    if correct >= 30:
+        return None
+    return (
+        f"After 150 steps it predicts {correct} of 32 training images correctly. A network that "
+        "cannot memorize 32 images has a bug: does every layer take part in forward()?"
+    )
+
+
+def scalar(value: Any) -> Tensor:
+    """Return one number as a tensor, or raise a hint."""
+    return torch.tensor(number(value))
+
+
+def compare_tensors(
+    got: Any, expected: Tensor, wrong: dict[str, Any], atol: float = 1e-6
+) -> str | None:
+    """Return None for the expected values, the hint of known wrong ones, or what differs.
+
+    Parameters
+    ----------
+    got : array_like
+        The learner's.
+    expected : Tensor
+    wrong : mapping of str to array_like
+        Hints, and the values that the mistakes behind them give; shapes may differ.
+    atol : float, default=1e-6
+        How far off a correct value may be, beside a relative 1e-4.
+    """
+    got = torch.as_tensor(got).detach().double()
+    if _same(got, expected, atol):
+        return None
+    for hint, value in wrong.items():
+        if _same(got, value, atol):
+            return hint
+    if got.shape != expected.shape:
+        return f"The result has shape {list(got.shape)}, it should be {list(expected.shape)}."
+    if got.ndim == 0:
+        return f"In a trial it is {expected:.4g}, yours gives {got:.4g}."
+    return "The values differ from PyTorch's own: write both side by side for a small example."
+
+
+def _same(got: Tensor, value: Any, atol: float) -> bool:
+    """Whether a tensor equals a value in shape and, nearly, in numbers."""
+    other = torch.as_tensor(value).detach().double()
+    return got.shape == other.shape and torch.allclose(got, other, rtol=1e-4, atol=atol)
