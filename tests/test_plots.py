@@ -367,6 +367,45 @@ def test_feature_maps():
         plots.plot_feature_maps(np.zeros((1, 5, 7, 7)))
 
 
+def test_maps_are_signed_on_one_scale_or_bright_on_their_own():
+    maps = {"small": np.array([[0.0, -1.0]]), "large": torch.tensor([[0.0, 3.0]])}
+    signed = [ax for ax in plots.plot_maps(maps, image=np.zeros((28, 28))).flat if ax.images]
+    assert titles(signed) == ["image", "small", "large"]
+    assert [ax.images[0].get_clim() for ax in signed[1:]] == [(-3, 3), (-3, 3)]
+    bright = plots.plot_maps({"a": np.eye(2), "b": 4 * np.eye(2)}, signed=False).flat
+    assert [ax.images[0].get_clim() for ax in bright] == [(0, 1), (0, 4)]
+    with pytest.raises(ValueError, match=r"'a' is \[1, 2, 2\]"):
+        plots.plot_maps({"a": np.zeros((1, 2, 2))})
+
+
+def test_activation_stds_are_a_line_for_each_network():
+    stds = {"small weights": [0.1, 0.01, 0.001], "good": [1.0, 0.9, 1.1]}
+    ax = plots.plot_activation_stds(stds)
+    assert curves(ax) == stds and ax.get_yscale() == "log"
+    assert all(list(line.get_xdata()) == [1, 2, 3] for line in ax.lines)
+
+
+def test_accuracies_are_drawn_with_their_intervals():
+    rows = [("a", 10, 0.5, 0.4, 0.6), ("a", 100, 0.8, 0.7, 0.9), ("b", 10, 0.3, 0.2, 0.5)]
+    table = pd.DataFrame(rows, columns=["method", "images", "accuracy", "low", "high"])
+    ax = plots.plot_accuracies(table, "images", log=True)
+    assert [bars.get_label() for bars in ax.containers] == ["a", "b"]
+    assert ax.containers[0].lines[0].get_xydata().tolist() == [[10, 0.5], [100, 0.8]]
+    ends = [segment[:, 1].tolist() for segment in ax.containers[0].lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.4, 0.6], [0.7, 0.9]])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["10", "100"]
+
+
+def test_seed_accuracies_are_dots_with_their_mean():
+    ax = plots.plot_seed_accuracies({"tiny": [0.9, 0.92], "fast": [0.95, 0.97]})
+    assert [line.get_xydata().tolist() for line in ax.lines[:2]] == [
+        [[0.9, 0], [0.92, 0]],
+        [[pytest.approx(0.91), 0]],
+    ]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["tiny", "fast"]
+    assert ax.yaxis_inverted()
+
+
 def test_embedding_draws_each_digit_at_its_points():
     points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
     ax = plots.plot_embedding(points, [3, 3, 8])

@@ -6,7 +6,13 @@ an array of them. Nothing calls ``plt.show()`` or changes matplotlib's settings.
 
 from __future__ import annotations
 
-from .architecture import plot_architectures, plot_feature_maps, plot_filters
+from .architecture import (
+    plot_activation_stds,
+    plot_architectures,
+    plot_feature_maps,
+    plot_filters,
+    plot_maps,
+)
 from .base import BLUE, GREEN, GREY, ORANGE, RED, save_figure
 from .benchmarks import (
     plot_augment_scores,
@@ -26,7 +32,14 @@ from .digits import (
     plot_misclassified,
     plot_pixel_values,
 )
-from .evaluation import plot_calibration, plot_confusion, plot_per_class, plot_risk_coverage
+from .evaluation import (
+    plot_accuracies,
+    plot_calibration,
+    plot_confusion,
+    plot_per_class,
+    plot_risk_coverage,
+    plot_seed_accuracies,
+)
 from .prediction import plot_probabilities, plot_saliency, plot_steps
 from .training import (
     LiveHistory,
@@ -43,6 +56,8 @@ __all__ = [
     "ORANGE",
     "RED",
     "LiveHistory",
+    "plot_accuracies",
+    "plot_activation_stds",
     "plot_architectures",
     "plot_augment_scores",
     "plot_augmentations",
@@ -59,6 +74,7 @@ __all__ = [
     "plot_handwriting",
     "plot_history",
     "plot_learning_rates",
+    "plot_maps",
     "plot_misclassified",
     "plot_per_class",
     "plot_pixel_values",
@@ -67,6 +83,7 @@ __all__ = [
     "plot_risk_coverage",
     "plot_saliency",
     "plot_scaling",
+    "plot_seed_accuracies",
     "plot_steps",
     "plot_stroke_scores",
     "plot_timings",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .base import BLUE, axes_or_new, image_grid, show_image
+from .base import BLUE, GREEN, GREY, ORANGE, RED, axes_or_new, image_grid, show_image
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LINE_COLORS = (BLUE, ORANGE, GREEN, RED, GREY)
 
 
 def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:
@@ -61,4 +64,68 @@ def plot_architectures(
         axis.set_minor_formatter(NullFormatter())
     ax.margins(0.15)
     ax.grid(alpha=0.3, which="both")
+    return ax
+
+
+def plot_maps(
+    maps: Mapping[str, np.ndarray],
+    image: np.ndarray | None = None,
+    signed: bool = True,
+    columns: int = 8,
+) -> np.ndarray:
+    """Draw named maps in a grid, such as a kernel's responses or the weights of each class.
+
+    Parameters
+    ----------
+    maps : mapping of str to array or tensor of shape [H, W]
+        By their titles.
+    image : array or tensor of shape [H, W], optional
+        Drawn first, in gray: the image that the maps belong to.
+    signed : bool, default=True
+        Red above and blue below 0, all on one scale. Otherwise brighter for a larger value, each
+        map on a scale of its own that begins at 0.
+    columns : int, default=8
+
+    Returns
+    -------
+    ndarray of Axes, shape [rows, columns]
+    """
+    arrays = {title: np.asarray(values) for title, values in maps.items()}
+    for title, values in arrays.items():
+        if values.ndim != 2:
+            raise ValueError(f"expected maps [H, W], but {title!r} is {list(values.shape)}")
+    bound = max(float(np.abs(values).max()) for values in arrays.values()) or 1.0
+    first = image is not None
+    count = len(arrays) + first
+    axes = image_grid(count, min(columns, count), (1.25, 1.45) if count > 5 else (2.1, 2.3))
+    if image is not None:
+        show_image(axes.flat[0], np.asarray(image))
+        axes.flat[0].set_title("image", fontsize=9)
+    for ax, (title, values) in zip(axes.flat[first:], arrays.items(), strict=False):
+        top = float(values.max()) or 1.0
+        scale = ("RdBu_r", -bound, bound) if signed else ("viridis", 0, top)
+        show_image(ax, values, **dict(zip(("cmap", "vmin", "vmax"), scale, strict=True)))
+        ax.set_title(title, fontsize=9)
+    return axes
+
+
+def plot_activation_stds(stds: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
+    """Draw the standard deviation of the activations after each layer, a line for each network.
+
+    Parameters
+    ----------
+    stds : mapping of str to sequence of float
+        By the network's name, from the first layer to the last.
+    ax : Axes, optional
+        Default: of a new figure.
+    """
+    ax = axes_or_new(ax, 7, 4)
+    for number, (name, values) in enumerate(stds.items()):
+        layers = range(1, len(values) + 1)
+        color, style = LINE_COLORS[number % 5], ("-", "--", ":")[number // 3 % 3]
+        ax.plot(layers, values, style, marker="osD^v"[number % 5], ms=5, color=color, label=name)
+    ax.set(xlabel="layer", ylabel="standard deviation of the activations", yscale="log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8)
     return ax

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from .base import BLUE, GREY, ORANGE, axes_or_new, tick_accuracies
+from .base import BLUE, GREEN, GREY, ORANGE, axes_or_new, tick_accuracies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,4 +113,57 @@ def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | N
     ax.set_xlim(max(0.0, 2 * first_error / len(right) - 1.02), 1.005)
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
+    return ax
+
+
+def plot_accuracies(table: pd.DataFrame, x: str, log: bool = False, ax: Axes | None = None) -> Axes:
+    """Draw accuracies with their intervals over a number, a line for each method.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns ``method``, ``accuracy``, ``low``, ``high``, and the one named by `x`.
+    x : str
+        The column to draw to the right; also the axis's label.
+    log : bool, default=False
+        With a logarithmic scale to the right, on which each value has its tick.
+    ax : Axes, optional
+        Default: of a new figure.
+    """
+    ax = axes_or_new(ax, 6.4, 3.8)
+    for number, (method, rows) in enumerate(table.groupby("method", sort=False)):
+        errors = (rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"])
+        style, color = (("o-", BLUE), ("s--", ORANGE), ("^:", GREEN), ("D-.", GREY))[number % 4]
+        ax.errorbar(
+            rows[x], rows["accuracy"], errors, fmt=style, color=color, ms=5, capsize=3, label=method
+        )
+    ax.set(xlabel=x, ylabel="accuracy")
+    if log:
+        ax.set_xscale("log")
+        ax.set_xticks(table[x].unique(), [f"{value:,}" for value in table[x].unique()])
+        ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def plot_seed_accuracies(accuracies: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
+    """Draw a row for each network: a dot for each training run, a line at their mean.
+
+    Parameters
+    ----------
+    accuracies : mapping of str to sequence of float in [0, 1]
+        One accuracy for each seed, by the network's name.
+    ax : Axes, optional
+        Default: of a new figure.
+    """
+    ax = axes_or_new(ax, 6, 0.8 + 0.4 * len(accuracies))
+    for row, values in enumerate(accuracies.values()):
+        ax.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.7)
+        ax.plot(np.mean(values), row, "|", color="black", markersize=16)
+    ax.set_yticks(range(len(accuracies)), list(accuracies), parse_math=False)
+    ax.set(xlabel="validation accuracy", ylim=(len(accuracies) - 0.4, -0.6))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    ax.grid(alpha=0.3, axis="x")
     return ax

@@ -301,7 +301,7 @@ WRONG = [
     ("02-6", fit_uphill, "does not fall"),
     ("02-6", lambda *arguments: None, "return"),
     ("02-7", "aacbc", "uphill"),
-    ("02-7", "bacb", "Five"),
+    ("02-7", "bacb", "5 letters"),
 ]
 
 
