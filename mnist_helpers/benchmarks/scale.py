@@ -17,7 +17,7 @@ from ..data import Digits, load_mnist
 from ..paths import outputs_folder
 from ..preprocess import to_mnist
 from ..recipes import recipe_for
-from ..scale import cluster, predict_folder, train_distributed
+from ..scale import predict_folder, ray_cluster, train_distributed
 from ..strokes import HANDS, draw_strokes, pen_strokes
 from .common import alternate, publish
 from .serving import as_png
@@ -59,7 +59,7 @@ def benchmark(
         draw_folder(part, BLOCK)
         for repeat in range(repeats):
             for workers in WORKERS:
-                with cluster(cpus=workers):
+                with ray_cluster(cpus=workers):
                     row: dict[str, float] = {"repeat": repeat, "workers": workers}
                     row |= read(whole, part, pictures, Path(folder, "out"))
                     rows.append(row | {"epoch": epoch(digits, workers, Path(folder, "train"))})

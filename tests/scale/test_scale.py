@@ -31,6 +31,7 @@ ray = pytest.importorskip(
     "ray", reason="the extra `scale` is not installed: the jobs on a Ray cluster are left out"
 )
 from mnist_helpers import scale  # noqa: E402
+from mnist_helpers.scale import cluster, folders, search, state  # noqa: E402
 
 RECIPE = replace(recipe_for("tiny"), epochs=3, precision="fp32")
 
@@ -40,10 +41,10 @@ def two_nodes() -> Iterator[None]:
     """A cluster of two nodes with one CPU each, which this process has joined."""
     from ray.cluster_utils import Cluster
 
-    scale._listen(to_others=False)
+    cluster._listen(to_others=False)
     head = {"num_cpus": 1, "include_dashboard": False}
-    nodes = scale._patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
-    scale._patiently(lambda: nodes.add_node(num_cpus=1))
+    nodes = cluster._patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+    cluster._patiently(lambda: nodes.add_node(num_cpus=1))
     options = {"log_to_driver": False, "logging_level": "error", "runtime_env": scale.runtime_env()}
     ray.init(nodes.address, **options)
     yield
@@ -238,9 +239,9 @@ def test_every_picture_has_one_row_though_workers_are_killed(
 def test_memory_of_the_list_does_not_grow_with_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scale, "PART", 10)
+    monkeypatch.setattr(folders, "PART", 10)
     folder = pictures(tmp_path / "pictures", 33)
-    assert scale._list_pictures(folder.as_uri(), scale._empty(tmp_path / "names")) == 35
+    assert folders._list_pictures(folder.as_uri(), state.emptied(tmp_path / "names")) == 35
     parts = [pd.read_parquet(path)["file"] for path in sorted((tmp_path / "names").iterdir())]
     assert [len(part) for part in parts] == [10, 10, 10, 5]
     assert pd.concat(parts).is_unique
@@ -291,10 +292,10 @@ def test_a_folder_is_sent_in_full_and_an_address_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert scale._absolute("scans") == str(tmp_path / "scans")
-    assert scale._absolute(str(tmp_path)) == str(tmp_path)
+    assert folders._absolute("scans") == str(tmp_path / "scans")
+    assert folders._absolute(str(tmp_path)) == str(tmp_path)
     for address in ("s3://bucket/scans", "zip://scans::archive.zip"):
-        assert scale._absolute(address) == address
+        assert folders._absolute(address) == address
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
@@ -310,7 +311,7 @@ def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_pictures(
         table.to_csv(tmp_path / "1.csv", index=False)
     else:
         table.to_parquet(tmp_path / "1.parquet")
-    counts = scale._count(tmp_path, format)
+    counts = folders._count(tmp_path, format)
     assert (counts["pictures"], counts["read"], counts["not_confident"]) == (number, 2, 1)
     assert counts["unreadable"] == number - 2 and counts["digits"][7] == 2
 
@@ -329,7 +330,7 @@ def test_none_stays_none_in_the_table_of_a_search_and_in_its_command(
         SimpleNamespace(config=config, metrics={"epoch": 1, **metrics}, error=error)
         for config, (metrics, error) in zip(drawn, ends, strict=True)
     ]
-    table = scale._table(results, drawn[0])
+    table = search._table(results, drawn[0])
     assert table["augment"].to_list() == [None, "warp", None]
     assert table["error"].to_list() == [None, None, "diverged"]
     assert table["patience"].to_list() == [None] * 3
@@ -380,7 +381,11 @@ def test_without_the_extra_the_rest_is_tested_and_the_skips_say_why(
 ) -> None:
     (tmp_path / "ray.py").write_text("raise ModuleNotFoundError('as if it were not installed')")
     command = [sys.executable, "-m", "pytest", "-rs", "-q", "-p", "no:cacheprovider", "--nbmake"]
-    command += ["tests/test_scale.py", "tests/test_cluster.py", "notebooks/10_scaling_out.ipynb"]
+    command += [
+        "tests/scale/test_scale.py",
+        "tests/scale/test_cluster.py",
+        "notebooks/10_scaling_out.ipynb",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert "3 skipped" in done.stdout, done.stdout
@@ -391,6 +396,6 @@ def test_no_spreadsheet_takes_what_is_in_a_table_for_a_formula() -> None:
     rows = pd.DataFrame(
         {"file": ["=1.png", "2.png"], "error": pd.Series([pd.NA, "@x"], dtype="string")}
     )
-    guarded = scale._without_formulas(rows)
+    guarded = folders._without_formulas(rows)
     assert guarded["file"].tolist() == ["'=1.png", "2.png"]
     assert guarded["error"].isna().tolist() == [True, False] and guarded["error"][1] == "'@x"

@@ -25,6 +25,7 @@ from ray.tune import Tuner  # noqa: E402
 from mnist_helpers import scale, train  # noqa: E402
 from mnist_helpers.data import UNLABELLED, Digits, Splits  # noqa: E402
 from mnist_helpers.recipes import RECIPES  # noqa: E402
+from mnist_helpers.scale import cluster, folders, search, state  # noqa: E402
 
 
 def children() -> set[psutil.Process]:
@@ -33,7 +34,7 @@ def children() -> set[psutil.Process]:
 
 def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards() -> None:
     mine = children()
-    with scale.cluster() as resources:
+    with scale.ray_cluster() as resources:
         assert resources["CPU"] == os.cpu_count()
         started = children() - mine
         ports = [c for p in started for c in p.net_connections("tcp") if c.status == "LISTEN"]
@@ -47,7 +48,7 @@ def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards() -
 
 def test_no_cluster_at_an_address() -> None:
     missing = "there is no Ray cluster at 127.0.0.1:9"
-    with pytest.raises(ConnectionError, match=missing), scale.cluster("127.0.0.1:9"):
+    with pytest.raises(ConnectionError, match=missing), scale.ray_cluster("127.0.0.1:9"):
         pass
 
 
@@ -71,14 +72,14 @@ def test_a_busy_machine_is_given_three_attempts(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ray, "init", start)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    with scale.cluster() as resources:
+    with scale.ray_cluster() as resources:
         assert resources == {"CPU": 2.0}
     with (
         pytest.raises(TimeoutError, match="in 3 attempts: this machine is too busy"),
-        scale.cluster(),
+        scale.ray_cluster(),
     ):
         pass
-    with pytest.raises(ValueError, match="other"), scale.cluster():
+    with pytest.raises(ValueError, match="other"), scale.ray_cluster():
         pass
     assert not list(attempts)
 
@@ -92,9 +93,9 @@ def test_a_failed_start_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> No
 
     mine = children()
     monkeypatch.setattr(ray._private.node.Node, "start_raylet", start_raylet)
-    with pytest.raises(TimeoutError, match="too busy"), scale.cluster():
+    with pytest.raises(TimeoutError, match="too busy"), scale.ray_cluster():
         pass
-    assert len(left) == scale.ATTEMPTS and all(left)
+    assert len(left) == cluster.ATTEMPTS and all(left)
     _, alive = psutil.wait_procs(set.union(*left), timeout=60)
     assert not alive
 
@@ -105,7 +106,7 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a cluster was started"))
     empty, out = tmp_path / "empty", tmp_path / "out"
     empty.mkdir()
-    scale._empty(out / "rows").joinpath("earlier.csv").write_text("an earlier table")
+    state.emptied(out / "rows").joinpath("earlier.csv").write_text("an earlier table")
     for folder, options, message in (
         (tmp_path / "nowhere", {}, "there is no folder"),
         (empty, {}, "there are no pictures in"),
@@ -148,11 +149,11 @@ def test_folders_of_the_users_own_are_not_emptied(digits: Splits, tmp_path: Path
 def test_what_an_older_version_left_in_outputs_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scale, "project_root", lambda: tmp_path)
-    monkeypatch.setattr(scale, "is_checkout", lambda root: True)
+    monkeypatch.setattr(state, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(state, "is_checkout", lambda root: True)
     for name in ("outputs/search/ray", "predictions/rows"):
         (tmp_path / name / "trial").mkdir(parents=True)
-        assert not any(scale._empty(tmp_path / name).iterdir())
+        assert not any(state.emptied(tmp_path / name).iterdir())
 
 
 def test_what_a_folder_holds_has_a_row_each(tmp_path: Path) -> None:
@@ -167,9 +168,9 @@ def test_what_a_folder_holds_has_a_row_each(tmp_path: Path) -> None:
     (folder / "broken.png").symlink_to("nowhere.png")
     (folder / "loop.png").symlink_to(folder)
     os.mkfifo(folder / "pipe.png")
-    names = sorted(scale._pictures(str(folder)))
+    names = sorted(folders._pictures(str(folder)))
     assert names == ["broken.png", "caf\\xe9.png", "link.png", "real/1.png"]
-    prepared = scale._prepare({"file": np.array(names, dtype=object)}, str(folder))
+    prepared = folders._prepare({"file": np.array(names, dtype=object)}, str(folder))
     assert ["No such file" in error for error in prepared["error"]] == [True, False, False, False]
     assert list(prepared["error"][1:]) == ["", "", ""]
 
@@ -186,8 +187,8 @@ def test_a_folder_that_cannot_be_listed_has_a_row_that_says_so(
         return listed(self, path, **options)
 
     monkeypatch.setattr(LocalFileSystem, "ls", ls)
-    assert list(scale._pictures(str(tmp_path))) == ["secret"]
-    prepared = scale._prepare({"file": np.array(["secret"], dtype=object)}, str(tmp_path))
+    assert list(folders._pictures(str(tmp_path))) == ["secret"]
+    prepared = folders._prepare({"file": np.array(["secret"], dtype=object)}, str(tmp_path))
     assert "Permission denied" in prepared["error"][0]
 
 
@@ -214,9 +215,9 @@ def test_another_search_is_not_resumed(
         (tmp_path / "ray" / "tuner.pkl").touch()
         raise Begun
 
-    monkeypatch.setattr(scale, "_tuner", begin)
-    monkeypatch.setattr(scale, "cluster", lambda _: nullcontext({"CPU": 2}))
-    monkeypatch.setattr(scale, "_trainable", lambda *_: None)
+    monkeypatch.setattr(search, "_tuner", begin)
+    monkeypatch.setattr(search, "ray_cluster", lambda _: nullcontext({"CPU": 2}))
+    monkeypatch.setattr(search, "_trainable", lambda *_: None)
     monkeypatch.setattr(Tuner, "restore", begin)
     splits, recipe = (digits.train, digits.val), RECIPES["tiny"]
     for resume in (False, True):

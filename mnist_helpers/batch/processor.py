@@ -8,11 +8,9 @@ import heapq
 import json
 import logging
 import os
-import re
-import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,36 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .paths import (
-    alone_in,
-    as_text,
-    escape_formula,
-    name_of,
-    project_root,
-    replacing,
-    unescape_formula,
-)
-from .prediction import CONFIDENT, MNISTPredictor, is_confident
-from .preprocess import Picture, to_mnist
-from .progress import progress_bar
+from ..paths import alone_in, as_text, name_of, project_root, replacing
+from ..prediction import CONFIDENT, MNISTPredictor, is_confident
+from ..progress import progress_bar
+from .files import EXTENSIONS, is_large
+from .labels import LABELS, find_labels, label_of
+from .preparing import Prepared, prepare
+from .rows import COLUMNS, PROBABILITIES, finished_files, strict_json, whole_rows, without_formulas
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *("png", "jpg", "jpeg", "jfif", "bmp", "gif", "tif", "tiff"),
-        *("webp", "avif", "heic", "heif", "pbm", "pgm", "pnm", "ppm"),
-    )
-)
-PROBABILITIES = [f"p{digit}" for digit in range(10)]
-COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
-Prepared = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
+
 NO_RUN = "there are no predictions yet: call process_folder first"
-LABELS = ("auto", "folder", "name")
-LARGE = 1 << 16  # bytes of a file
-SURE_NAME = re.compile(r"([0-9])[_-][0-9]+|(?:digit|label)[_-]?([0-9])(?:[_-].*)?", re.IGNORECASE)
 
 
 class BatchProcessor:
@@ -162,7 +143,7 @@ class BatchProcessor:
                 f"no images in {folder} (pattern {pattern!r}, "
                 f"{'with' if recursive else 'without'} folders; skipped: {_counts(self.skipped)})"
             )
-        self.labels = _find_labels(map(self._name, paths)) if labels == "auto" else labels
+        self.labels = find_labels(map(self._name, paths)) if labels == "auto" else labels
         self._labels_wanted = labels
         settings = {
             "folder": as_text(folder.resolve()),
@@ -196,7 +177,7 @@ class BatchProcessor:
                     f"cannot resume: {self.rows_path} was made with another {' and '.join(other)}: "
                     "start without resume (--resume), or in another folder with out=… (--out)"
                 )
-            return _finished(self.rows_path)
+            return finished_files(self.rows_path)
         self.rows_path.unlink(missing_ok=True)
         with replacing(record) as part:
             part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
@@ -216,7 +197,7 @@ class BatchProcessor:
             for start in range(0, len(paths), self.batch_size):
                 batch, ready = paths[start : start + self.batch_size], []
                 # Decoding a photo lets other threads run; with small images they'd only wait.
-                results = (pool.map if any(map(_is_large, batch)) else map)(_prepare, batch)
+                results = (pool.map if any(map(is_large, batch)) else map)(prepare, batch)
                 try:
                     for result in results:
                         ready.append(result)
@@ -226,7 +207,7 @@ class BatchProcessor:
                     raise
                 finally:
                     rows = list(self._read(batch[: len(ready)], ready, log))
-                    writer.writerows(map(_without_formulas, rows))
+                    writer.writerows(map(without_formulas, rows))
                     file.flush()
 
     @property
@@ -313,7 +294,7 @@ class BatchProcessor:
         """
         if self._folder is None:
             raise ValueError(NO_RUN)
-        for row in _whole_rows(self.rows_path):
+        for row in whole_rows(self.rows_path):
             unread = not row["digit"]
             yield {
                 "file": row["file"],
@@ -323,7 +304,7 @@ class BatchProcessor:
                 **{name: None if unread else float(row[name]) for name in PROBABILITIES},
                 "seconds": float(row["seconds"]),
                 "error": row["error"] or None,
-                **({"label": _label(row["file"], self.labels)} if self.labels else {}),
+                **({"label": label_of(row["file"], self.labels)} if self.labels else {}),
             }
 
     @property
@@ -358,7 +339,7 @@ class BatchProcessor:
 
         Of the images with a label, ``labelled`` were predicted, ``labelled_unreadable`` failed.
         """
-        from .evaluation import accuracy_interval
+        from ..evaluation import accuracy_interval
 
         digits: Counter[int] = Counter()
         confidence, sure, pictures, lost = 0.0, 0, 0, 0
@@ -443,16 +424,16 @@ class BatchProcessor:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(map(_without_formulas, self.rows()))
+            writer.writerows(map(without_formulas, self.rows()))
         return path
 
     def save_results_json(self, path: str | Path | None = None) -> Path:
         """Write summary and table as JSON. Default: ``reports/results.json``."""
         path = Path(path) if path is not None else self.reports / "results.json"
         with replacing(path) as part, part.open("w", encoding="utf-8") as file:
-            file.write(f'{{"summary": {_json(self.summary)},\n"results": [')
+            file.write(f'{{"summary": {strict_json(self.summary)},\n"results": [')
             for number, row in enumerate(self.rows()):
-                file.write(f"{',' if number else ''}\n{_json(row)}")
+                file.write(f"{',' if number else ''}\n{strict_json(row)}")
             file.write("\n]}\n")
         return path
 
@@ -466,13 +447,13 @@ class BatchProcessor:
         ValueError
             If no image was predicted.
         """
-        from .plots import plot_digits, save_figure
+        from ..plots import plot_digits, save_figure
 
         path = Path(path) if path is not None else self.reports / "least_confident.png"
         read = (row for row in self.rows() if row["digit"] is not None)
         images, titles = [], []
         for row in heapq.nsmallest(count, read, key=lambda row: row["confidence"]):
-            image, _, _ = _prepare(self._path(row["file"]))
+            image, _, _ = prepare(self._path(row["file"]))
             if image is not None:  # else the file has gone or changed since
                 name = ascii(Path(row["file"]).stem)[1:-1][-13:].replace("$", r"\$")
                 images.append(image)
@@ -483,120 +464,12 @@ class BatchProcessor:
         return path
 
 
-# -------------------------------------------------------------------------------------------- parts
-
-
-def _is_large(path: Path) -> bool:
-    """Return whether a file takes long to decode."""
-    try:
-        return path.stat().st_size >= LARGE
-    except OSError:  # `_prepare` says why
-        return False
-
-
-def _prepare(path: Path) -> Prepared:
-    """Preprocess the image in a file; see `timed_to_mnist`."""
-    return timed_to_mnist(lambda: _regular(path))
-
-
-def _regular(path: Path) -> Path:
-    """Return the path, if it is a regular file."""
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        os.listdir(path)  # says why it could not be listed
-    if not stat.S_ISREG(mode):  # a pipe would be waited for without end
-        raise ValueError(f"{path} is not a regular file")
-    return path
-
-
-def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
-    """Return an image preprocessed as MNIST's, the seconds it took, and the error, if any."""
-    start = time.perf_counter()
-    try:
-        return to_mnist(load()), time.perf_counter() - start, None
-    except Exception as error:  # whatever a decoder raises: the others are predicted
-        kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-        text = as_text(" ".join(f"{kind}{error}".split())) or type(error).__name__
-        return None, time.perf_counter() - start, text
-
-
-def _label(name: str, where: str) -> int | None:
-    """Return the label that a file's path states, or None; see `process_folder`."""
-    path = Path(name)
-    sure = SURE_NAME.fullmatch(path.stem)
-    if where == "folder":
-        text = path.parent.name
-    elif sure:
-        text = sure[1] or sure[2]
-    elif where == "auto":
-        text = ""
-    else:
-        first = path.stem.replace("-", "_").split("_")[0]
-        digits = [letter for letter in path.stem if letter.isdigit()]
-        text = first if len(first) == 1 else digits[0] if len(digits) == 1 else ""
-    return int(text) if len(text) == 1 and text in "0123456789" else None
-
-
-def _find_labels(names: Iterable[str]) -> str | None:
-    """Return where all of these files state their label: in the folder, in the name, or nowhere."""
-    names = list(names)
-    for where, strictly in (("folder", "folder"), ("name", "auto")):
-        if all(_label(name, strictly) is not None for name in names):
-            return where
-    return None
-
-
-def _whole_rows(path: Path) -> Iterator[dict]:
-    """Yield a table's rows, but for a last one that was cut off in the middle."""
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        ends = file.read() == b"\n"
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        before = None
-        for row in csv.DictReader(file):
-            if before is not None:
-                yield before
-            before = {
-                name: unescape_formula(value) if isinstance(value, str) else value
-                for name, value in row.items()
-            }
-        if before is not None and ends and before["error"] is not None:
-            yield before
-
-
-def _finished(path: Path) -> set[str]:
-    """Return the files that an earlier run has done, and cut a torn last row off."""
-    names = set()
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        for row in _whole_rows(path):
-            writer.writerow(_without_formulas(row))
-            names.add(row["file"])
-    return names
-
-
 def _fingerprint(predictor: MNISTPredictor) -> str:
     """Return a hash of all that decides what a predictor says."""
     digest = hashlib.sha256(str(predictor.checkpoint.temperature).encode())
     for name, value in predictor.model.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _without_formulas(row: dict) -> dict:
-    """Return a row whose texts no spreadsheet takes for formulas."""
-    return {
-        name: escape_formula(value) if isinstance(value, str) else value
-        for name, value in row.items()
-    }
-
-
-def _json(value: object) -> str:
-    """Return a value as strict JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _counts(skipped: Counter[str]) -> str:

@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mnist_helpers.batch as module
-from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor
+from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor, files, preparing, processor
+from mnist_helpers.batch.labels import label_of
 from mnist_helpers.data import Splits
 from mnist_helpers.paths import alone_in, unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
@@ -92,8 +92,8 @@ def test_photos_are_decoded_in_threads_and_small_images_without(
     for number in range(6):
         path = draw(inbox / f"{number}.png", number)
         if large:  # bytes after a PNG's end are nothing to a decoder
-            path.write_bytes(path.read_bytes() + bytes(module.LARGE))
-    threads, real = set(), module.to_mnist
+            path.write_bytes(path.read_bytes() + bytes(files.LARGE))
+    threads, real = set(), preparing.to_mnist
     both = threading.Barrier(2)
 
     def decode(path: Path) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_photos_are_decoded_in_threads_and_small_images_without(
             both.wait(60)  # or nobody decodes the other one
         return real(path)
 
-    monkeypatch.setattr(module, "to_mnist", decode)
+    monkeypatch.setattr(preparing, "to_mnist", decode)
     table = batch.process_folder(inbox).results
     assert table["digit"].tolist() == list(range(6)), "in order, over two batches"
     assert (threading.main_thread() not in threads) == large
@@ -149,7 +149,7 @@ def test_the_contact_sheet_shows_the_least_confident(batch, inbox, draw, monkeyp
         draw(inbox / f"{'abcdefghij'[digit]}.png", digit)
     table = batch.process_folder(inbox).results.sort_values("confidence")
     shown = []
-    monkeypatch.setattr(module, "_prepare", lambda path: (shown.append(path.name), 0, None))
+    monkeypatch.setattr(processor, "prepare", lambda path: (shown.append(path.name), 0, None))
     with pytest.raises((ValueError, TypeError)):  # np.stack of None
         batch.save_contact_sheet(count=3)
     assert shown == table["file"].head(3).tolist()
@@ -245,14 +245,14 @@ def test_broken_pictures_are_rows_with_an_error(batch, inbox, draw) -> None:
 @pytest.mark.parametrize("error", [MemoryError(), struct.error("short"), RuntimeError("x\nit")])
 def test_whatever_a_decoder_raises_is_a_row(batch, inbox, draw, monkeypatch, error) -> None:
     draw(inbox / "a.png"), draw(inbox / "b.png")
-    real = module.to_mnist
+    real = preparing.to_mnist
 
     def sometimes(path: Path) -> np.ndarray:
         if path.name == "a.png":
             raise error
         return real(path)
 
-    monkeypatch.setattr(module, "to_mnist", sometimes)
+    monkeypatch.setattr(preparing, "to_mnist", sometimes)
     found = errors(batch.process_folder(inbox))
     assert type(error).__name__ in found["a.png"] and "\n" not in found["a.png"]
     assert found["b.png"] is None
@@ -365,8 +365,8 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     ],
 )
 def test_labels_from_names(name: str, sure: int | None, asked: int | None) -> None:
-    assert module._label(name, "auto") == sure
-    assert module._label(name, "name") == asked
+    assert label_of(name, "auto") == sure
+    assert label_of(name, "name") == asked
 
 
 def test_labels_are_found_only_if_all_have_one(batch, inbox, draw) -> None:
@@ -431,8 +431,8 @@ def test_what_is_done_is_not_done_again(batch, inbox, draw, monkeypatch) -> None
     batch.process_folder(inbox)
     draw(inbox / "b.png", 2)
     done = []
-    real = module.to_mnist
-    monkeypatch.setattr(module, "to_mnist", lambda path: (done.append(path.name), real(path))[1])
+    real = preparing.to_mnist
+    monkeypatch.setattr(preparing, "to_mnist", lambda path: (done.append(path.name), real(path))[1])
     batch.process_folder(inbox, resume=True)
     assert done == ["b.png"]
     assert batch.results["digit"].tolist() == [7, 2]
@@ -480,8 +480,8 @@ def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_prepares_no_more(
     batch = BatchProcessor(predictor, tmp_path / "out", batch_size=40, threads=2)
     for number in range(16):
         path = draw(inbox / f"x{number:02}.png")
-        path.write_bytes(path.read_bytes() + bytes(module.LARGE))
-    prepared, real = [], module.to_mnist
+        path.write_bytes(path.read_bytes() + bytes(files.LARGE))
+    prepared, real = [], preparing.to_mnist
 
     class Bar:
         ready = 0
@@ -496,8 +496,8 @@ def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_prepares_no_more(
         time.sleep(0.05)
         return real(path)
 
-    monkeypatch.setattr(module, "to_mnist", slowly)
-    monkeypatch.setattr(module, "progress_bar", lambda **_: nullcontext(Bar()))
+    monkeypatch.setattr(preparing, "to_mnist", slowly)
+    monkeypatch.setattr(processor, "progress_bar", lambda **_: nullcontext(Bar()))
     with pytest.raises(KeyboardInterrupt):
         batch.process_folder(inbox)
     assert batch.results["file"].tolist() == ["x00.png", "x01.png", "x02.png"]

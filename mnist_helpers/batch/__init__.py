@@ -1,0 +1,10 @@
+"""A folder of images in, a table out; the same rows on one machine and on a cluster."""
+
+from __future__ import annotations
+
+from .files import EXTENSIONS
+from .labels import LABELS
+from .processor import BatchProcessor
+from .rows import COLUMNS, PROBABILITIES
+
+__all__ = ["COLUMNS", "EXTENSIONS", "LABELS", "PROBABILITIES", "BatchProcessor"]

@@ -1,0 +1,31 @@
+"""From a file to an image as MNIST's, or to the error that it made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..paths import as_text
+from ..preprocess import Picture, to_mnist
+from .files import regular_file
+
+Prepared = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
+
+
+def prepare(path: Path) -> Prepared:
+    """Preprocess the image in a file; see `timed_to_mnist`."""
+    return timed_to_mnist(lambda: regular_file(path))
+
+
+def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
+    """Return an image preprocessed as MNIST's, the seconds it took, and the error, if any."""
+    start = time.perf_counter()
+    try:
+        return to_mnist(load()), time.perf_counter() - start, None
+    except Exception as error:  # whatever a decoder raises: the others are predicted
+        kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+        text = as_text(" ".join(f"{kind}{error}".split())) or type(error).__name__
+        return None, time.perf_counter() - start, text
