@@ -8,6 +8,7 @@ LABFLAGS ?=
 APPFLAGS ?=
 PYTEST_ARGS ?=
 NOTEBOOKS ?=
+BENCH ?= --help
 KEEP ?=
 JOBS ?= auto
 SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
@@ -17,7 +18,7 @@ PY = .venv/bin/python
 LAB = .venv/.ready-lab
 DEV = .venv/.ready-dev
 
-.PHONY: help app lab test test-fast test-mnist run book page lint format pins audit setup again clean distclean
+.PHONY: help app lab test test-fast test-mnist run book page bench lint format pins audit setup again clean distclean
 .NOTPARALLEL:
 
 help:
@@ -31,6 +32,7 @@ help:
 	@echo "                                                   (NOTEBOOKS=notebooks/05_prediction.ipynb)"
 	@echo "make book     build outputs/book/index.html: the course with its outputs, to read anywhere"
 	@echo "make page     build outputs/page/index.html, which predicts drawn digits without a server"
+	@echo "make bench    compare with the usual ways          (BENCH='train --quick'; without it: what there is)"
 	@echo
 	@echo "make lint     check code, notebooks and types; make format: format them, strip outputs"
 	@echo "make pins     choose the versions in requirements*.txt anew   (KEEP=1 keeps those that fit)"
@@ -75,6 +77,9 @@ book: $(DEV)
 
 page: $(DEV)
 	$(PY) tools/build_page.py
+
+bench: $(DEV)
+	$(PY) -m benchmarks $(BENCH)
 
 lint: $(DEV)
 	$(PY) -m ruff check .

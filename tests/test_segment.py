@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from mnist_helpers.benchmarks.frames import FRAMES, draw_framed
+from benchmarks.frames import FRAMES, draw_framed
 from mnist_helpers.lines import Runs, find_lines, remove_lines
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import preprocessing_steps, to_mnist

@@ -32,10 +32,10 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 
 from mnist_helpers import MNISTPredictor, to_mnist
-from mnist_helpers.benchmarks import serving as load
 from mnist_helpers.cli import app as command_line
 from mnist_helpers.paths import escape_formula, unescape_formula
 from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
+from mnist_helpers.serve import load
 from mnist_helpers.serve.app import create_app, known_checkpoints, names_of
 from mnist_helpers.serve.archives import pictures_in
 from mnist_helpers.serve.microbatch import MicroBatcher, NetworkError, TooBusyError

@@ -17,7 +17,7 @@ SECONDS = {
     "notebooks": 30.0,
     "tests/browser": 2.0,
     "tests/batch/test_batch.py": 0.7,
-    "tests/test_benchmarks.py": 2.0,
+    "tests/benchmarks/test_benchmarks.py": 2.0,
     "tests/test_book.py": 0.7,
     "tests/test_cli.py": 1.2,
     "tests/scale/test_cluster.py": 0.8,

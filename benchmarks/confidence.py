@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data import load_mnist
-from ..evaluation import accuracy_interval
-from ..paths import outputs_folder
-from ..prediction import CONFIDENT, MNISTPredictor, is_confident
-from ..preprocess import EmptyPictureError, to_mnist
-from ..synthetic import KINDS, OTHER_FONTS, letter
+from mnist_helpers.data import load_mnist
+from mnist_helpers.evaluation import accuracy_interval
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE, ORANGE
+from mnist_helpers.prediction import CONFIDENT, MNISTPredictor, is_confident
+from mnist_helpers.preprocess import EmptyPictureError, to_mnist
+from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter
+
 from .augmentation import read_handwriting
 from .common import publish
 
@@ -72,8 +77,6 @@ def benchmark(
         rows.append(_row(name, flagged(predictor, sheets)))
     table = pd.DataFrame(rows)
     publish("confidence", table, in_words(table), {"threshold": CONFIDENT, "weights": checkpoint})
-    from ..plots import plot_confidence_scores, save_figure
-
     axes = plot_confidence_scores(table, curves)
     save_figure(axes, outputs_folder("benchmarks") / "confidence.png")
     return table
@@ -123,3 +126,35 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
             "" if np.isnan(value) else f"{value:.1%}" for value in table[column]
         ]
     return words
+
+
+def plot_confidence_scores(
+    table: pd.DataFrame, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Draw the table of ``benchmark confidence``, and risk over coverage for each set of digits.
+
+    `curves` holds, by name, the confidences and which readings were correct.
+    """
+    _, axes = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=(3, 2), layout="constrained")
+    digits = table["accuracy"].notna()
+    errors = (table["flagged"] - table["low"], table["high"] - table["flagged"])
+    colours = [ORANGE if is_digit else BLUE for is_digit in digits]
+    places = range(len(table))
+    bars = axes[0].barh(places, table["flagged"], xerr=errors, color=colours, capsize=2)
+    axes[0].set_yticks(places, table["what"], parse_math=False)
+    axes[0].bar_label(bars, [f"{share:.1%}" for share in table["flagged"]], padding=3, fontsize=8)
+    axes[0].set(xlabel="share flagged as uncertain (orange: digits)", xlim=(0, 1.12))
+    axes[0].xaxis.set_major_formatter("{x:.0%}")
+    axes[0].invert_yaxis()
+    for name, (confidence, correct) in curves.items():
+        order = np.argsort(-confidence, kind="stable")
+        coverage = np.arange(1, len(order) + 1) / len(order)
+        risk = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
+        axes[1].plot(coverage, risk, label=f"{name} ({len(order):,})", lw=1.5)
+    axes[1].set(xlabel="share of the images that are predicted", ylabel="errors among these")
+    axes[1].set_xlim(0.7, 1.005)
+    axes[1].xaxis.set_major_formatter("{x:.0%}")
+    axes[1].yaxis.set_major_formatter("{x:.1%}")
+    for text in axes[1].legend(fontsize=8, frameon=False).get_texts():
+        text.set_parse_math(False)
+    return axes

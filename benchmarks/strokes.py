@@ -6,14 +6,19 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, product
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from tqdm.auto import tqdm
 
-from ..paths import outputs_folder
-from ..prediction import MNISTPredictor
-from ..preprocess import Picture, centre, fit_into_box, preprocessing_steps
-from ..strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE, ORANGE
+from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.preprocess import Picture, centre, fit_into_box, preprocessing_steps
+from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+
 from .common import publish, usual_checkpoint
 from .handwriting import labelled_pictures
 
@@ -62,8 +67,6 @@ def benchmark(
             rows.append(row | {"network": network, "strokes": way, "errors": wrong.mean()})
     table = pd.DataFrame(rows)
     publish("strokes", table, in_words(table), {"seed": SEED})
-    from ..plots import plot_stroke_scores, save_figure
-
     save_figure(plot_stroke_scores(table), outputs_folder("benchmarks") / "strokes.png")
     return table
 
@@ -104,3 +107,22 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     )
     words = rows.pivot_table("errors", ["what", "pictures"], "reader", "first", sort=False)
     return words.rename_axis(columns=None).reset_index()
+
+
+def plot_stroke_scores(table: pd.DataFrame) -> Axes:
+    """Draw the table of ``benchmark strokes``: errors over the pen's width, of each network."""
+    _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    pens = table.dropna(subset="pen")
+    styles = {"as drawn": "--", "MNIST's width": "-"}
+    for (network, strokes), rows in pens.groupby(["network", "strokes"], sort=False):
+        colour = BLUE if network == "shipped" else ORANGE
+        label = f"{network}, {strokes}"
+        ax.plot(rows["pen"], rows["errors"], f"o{styles[strokes]}", color=colour, label=label)
+    ax.set(xscale="log", xlabel="width of the pen, of the sheet's side", ylabel="errors")
+    ax.set_ylim(bottom=0)
+    widths = pens["pen"].unique()
+    ax.set_xticks(widths, [f"{100 * width:g}%" for width in widths])
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ax.legend(fontsize=8, frameon=False)
+    return ax

@@ -9,8 +9,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ..paths import outputs_folder
-from .common import alternate, publish
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+
+from .common import alternate, plot_timings, publish
 
 STATEMENTS = {
     "nothing": "pass",
@@ -50,8 +52,6 @@ def benchmark(repeats: int = 5) -> pd.DataFrame:
     words = table.copy()
     words[["median", "min", "max"]] = words[["median", "min", "max"]].map("{:.2f} s".format)
     publish("import", table, words, {"seconds": seconds})
-    from ..plots import plot_timings, save_figure
-
     ax = plot_timings(seconds, "seconds of a new Python process")
     save_figure(ax, outputs_folder("benchmarks") / "import.png")
     return table

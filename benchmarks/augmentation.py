@@ -7,19 +7,23 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..augment import AUGMENTATIONS, handwriting
-from ..data import Digits, load_mnist
-from ..evaluation import evaluate, predict_logits
-from ..models import build_model
-from ..paths import outputs_folder
-from ..preprocess import to_mnist
-from ..recipes import recipe_for
-from ..training import train
+from mnist_helpers.augment import AUGMENTATIONS, handwriting
+from mnist_helpers.data import Digits, load_mnist
+from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.models import build_model
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE
+from mnist_helpers.preprocess import to_mnist
+from mnist_helpers.recipes import recipe_for
+from mnist_helpers.training import train
+
 from .common import publish
 from .handwriting import labelled_pictures
 
@@ -63,8 +67,6 @@ def benchmark(
         rows.append(row | {name: int(wrong[sets == name].sum()) for name in np.unique(sets)})
     table = pd.DataFrame(rows)
     publish("augment", table, in_words(table), {"epochs": epochs})
-    from ..plots import plot_augment_scores, save_figure
-
     save_figure(plot_augment_scores(table), outputs_folder("benchmarks") / "augment.png")
     return table
 
@@ -88,3 +90,20 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     for column in table.columns[4:]:
         words[f"errors in {column}"] = groups[column].mean().map("{:.1f}".format)
     return words.loc[table["augment"].unique()].reset_index(names="augment")
+
+
+def plot_augment_scores(table: pd.DataFrame) -> np.ndarray:
+    """Draw the table of ``benchmark augment``: a dot for each training, a line at the mean."""
+    _, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
+    names = list(table["augment"].unique())
+    for ax, column in zip(axes, ("validation", "handwriting"), strict=True):
+        for place, name in enumerate(names):
+            values = table.loc[table["augment"] == name, column]
+            ax.plot(values, [place] * len(values), "o", color=BLUE, alpha=0.6)
+            ax.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color="black", lw=2)
+        ax.set(title=f"accuracy, {column}")
+        ax.set_yticks(range(len(names)), names)
+        ax.xaxis.set_major_formatter("{x:.2%}")
+        ax.tick_params(axis="x", rotation=20)
+    axes[0].invert_yaxis()
+    return axes

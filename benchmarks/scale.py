@@ -9,18 +9,22 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ..data import Digits, load_mnist
-from ..paths import outputs_folder
-from ..preprocess import to_mnist
-from ..recipes import recipe_for
-from ..scale import predict_folder, ray_cluster, train_distributed
-from ..strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.data import Digits, load_mnist
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE
+from mnist_helpers.preprocess import to_mnist
+from mnist_helpers.recipes import recipe_for
+from mnist_helpers.scale import predict_folder, ray_cluster, train_distributed
+from mnist_helpers.serve.load import as_png
+from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+
 from .common import alternate, publish
-from .serving import as_png
 
 WORKERS = (1, 2)
 SIDE, BLOCK = 280, 64
@@ -72,8 +76,6 @@ def benchmark(
     for column in ("folder_efficiency", "epoch_efficiency"):
         words[column] = table[column].map("{:.0%}".format)
     publish("scale", table, words, {"pictures": pictures, "runs": rows})
-    from ..plots import plot_scaling, save_figure
-
     save_figure(plot_scaling(table), outputs_folder("benchmarks") / "scale.png")
     costs = prepare_costs()
     words = costs.round({"kilobytes": 1, "milliseconds": 1, "core_hours": 0})
@@ -156,3 +158,23 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     table["folder_efficiency"] = rate / rate.iloc[0] / share
     table["epoch_efficiency"] = took.iloc[0] / took / share
     return table
+
+
+def plot_scaling(table: pd.DataFrame) -> np.ndarray:
+    """Draw the table of ``benchmark scale``: pictures a second, and an epoch, by workers."""
+    _, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    names = table["workers"].astype(str)
+    first = table.iloc[0]
+    ideal = table["workers"] / first["workers"]
+    panels = (
+        ("pictures_per_second", "images per second from a folder", "{:,.0f}", ideal),
+        ("epoch", "seconds an epoch", "{:.1f}", 1 / ideal),
+    )
+    for ax, (column, label, form, ideal) in zip(axes, panels, strict=True):
+        bars = ax.bar(names, table[column], 0.6, color=BLUE, alpha=0.7)
+        ax.bar_label(bars, fmt=form, padding=3)
+        ax.plot(names, first[column] * ideal, "_", color="black", markersize=60, label="ideal")
+        ax.set(xlabel="workers", ylabel=label)
+        ax.margins(y=0.2)
+    axes[0].legend(frameon=False, loc="upper left", markerscale=0.3)
+    return axes

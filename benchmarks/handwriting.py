@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..evaluation import accuracy_interval
-from ..paths import outputs_folder
-from ..prediction import MNISTPredictor
+from mnist_helpers.evaluation import accuracy_interval
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE, GREY, ORANGE, axes_or_new
+from mnist_helpers.prediction import MNISTPredictor
+
 from .common import USUAL, publish, read_usual_way, usual_network
 from .frames import FRAMES, draw_framed
 
@@ -68,8 +72,6 @@ def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) ->
         print(confident_errors_in_words(errors).to_string(index=False), end="\n\n")
         details[f"by_{by[-1]}"] = errors.to_dict("records")
     publish("handwriting", table, in_words(table), details)
-    from ..plots import plot_handwriting, save_figure
-
     save_figure(plot_handwriting(table), outputs_folder("benchmarks") / "handwriting.png")
     return table
 
@@ -205,3 +207,18 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         words[name] = [f"{a:.1%} [{b:.0%}, {c:.0%}]" for a, b, c in zip(*columns, strict=True)]
     words["our errors / theirs"] = [f"{share:.2f}" for share in table["errors_left"]]
     return words
+
+
+def plot_handwriting(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the table of ``benchmark handwriting``: accuracy by set and way, with 95% intervals."""
+    ax = axes_or_new(ax, 9, 4)
+    ways = (("resized", "usual way", GREY), ("inverted", "usual way, inverted", ORANGE))
+    for number, (way, name, colour) in enumerate((*ways, ("ours", "MNIST's way", BLUE))):
+        low, high = table[way] - table[f"{way}_low"], table[f"{way}_high"] - table[way]
+        places = np.arange(len(table)) + (number - 1) * 0.27
+        ax.bar(places, table[way], 0.26, yerr=(low, high), capsize=2, color=colour, label=name)
+    ax.set_xticks(range(len(table)), table["set"], rotation=20, ha="right", parse_math=False)
+    ax.set(ylabel="accuracy", ylim=(0, 1.05))
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    return ax

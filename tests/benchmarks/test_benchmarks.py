@@ -15,11 +15,11 @@ from PIL import Image
 from torch.utils.data import RandomSampler
 from typer.testing import CliRunner
 
-from mnist_helpers.augment import AUGMENTATIONS
-from mnist_helpers.benchmarks import augmentation, confidence, imports, prediction, serving, strokes
-from mnist_helpers.benchmarks import data as passes
-from mnist_helpers.benchmarks.common import alternate, in_new_process, read_usual_way
-from mnist_helpers.benchmarks.handwriting import (
+from benchmarks import augmentation, confidence, imports, prediction, serving, strokes
+from benchmarks import data as passes
+from benchmarks.__main__ import app
+from benchmarks.common import alternate, in_new_process, read_usual_way
+from benchmarks.handwriting import (
     confident_errors,
     confident_errors_in_words,
     framed_digits,
@@ -28,8 +28,8 @@ from mnist_helpers.benchmarks.handwriting import (
     owner_of,
     score,
 )
-from mnist_helpers.benchmarks.training import benchmark as race_benchmark
-from mnist_helpers.benchmarks.training import (
+from benchmarks.training import benchmark as race_benchmark
+from benchmarks.training import (
     first_above,
     report,
     summarise,
@@ -38,14 +38,15 @@ from mnist_helpers.benchmarks.training import (
     usual_dataset,
     usual_loader,
 )
-from mnist_helpers.benchmarks.training import in_words as race_in_words
+from benchmarks.training import in_words as race_in_words
+from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import save_checkpoint
-from mnist_helpers.cli import app
 from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.models import MEAN, STD, build_model
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
 from mnist_helpers.recipes import recipe_for
+from mnist_helpers.serve import load
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 
@@ -200,8 +201,8 @@ def test_a_race_deletes_the_trainings_of_those_who_run_alone(
     kept = trainings_folder()
     for name in ("tiny-0.json", "tiny-0.npz", "fast-0.json"):
         (kept / name).write_text("hours of work")
-    monkeypatch.setattr("mnist_helpers.benchmarks.training.in_new_process", lambda *_: {})
-    monkeypatch.setattr("mnist_helpers.benchmarks.training.report", lambda *_: None)
+    monkeypatch.setattr("benchmarks.training.in_new_process", lambda *_: {})
+    monkeypatch.setattr("benchmarks.training.report", lambda *_: None)
     with pytest.raises(FileNotFoundError, match=r"no (MNIST|folder)"):
         race_benchmark(("tiny",), seeds=1, data=tmp_path / "nowhere")
     assert len(list(kept.iterdir())) == 3
@@ -211,7 +212,7 @@ def test_a_race_deletes_the_trainings_of_those_who_run_alone(
 
 def test_a_race_on_a_gpu_that_is_not_there(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    done = CliRunner().invoke(app, ["benchmark", "train", "--device", "cuda"])
+    done = CliRunner().invoke(app, ["train", "--device", "cuda"])
     assert done.exit_code == 1 and "no CUDA device here" in done.output
 
 
@@ -235,12 +236,12 @@ def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch
 @pytest.mark.load
 def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: Path) -> None:
     image = load_mnist("sample").train.images[0, 0].numpy()
-    with serving.server(largest=1) as address:
-        result = asyncio.run(serving.crowd(address, [serving.as_png(image)], [11], 6, 2))
+    with load.server(largest=1) as address:
+        result = asyncio.run(load.crowd(address, [load.as_png(image)], [11], 6, 2))
         assert result["wrong"] == 6 and result["errors"] == 0
-        result = asyncio.run(serving.crowd(address, [b"no picture"], [0], 6, 2))
+        result = asyncio.run(load.crowd(address, [b"no picture"], [0], 6, 2))
         assert result["errors"] == 6
-    with pytest.raises(RuntimeError, match="there is no checkpoint"), serving.server(1, tmp_path):
+    with pytest.raises(RuntimeError, match="there is no checkpoint"), load.server(1, tmp_path):
         pass
 
 

@@ -1,4 +1,4 @@
-"""``benchmark …``: what is measured against the usual ways."""
+"""``python -m benchmarks …``: what is measured against the usual ways."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from .base import Data, Device, Weights, app, plain_errors
+from mnist_helpers.cli.base import Data, Device, Weights, plain_errors
 
-benchmark = typer.Typer(
+app = typer.Typer(
     help="Compare with the usual ways: a table, and JSON and a figure in outputs/benchmarks/.",
     no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
-app.add_typer(benchmark, name="benchmark")
 
 
 Repeats = Annotated[int, typer.Option(help="How often each is timed.", min=1)]
 
 
-@benchmark.command("train")
-def benchmark_train(
+@app.command("train")
+def run_train(
     contestants: Annotated[
         str, typer.Option(help="Names, separated by commas; theirs: mnistnet, pytorch_example.")
     ] = "mnistnet,pytorch_example,tiny,fast,fast-fp32,accurate",
@@ -44,8 +45,9 @@ def benchmark_train(
 
     This takes hours on two cores, with --quick some minutes.
     """
-    from ..benchmarks import training
-    from ..device import choose_device
+    from mnist_helpers.device import choose_device
+
+    from . import training
 
     with plain_errors():
         names = tuple(contestants.split(","))
@@ -56,30 +58,30 @@ def benchmark_train(
             training.benchmark(names, seeds, their_seeds, quick, resume, data, where)
 
 
-@benchmark.command("data")
-def benchmark_data(repeats: Repeats = 5, data: Data = None) -> None:
+@app.command("data")
+def run_data(repeats: Repeats = 5, data: Data = None) -> None:
     """One pass over the 60,000 training images: DataLoader and Batches."""
-    from ..benchmarks import data as benchmark
+    from . import data as benchmark
 
     with plain_errors():
         benchmark.benchmark(repeats, data)
 
 
-@benchmark.command("predict")
-def benchmark_predict(
+@app.command("predict")
+def run_predict(
     calls: Annotated[int, typer.Option(help="Predictions of each.", min=10)] = 300,
     pictures: Annotated[int, typer.Option(help="PNGs in the folder.", min=1)] = 5000,
     data: Data = None,
 ) -> None:
     """From file to digit: one image, and a folder, the usual way and ours."""
-    from ..benchmarks import prediction
+    from . import prediction
 
     with plain_errors():
         prediction.benchmark(calls, pictures, data)
 
 
-@benchmark.command("serve")
-def benchmark_serve(
+@app.command("serve")
+def run_serve(
     requests: Annotated[int, typer.Option(help="Requests in each repeat.", min=1)] = 5000,
     clients: Annotated[int, typer.Option(help="Concurrent clients.", min=1)] = 50,
     repeats: Repeats = 3,
@@ -88,63 +90,63 @@ def benchmark_serve(
 ) -> None:
     """Load test: requests batched together, and one by one."""
     with plain_errors():
-        from ..benchmarks import serving
+        from . import serving
 
         serving.benchmark(requests, clients, repeats, checkpoint, data)
 
 
-@benchmark.command("scale")
-def benchmark_scale(
+@app.command("scale")
+def run_scale(
     pictures: Annotated[int, typer.Option(help="Drawings in the folder.", min=100)] = 6000,
     repeats: Repeats = 3,
     data: Data = None,
 ) -> None:
     """A folder and a training run on a Ray cluster: two workers and one."""
     with plain_errors():
-        from ..benchmarks import scale
+        from . import scale
 
         scale.benchmark(pictures, repeats=repeats, data=data)
 
 
-@benchmark.command("import")
-def benchmark_import(repeats: Repeats = 5) -> None:
+@app.command("import")
+def run_import(repeats: Repeats = 5) -> None:
     """How long a new Python takes to import the package."""
-    from ..benchmarks import imports
+    from . import imports
 
     with plain_errors():
         imports.benchmark(repeats)
 
 
-@benchmark.command("augment")
-def benchmark_augment(
+@app.command("augment")
+def run_augment(
     pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
     seeds: Annotated[int, typer.Option(help="Runs of each.", min=1)] = 3,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 6,
     data: Data = None,
 ) -> None:
     """What each augmentation does to the accuracy, on the validation set and on handwriting."""
-    from ..benchmarks import augmentation
+    from . import augmentation
 
     with plain_errors():
         augmentation.benchmark(pictures, seeds, epochs, data)
 
 
-@benchmark.command("strokes")
-def benchmark_strokes(
+@app.command("strokes")
+def run_strokes(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder of [SET/]LABEL/IMAGE; without, our pens alone.")
     ] = None,
     data: Data = None,
 ) -> None:
     """What normalizing the stroke width does: for pens from a hair to a marker, for handwriting."""
-    from ..benchmarks import strokes
+    from . import strokes
 
     with plain_errors():
         strokes.benchmark(pictures, data)
 
 
-@benchmark.command("confidence")
-def benchmark_confidence(
+@app.command("confidence")
+def run_confidence(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder of [SET/]LABEL/IMAGE; without, MNIST alone.")
     ] = None,
@@ -152,14 +154,14 @@ def benchmark_confidence(
     data: Data = None,
 ) -> None:
     """How many non-digits get a low confidence, and calibration on real handwriting."""
-    from ..benchmarks import confidence
+    from . import confidence
 
     with plain_errors():
         confidence.benchmark(pictures, weights, data)
 
 
-@benchmark.command("handwriting")
-def benchmark_handwriting(
+@app.command("handwriting")
+def run_handwriting(
     pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
     network: Annotated[
         str, typer.Option(help="The model that predicts the usual way.")
@@ -167,7 +169,11 @@ def benchmark_handwriting(
     data: Data = None,
 ) -> None:
     """Real handwriting: gray and resized, as usual, and preprocessed as MNIST was."""
-    from ..benchmarks import handwriting
+    from . import handwriting
 
     with plain_errors():
         handwriting.benchmark(pictures, network, data)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

@@ -7,25 +7,30 @@ import gzip
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from ..data import Digits, data_folder, find_idx, load_mnist
-from ..device import choose_device
-from ..evaluation import Evaluation, evaluate
-from ..models import build_model, count_parameters
-from ..paths import outputs_folder, replacing
-from ..recipes import Recipe, recipe_for
-from ..training import learning_rate, make_optimizer, train
+from mnist_helpers.data import Digits, data_folder, find_idx, load_mnist
+from mnist_helpers.device import choose_device
+from mnist_helpers.evaluation import Evaluation, evaluate
+from mnist_helpers.models import build_model, count_parameters
+from mnist_helpers.paths import outputs_folder, replacing
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import GREY, axes_or_new
+from mnist_helpers.recipes import Recipe, recipe_for
+from mnist_helpers.training import learning_rate, make_optimizer, train
+
 from .common import in_new_process, peak_memory, publish, usual_transform
 
 MARKS = (0.99, 0.993, 0.995)
@@ -117,8 +122,6 @@ def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu
     table = table.assign(together=[together(folder, name) for name in table["name"]])
     title = named_for("train-quick" if quick else "train", device)
     publish(title, table, in_words(table), {"quick": quick, "runs": runs})
-    from ..plots import plot_training_race, save_figure
-
     save_figure(plot_training_race(runs), outputs_folder("benchmarks") / f"{title}.png")
     return table
 
@@ -345,6 +348,31 @@ def main() -> None:
     arguments = (given.name, given.seed, given.epochs, given.data, device)
     theirs = given.name in THEIRS
     print(json.dumps(run_theirs(*arguments) if theirs else run_ours(*arguments, given.readings)))
+
+
+def plot_training_race(runs: Sequence[dict], ax: Axes | None = None) -> Axes:
+    """Draw test errors over seconds of training, a line for each run of ``benchmark train``."""
+    ax = axes_or_new(ax, 8, 4.5)
+    names = list(dict.fromkeys(run["name"] for run in runs))
+    colours = dict(zip(names, map(plt.get_cmap("tab10"), range(10)), strict=False))
+    for run in runs:
+        seconds = np.cumsum([row["seconds"] for row in run["history"]])
+        errors = [1 - row["test_accuracy"] for row in run["history"]]
+        label = run["name"] if run["name"] in names else None
+        names = [name for name in names if name != run["name"]]
+        ax.plot(seconds, errors, "o-", color=colours[run["name"]], label=label, ms=3, lw=1)
+    for mark in (0.01, 0.007, 0.005):
+        ax.axhline(mark, color=GREY, lw=0.8, ls="--", zorder=0)
+    ax.set(
+        xscale="log", yscale="log", xlabel="seconds of training", ylabel="errors on the test set"
+    )
+    ax.set_yticks([0.003, 0.005, 0.007, 0.01, 0.02, 0.05])
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
+    ax.yaxis.set_minor_formatter("")
+    ax.set_xticks([3, 10, 30, 100, 300])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.legend(frameon=False)
+    return ax
 
 
 if __name__ == "__main__":

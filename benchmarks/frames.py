@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..strokes import HANDS, Strokes, draw_strokes, pen_strokes
+from mnist_helpers.strokes import HANDS, Strokes, draw_strokes, pen_strokes
 
 Rng = np.random.Generator
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from PIL import Image, ImageChops
 from torch import nn
 
-from ..checkpoints import load_checkpoint
-from ..data import load_mnist
-from ..device import has_native_bf16
-from ..models import MEAN, STD
-from ..paths import outputs_folder, replacing
-from ..training import train
+from mnist_helpers.checkpoints import load_checkpoint
+from mnist_helpers.data import load_mnist
+from mnist_helpers.device import has_native_bf16
+from mnist_helpers.models import MEAN, STD
+from mnist_helpers.paths import outputs_folder, replacing
+from mnist_helpers.plots.base import BLUE, axes_or_new
+from mnist_helpers.training import train
 
+ROOT = Path(__file__).resolve().parents[1]
 USUAL = "mnistnet"  # the most accurate of the public projects that this series grew from
 
 
@@ -81,7 +85,7 @@ def alternate(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def in_new_process(module: str, *arguments: object) -> dict:
-    """Run ``python -m mnist_helpers.benchmarks.MODULE …``; return the JSON object it prints last.
+    """Run ``python -m benchmarks.MODULE …``; return the JSON object it prints last.
 
     A process of its own gives each contestant the same start, and a peak memory of its own.
 
@@ -90,8 +94,10 @@ def in_new_process(module: str, *arguments: object) -> dict:
     RuntimeError
         If it fails; the message is what it said.
     """
-    command = [sys.executable, "-m", f"mnist_helpers.benchmarks.{module}", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[2:])} failed: {done.stderr.strip()[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -135,3 +141,21 @@ def publish(name: str, table: pd.DataFrame, words: pd.DataFrame, details: dict) 
 def _plain(value: object) -> object:
     """Turn numpy's numbers and paths into what JSON knows."""
     return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def plot_timings(
+    seconds: Mapping[str, Sequence[float]], label: str, ax: Axes | None = None
+) -> Axes:
+    """Draw how long each of several ways took: a bar to the median, a dot for each repeat."""
+    ax = axes_or_new(ax, 7, 0.6 + 0.45 * len(seconds))
+    medians = [float(np.median(took)) for took in seconds.values()]
+    bars = ax.barh(list(seconds), medians, color=BLUE, alpha=0.55)
+    for row, took in enumerate(seconds.values()):
+        ax.plot(took, [row] * len(took), ".", color="black", alpha=0.6, markersize=4)
+    longest = max(max(took) for took in seconds.values())
+    for bar, median, took in zip(bars, medians, seconds.values(), strict=True):
+        place = (max(took) + 0.01 * longest, bar.get_y() + bar.get_height() / 2)
+        ax.annotate(f"{median:.3g}", place, va="center", fontsize=9)
+    ax.set(xlabel=label, xlim=(0, 1.12 * longest))
+    ax.invert_yaxis()
+    return ax

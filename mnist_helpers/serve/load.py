@@ -1,4 +1,4 @@
-"""Many people at once: pictures read together, and one by one."""
+"""Many clients at once, each of which waits for its answer: a load for a server, and a server."""
 
 from __future__ import annotations
 
@@ -15,80 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
-
-from ..data import load_mnist
-from ..paths import outputs_folder
-from ..prediction import MNISTPredictor
-from .common import publish
-
-NAMES = {1: "one by one", 256: "micro-batched"}
-
-
-def benchmark(
-    requests: int = 5000,
-    clients: int = 50,
-    repeats: int = 3,
-    checkpoint: Path | None = None,
-    data: Path | None = None,
-) -> pd.DataFrame:
-    """Send pictures to the REST interface from many clients at once, and check every answer.
-
-    The server is a process of its own, on this machine's loopback, and reads the pictures that
-    wait either together or one by one. Both take turns. The clients share the machine with it.
-
-    Parameters
-    ----------
-    requests, clients, repeats : int
-        Requests in a repeat, how many of them at the same time, and repeats of each way.
-    checkpoint : path, optional
-        The network. Default: the one that ships.
-    data : path, optional
-        Folder with MNIST, whose test pictures are sent as PNG.
-
-    Returns
-    -------
-    DataFrame
-        ``way``, ``errors`` and ``wrong`` (answers, over all repeats), ``per_second``, ``p50``,
-        ``p95`` (milliseconds; all three the median of the repeats), ``times`` (throughput as a
-        multiple of one by one).
-    """
-    images = load_mnist(root=data, val_size=0).test.images[:1000, 0].numpy()
-    pictures = [as_png(image) for image in images]
-    right = MNISTPredictor(checkpoint, "cpu").probabilities(images).argmax(1).tolist()
-    done: dict[int, list[dict]] = {largest: [] for largest in NAMES}
-    for _ in tqdm(range(repeats), desc="serving"):
-        for largest, results in done.items():
-            with server(largest, checkpoint) as address:
-                asyncio.run(crowd(address, pictures, right, 200, clients))  # warm
-                results.append(asyncio.run(crowd(address, pictures, right, requests, clients)))
-    rows = [
-        {"way": NAMES[largest]}
-        | {name: sum(result[name] for result in results) for name in ("errors", "wrong")}
-        | {
-            name: float(np.median([result[name] for result in results]))
-            for name in ("per_second", "p50", "p95")
-        }
-        for largest, results in done.items()
-    ]
-    table = pd.DataFrame(rows)
-    table["times"] = table["per_second"] / table["per_second"].iloc[0]
-    shown = table.assign(
-        per_second=table["per_second"].map("{:,.0f}".format),
-        p50=table["p50"].map("{:.0f} ms".format),
-        p95=table["p95"].map("{:.0f} ms".format),
-        times=table["times"].map("{:.2f}×".format),
-    )
-    details = {"requests": requests, "clients": clients, "repeats": list(done.values())}
-    publish("serve", table, shown, details)
-    from ..plots import plot_timings, save_figure
-
-    waited = {NAMES[largest]: [r["p95"] for r in results] for largest, results in done.items()}
-    label = f"milliseconds within which 95 % of answers came, {clients} clients at once"
-    save_figure(plot_timings(waited, label), outputs_folder("benchmarks") / "serve.png")
-    return table
 
 
 def as_png(image: np.ndarray) -> bytes:
@@ -107,7 +34,7 @@ def server(largest: int, checkpoint: Path | None = None) -> Iterator[str]:
     RuntimeError
         If it does not start; the message is what it said.
     """
-    command = [sys.executable, "-m", "mnist_helpers.benchmarks.serving", str(largest)]
+    command = [sys.executable, "-m", "mnist_helpers.serve.load", str(largest)]
     command += [str(checkpoint)] if checkpoint else []
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -157,7 +84,7 @@ async def crowd(
 
 def main() -> None:
     """Serve until the standard input is closed; print the address first."""
-    from ..serve import create_app, serving
+    from . import create_app, serving
 
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("largest", type=int, help="pictures that are read together, at most")

@@ -10,18 +10,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..batch import BatchProcessor
-from ..checkpoints import load_checkpoint
-from ..data import load_mnist
-from ..paths import outputs_folder
-from ..prediction import SHIPPED_WEIGHTS, MNISTPredictor
-from ..strokes import draw_strokes, pen_strokes
+from mnist_helpers.batch import BatchProcessor
+from mnist_helpers.checkpoints import load_checkpoint
+from mnist_helpers.data import load_mnist
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE, ORANGE
+from mnist_helpers.prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+
 from .common import USUAL, in_new_process, peak_memory, publish, read_usual_way, usual_network
 
 TURN = 50  # predictions that one way makes before it is the next one's turn
@@ -73,8 +77,6 @@ def benchmark(
     shown["memory_mb"] = shown["memory_mb"].map("{:.0f}".format)
     details = {"one_picture": one.to_dict("records"), "calls": turns * TURN}
     publish("predict", many, shown, details | {"pictures": folder_pictures})
-    from ..plots import plot_prediction_times, save_figure
-
     axes = plot_prediction_times(one, many)
     save_figure(axes, outputs_folder("benchmarks") / "predict.png")
     return one, many
@@ -100,7 +102,7 @@ def write_pictures(folder: Path, number: int, data: Path | None) -> None:
 
 def one_picture(folder: Path, turns: int, data: Path | None) -> pd.DataFrame:
     """Time single predictions, the ways in turn."""
-    from ..onnx import export_onnx
+    from mnist_helpers.onnx import export_onnx
 
     drawing = folder / "drawing.png"
     draw_strokes(pen_strokes(7, "continental")).save(drawing)
@@ -191,6 +193,38 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
     print(json.dumps(read_folder(given.way, given.folder, given.data)))
+
+
+def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray:
+    """Draw the tables of ``benchmark predict``: one picture by way and size, a folder by way."""
+    _, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(3, 2), layout="constrained")
+    wide = one.pivot(index="way", columns="picture", values="p50").loc[one["way"].unique()]
+    upper = one.pivot(index="way", columns="picture", values="p95").loc[wide.index] - wide
+    for number, (picture, colour) in enumerate(zip(wide.columns, (BLUE, ORANGE), strict=True)):
+        places = np.arange(len(wide)) + (number - 0.5) * 0.38
+        axes[0].barh(places, wide[picture], 0.36, color=colour, label=picture)
+        axes[0].errorbar(
+            wide[picture],
+            places,
+            xerr=(0 * upper[picture], upper[picture]),
+            fmt="none",
+            ecolor="black",
+            capsize=2,
+        )
+        ends = wide[picture] + upper[picture]
+        for place, p50, end in zip(places, wide[picture], ends, strict=True):
+            axes[0].annotate(f" {p50:.2f}", (end, place), va="center", fontsize=8)
+    axes[0].set_yticks(range(len(wide)), wide.index)
+    axes[0].set(xlabel="milliseconds per image (number: median; line: to the 95th percentile)")
+    axes[0].margins(x=0.12)
+    axes[0].legend(title="picture", frameon=False)
+    bars = axes[1].barh(folder["way"], folder["pictures_per_second"], color=BLUE, alpha=0.7)
+    axes[1].bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=9)
+    axes[1].set(xlabel="images per second from a folder")
+    axes[1].margins(x=0.2)
+    for ax in axes:
+        ax.invert_yaxis()
+    return axes
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..data import Batches, data_folder, load_mnist
-from ..paths import outputs_folder
-from ..recipes import recipe_for
-from .common import alternate, publish
+from mnist_helpers.data import Batches, data_folder, load_mnist
+from mnist_helpers.paths import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.recipes import recipe_for
+
+from .common import alternate, plot_timings, publish
 from .training import usual_dataset
 
 OURS = "Batches"
@@ -37,7 +39,7 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
     """
     from torch.utils.data import DataLoader
 
-    from ..augment import AUGMENTATIONS
+    from mnist_helpers.augment import AUGMENTATIONS
 
     folder = data_folder(data)
     train = load_mnist("idx", folder, val_size=0).train
@@ -61,8 +63,6 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
     words[["median", "min", "max"]] = words[["median", "min", "max"]].map("{:.2f} s".format)
     words["times"] = words["times"].map("{:.1f}×".format)
     publish("data", table, words, {"seconds": seconds})
-    from ..plots import plot_timings, save_figure
-
     ax = plot_timings(seconds, "seconds for one pass over 60,000 pictures")
     save_figure(ax, outputs_folder("benchmarks") / "data.png")
     return table
