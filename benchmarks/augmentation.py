@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 from mnist_helpers.augment import AUGMENTATIONS, handwriting
 from mnist_helpers.data import Digits, load_mnist
 from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.models import build_model
-from mnist_helpers.paths import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE
 from mnist_helpers.preprocess import to_mnist

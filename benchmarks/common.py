@@ -23,8 +23,8 @@ from torch import nn
 from mnist_helpers.checkpoints import load_checkpoint
 from mnist_helpers.data import load_mnist
 from mnist_helpers.device import has_native_bf16
+from mnist_helpers.files import outputs_folder, replacing
 from mnist_helpers.models import MEAN, STD
-from mnist_helpers.paths import outputs_folder, replacing
 from mnist_helpers.plots.base import BLUE, axes_or_new
 from mnist_helpers.training import train
 

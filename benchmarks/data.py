@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_helpers.data import Batches, data_folder, load_mnist
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.recipes import recipe_for
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mnist_helpers.strokes import HANDS, Strokes, draw_strokes, pen_strokes
+from mnist_helpers.strokes import Strokes, draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 Rng = np.random.Generator
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mnist_helpers.evaluation import accuracy_interval
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, GREY, ORANGE, axes_or_new
 from mnist_helpers.prediction import MNISTPredictor

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 
 from .common import alternate, plot_timings, publish

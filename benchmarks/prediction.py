@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from mnist_helpers.batch import BatchProcessor
 from mnist_helpers.checkpoints import load_checkpoint
 from mnist_helpers.data import load_mnist
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
 from mnist_helpers.prediction import SHIPPED_WEIGHTS, MNISTPredictor

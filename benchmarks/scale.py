@@ -15,14 +15,15 @@ import pandas as pd
 from PIL import Image
 
 from mnist_helpers.data import Digits, load_mnist
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE
 from mnist_helpers.preprocess import to_mnist
 from mnist_helpers.recipes import recipe_for
 from mnist_helpers.scale import predict_folder, ray_cluster, train_distributed
 from mnist_helpers.serve.load import as_png
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 from .common import alternate, publish
 

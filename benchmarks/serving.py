@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from mnist_helpers.data import load_mnist
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.serve.load import as_png, crowd, server

@@ -12,12 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from tqdm.auto import tqdm
 
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import Picture, centre, fit_into_box, preprocessing_steps
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 from .common import publish, usual_checkpoint
 from .handwriting import labelled_pictures

@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 from mnist_helpers.data import Digits, data_folder, find_idx, load_mnist
 from mnist_helpers.device import choose_device
 from mnist_helpers.evaluation import Evaluation, evaluate
+from mnist_helpers.files import outputs_folder, replacing
 from mnist_helpers.models import build_model, count_parameters
-from mnist_helpers.paths import outputs_folder, replacing
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import GREY, axes_or_new
 from mnist_helpers.recipes import Recipe, recipe_for

@@ -100,7 +100,7 @@ _PUBLIC = {
     "serve": ("Limits", "create_app", "serving"),
     "scale": ("predict_folder", "train_distributed", "tune"),
     "doctor": ("greet",),
-    "paths": ("outputs_folder", "project_root"),
+    "files": ("outputs_folder", "project_root"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

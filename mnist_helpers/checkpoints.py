@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from .data.notices import warn
+from .files import replacing
 from .foreign import Normalization, check_name, fit_foreign, put_weights
 from .models import build_model, list_models
 from .onnx import OnnxNetwork
-from .paths import replacing
 from .recipes import Recipe
 from .trial import EXPECTED_ACCURACY, try_normalizations
 from .weight_files import identify, read_file

@@ -8,7 +8,7 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-from .paths import notebooks_folder, replacing, short_path
+from .files import notebooks_folder, replacing, short_path
 
 FIRST_NOTEBOOK = "01_dataset.ipynb"
 WIDGETS_SAVED = Path(__file__).parent / "widgets" / "mnist_helpers.json"  # JupyterLab's settings

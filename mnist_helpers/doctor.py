@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from .paths import is_checkout
+from .files import is_checkout
 
 OLDEST_PYTHON = (3, 10)
 

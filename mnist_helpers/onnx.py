@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .files import replacing
 from .models import Normalize
-from .paths import replacing
 from .wrapping import are_probabilities, trial_images, wrap_model
 
 OPSET = 18  # known to ONNX Runtime since 1.14, and to onnxruntime-web

@@ -41,7 +41,7 @@ def write_report(
     from . import models
     from .checkpoints import load_checkpoint, save_checkpoint
     from .evaluation import evaluate, fit_temperature
-    from .paths import replacing
+    from .files import replacing
 
     run = load_checkpoint(out / "last.pt")
     models.shrink_variances(run.model, shrink)
@@ -94,7 +94,7 @@ def metrics(test: Evaluation, checkpoint: Checkpoint) -> dict:
 
 def write_json(path: Path, value: dict) -> None:
     """Write a value as JSON."""
-    from .paths import replacing
+    from .files import replacing
 
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
@@ -103,8 +103,8 @@ def write_json(path: Path, value: dict) -> None:
 def write_card(path: Path, run: Checkpoint, test: Evaluation) -> None:
     """Write a model card: what the model is, what it was trained and tested on."""
     from .data import is_sample
+    from .files import replacing
     from .models import count_parameters
-    from .paths import replacing
 
     low, high = test.interval
     rows = {

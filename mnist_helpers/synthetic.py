@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .data import NO_DIGIT, Digits
 from .preprocess import to_mnist
-from .strokes import HANDS, SCHOOL_HANDS, Strokes, draw_strokes, pen_strokes, smooth
+from .strokes import Strokes, draw_strokes, pen_strokes, smooth
+from .styles import HANDS, SCHOOL_HANDS
 
 # Without those that are written like a digit: O like 0, I and l like 1, Z like 2, S like 5, …
 LETTERS = "ACEFHKLMNPRTUVWXYacdefhkmnprtuvwxy"

@@ -27,8 +27,8 @@ from .checkpoints import (
 )
 from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
 from .device import autocast, choose_device, memory_kept
+from .files import alone_in
 from .models import Classifier, build_model
-from .paths import alone_in
 from .progress import TextBar, progress_bar
 from .recipes import Recipe, recipe_for
 from .wrapping import model_name, to_device, wrap_model

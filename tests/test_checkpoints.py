@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
+from mnist_helpers.files import replacing
 from mnist_helpers.models import Normalize, build_model, list_models
-from mnist_helpers.paths import replacing
 from mnist_helpers.recipes import RECIPES, Recipe
 
 HISTORY = [{"epoch": 1, "lr": 0.1, "train_loss": 0.5}, {"epoch": 2, "lr": 0.2, "train_loss": 0.25}]

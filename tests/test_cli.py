@@ -399,7 +399,7 @@ def test_lab_copies_the_notebooks_and_opens_the_first(
 def test_lab_in_a_checkout_works_on_copies_that_git_ignores(
     started: list[list[str]], tmp_path: Path, monkeypatch, root: Path
 ) -> None:
-    for name in ("pyproject.toml", "mnist_helpers/paths.py"):
+    for name in ("pyproject.toml", "mnist_helpers/files.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path / "mnist_helpers")

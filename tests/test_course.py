@@ -9,7 +9,7 @@ import pytest
 
 from mnist_helpers import course
 from mnist_helpers.course import copy_notebooks, save_widgets_with_notebooks
-from mnist_helpers.paths import notebooks_folder
+from mnist_helpers.files import notebooks_folder
 
 
 @pytest.fixture

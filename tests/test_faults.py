@@ -18,7 +18,7 @@ import torch
 
 from mnist_helpers import Digits, Recipe, build_model, load_checkpoint, train, training
 from mnist_helpers.checkpoints import save_checkpoint
-from mnist_helpers.paths import alone_in
+from mnist_helpers.files import alone_in
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = Recipe(epochs=8, batch_size=50, lr=0.01, precision="fp32", patience=8, seed=3)
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, ending: str
 
 def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     code = (
-        "import sys; from mnist_helpers.paths import alone_in\n"
+        "import sys; from mnist_helpers.files import alone_in\n"
         f"with alone_in({str(tmp_path)!r}):\n"
         "    print('in', flush=True); sys.stdin.read()"
     )

@@ -13,7 +13,8 @@ import pytest
 
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.serve.page import STATIC
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 NODE = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
 SCRIPT = """

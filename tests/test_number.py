@@ -8,7 +8,8 @@ import pytest
 from mnist_helpers.numbers import split_digits
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import EmptyPictureError, to_mnist
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 
 def row_of(text: str, hand: str = "round", size: int = 120) -> np.ndarray:

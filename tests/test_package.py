@@ -14,7 +14,7 @@ import mnist_helpers
 
 PACKAGE = Path(mnist_helpers.__file__).parent
 FLOORS = [
-    "paths",
+    "files",
     "progress",
     "extras",
     "course",
@@ -22,6 +22,7 @@ FLOORS = [
     "device",
     "data",
     "augment",
+    "styles",
     "strokes",
     "brightness",
     "decode",
@@ -164,7 +165,7 @@ def test_every_module_imports_only_from_the_floors_above_it() -> None:
         above = FLOORS[: FLOORS.index(module)]
         assert imports(module) <= set(above), f"{module} imports from below"
     assert imports("evaluation") <= {"compare", "data", "wrapping"}
-    assert imports("paths") == set() and imports("data") == {"compare", "paths", "progress"}
+    assert imports("files") == set() and imports("data") == {"compare", "files", "progress"}
     assert "training" in imports("cli"), "the test sees no imports"
 
 

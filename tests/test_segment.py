@@ -16,7 +16,8 @@ from mnist_helpers.lines import Runs, find_lines, remove_lines
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import preprocessing_steps, to_mnist
 from mnist_helpers.segment import dilated, eroded, find_sheets, rectangle_around
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 few = settings(max_examples=40, deadline=None)
 

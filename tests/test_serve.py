@@ -33,7 +33,7 @@ from hypothesis import HealthCheck, settings
 
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.cli import app as command_line
-from mnist_helpers.paths import escape_formula, unescape_formula
+from mnist_helpers.files import escape_formula, unescape_formula
 from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
 from mnist_helpers.serve import load
 from mnist_helpers.serve.app import create_app, known_checkpoints, names_of

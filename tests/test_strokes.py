@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnist_helpers.strokes import HANDS, draw_outlined, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_outlined, draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 
 @pytest.mark.parametrize("hand", HANDS)

@@ -8,7 +8,7 @@ import pytest
 from mnist_helpers.data import NO_DIGIT
 from mnist_helpers.prediction import CONFIDENT, MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
-from mnist_helpers.strokes import SCHOOL_HANDS
+from mnist_helpers.styles import SCHOOL_HANDS
 from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter, non_digits, pen_digits
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from test_repository import ROOT, tracked
 
-from mnist_helpers.paths import notebooks_folder
+from mnist_helpers.files import notebooks_folder
 
-CODE = "from mnist_helpers.paths import notebooks_folder; print(notebooks_folder())"
+CODE = "from mnist_helpers.files import notebooks_folder; print(notebooks_folder())"
 
 
 @pytest.fixture(scope="module")

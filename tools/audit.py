@@ -28,7 +28,7 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mnist_helpers.paths import outputs_folder
+from mnist_helpers.files import outputs_folder
 
 # How the last line of what pip-audit says looks if the service, not pip-audit, is at fault.
 UNREACHABLE = r"requests\.exceptions|urllib3\.exceptions|ServiceError|Try another service"

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from mnist_helpers.checkpoints import load_checkpoint
+from mnist_helpers.files import outputs_folder, replacing
 from mnist_helpers.onnx import export_onnx
-from mnist_helpers.paths import outputs_folder, replacing
 from mnist_helpers.prediction import SHIPPED_WEIGHTS
 from mnist_helpers.serve.page import STATIC, read
 

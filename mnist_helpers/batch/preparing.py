@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..paths import as_text
+from ..files import as_text
 from ..preprocess import Picture, to_mnist
 from .files import regular_file
 

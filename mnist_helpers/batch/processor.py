@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..paths import alone_in, as_text, name_of, project_root, replacing
+from ..files import alone_in, as_text, name_of, project_root, replacing
 from ..prediction import CONFIDENT, MNISTPredictor, is_confident
 from ..progress import progress_bar
 from .files import EXTENSIONS, is_large

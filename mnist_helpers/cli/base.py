@@ -137,7 +137,7 @@ def command(*arguments: object) -> str:
     >>> command("evaluate", "--checkpoint", Path("my run")).partition(" evaluate ")[2]
     "--checkpoint 'my run'"
     """
-    from ..paths import as_text, short_path
+    from ..files import as_text, short_path
 
     program, name = Path(sys.argv[0]), "mnist-helpers"
     module = [] if program.stem == name else ["-m", "mnist_helpers"]
@@ -151,7 +151,7 @@ def command(*arguments: object) -> str:
 def load_data(source: str, folder: Path | None, val_size: int = 0) -> Splits:
     """Load MNIST; a folder that is not there is named with the option that named it."""
     from ..data import load_mnist
-    from ..paths import as_text
+    from ..files import as_text
 
     if folder is not None and source not in ("download", "sample") and not folder.exists():
         get = command("data", "--data", folder, "--download")
@@ -164,8 +164,8 @@ def load_data(source: str, folder: Path | None, val_size: int = 0) -> Splits:
 
 def load_predictor(checkpoint: Path | None, device: str, no_cuda: bool) -> MNISTPredictor:
     """Load the model, and say on stderr which one it is."""
+    from ..files import short_path
     from ..models import count_parameters
-    from ..paths import short_path
     from ..prediction import MNISTPredictor
 
     path = model_file(checkpoint)
@@ -195,7 +195,7 @@ def model_file(checkpoint: Path | None) -> Path | None:
 
 def newest_run() -> str | None:
     """Return the folder of the newest run in ``outputs/train/``, if there is one."""
-    from ..paths import project_root, short_path
+    from ..files import project_root, short_path
 
     files = (project_root() / "outputs" / "train").glob("*/model.safetensors")
     newest = max(files, key=lambda path: path.stat().st_mtime, default=None)

@@ -124,7 +124,7 @@ def predict(
 
 def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool) -> int:
     """Print the prediction of each image, and return how many failed."""
-    from ..paths import as_text
+    from ..files import as_text
 
     names = [as_text(image) for image in images]
     width, failed = max(map(len, names)) + 1, 0
@@ -169,7 +169,7 @@ def _expand(images: list[Path]) -> Iterator[Path]:
 
 def _check_file(image: Path) -> None:
     """Refuse what is not a file, with what helps."""
-    from ..paths import as_text
+    from ..files import as_text
 
     name = as_text(image)
     if image.is_dir():
@@ -194,7 +194,7 @@ def write_submission(
     import pandas as pd
 
     from ..data import read_table
-    from ..paths import replacing, short_path
+    from ..files import replacing, short_path
 
     table = read_table(csv, label_column)
     for note in table.notes:
@@ -252,7 +252,7 @@ def batch(
     and --resume continues from there. With --ray there are several files of rows, and no figure.
     """
     from ..batch import BatchProcessor
-    from ..paths import short_path
+    from ..files import short_path
 
     only_with(ray, "--ray", {"--address": address, "--format": format != "parquet"})
     if ray:
@@ -298,7 +298,7 @@ def _batch_on_ray(
     address: str | None,
 ) -> None:
     """Predict a folder on a Ray cluster."""
-    from ..paths import project_root
+    from ..files import project_root
     from ..scale import predict_folder
 
     with plain_errors():
@@ -329,8 +329,8 @@ def export(
 ) -> None:
     """Export a model to ONNX, to run it anywhere; `predict --checkpoint` takes the file as well."""
     from ..checkpoints import load_checkpoint
+    from ..files import short_path
     from ..onnx import export_onnx
-    from ..paths import short_path
     from ..prediction import SHIPPED_WEIGHTS
 
     with plain_errors():

@@ -74,7 +74,7 @@ def lab(
     is written beside them, as 01_dataset.new.ipynb. Delete a notebook to get the original back.
     """
     from ..course import FIRST_NOTEBOOK, copy_notebooks, save_widgets_with_notebooks
-    from ..paths import is_checkout, project_root, short_path
+    from ..files import is_checkout, project_root, short_path
 
     options = [argument for argument in arguments or [] if argument.startswith("-")]
     folders = [argument for argument in arguments or [] if not argument.startswith("-")]
@@ -129,7 +129,7 @@ def data(
     repository: in the clone).
     """
     from ..data import data_folder, download_mnist, find_mnist, load_mnist, remove_damaged
-    from ..paths import as_text, project_root, short_path
+    from ..files import as_text, project_root, short_path
 
     with plain_errors():
         folder = data_folder(root)

@@ -111,7 +111,7 @@ def train(
     """
     from ..checkpoints import load_checkpoint
     from ..device import choose_device
-    from ..paths import project_root, short_path
+    from ..files import project_root, short_path
     from ..recipes import recipe_for
     from ..report import describe_recipe, describe_result, write_report
 
@@ -222,7 +222,7 @@ def _print_epoch(row: dict, recipe: Recipe) -> None:
 
 def _check_resumable(out: Path) -> None:
     """Refuse to resume where no run is: a mistyped folder would cost a whole run."""
-    from ..paths import project_root, short_path
+    from ..files import project_root, short_path
 
     if (out / "last.pt").is_file() or (out / "ray").is_dir():
         return
@@ -292,7 +292,7 @@ def tune(
     Trials run in parallel, and unpromising ones are stopped early. trials.csv gets one row per
     trial, the best first: its values, epochs, val_accuracy, val_loss, seconds, error.
     """
-    from ..paths import project_root, replacing, short_path
+    from ..files import project_root, replacing, short_path
     from ..recipes import recipe_for
 
     with plain_errors():

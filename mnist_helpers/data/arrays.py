@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..paths import as_text
+from ..files import as_text
 from .digits import Digits
 from .identity import name_source
 from .notices import ConvertedPixelsWarning, warn

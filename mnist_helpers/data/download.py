@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from threading import Thread
 
-from ..paths import replacing
+from ..files import replacing
 from ..progress import progress_bar
 
 SLOWEST = 20_000  # bytes a second below which a mirror is given up

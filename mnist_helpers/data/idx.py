@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..paths import as_text
+from ..files import as_text
 from .digits import Digits
 from .identity import name_source
 from .packed import BROKEN_ARCHIVE, MAX_GZIP_RATIO, is_gzip, is_packed, opened

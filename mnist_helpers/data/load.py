@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..paths import project_root
+from ..files import project_root
 from .arrays import (
     find_npz,
     find_parquet,

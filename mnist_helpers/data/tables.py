@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from ..paths import as_text
+from ..files import as_text
 from .columns import (
     PIXELS,
     Columns,

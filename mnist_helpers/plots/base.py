@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..paths import replacing
+from ..files import replacing
 
 if TYPE_CHECKING:
     from typing import TypeAlias

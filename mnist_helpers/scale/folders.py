@@ -16,7 +16,7 @@ from ..batch.files import EXTENSIONS
 from ..batch.preparing import timed_to_mnist
 from ..batch.rows import PROBABILITIES
 from ..checkpoints import load_checkpoint
-from ..paths import alone_in, as_text, escape_formula, name_of, outputs_folder
+from ..files import alone_in, as_text, escape_formula, name_of, outputs_folder
 from ..prediction import MNISTPredictor, is_confident
 from .cluster import check_room, need_ray, ray_cluster
 from .state import check_ours, emptied, remove

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from ..data import Digits
+from ..files import alone_in, outputs_folder
 from ..models import build_model
-from ..paths import alone_in, outputs_folder
 from ..recipes import Recipe, recipe_for
 from ..training import check_splits
 from .cluster import RETRIES, check_room, need_ray, ray_cluster

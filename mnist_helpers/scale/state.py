@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ..paths import is_checkout, project_root
+from ..files import is_checkout, project_root
 
 
 def emptied(folder: Path) -> Path:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..checkpoints import History, load_checkpoint
 from ..data import Digits
+from ..files import alone_in, outputs_folder
 from ..models import build_model
-from ..paths import alone_in, outputs_folder
 from ..recipes import Recipe, recipe_for
 from ..training import check_splits, ranks, set_aside, train
 from .cluster import RETRIES, check_room, need_ray, ray_cluster

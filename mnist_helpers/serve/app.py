@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Lifespan
 
 from ..checkpoints import load_checkpoint
-from ..paths import project_root
+from ..files import project_root
 from ..prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
 from .guards import BodyLimit, SafeHeaders, SameOrigin
 from .rest import create_api

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ..paths import escape_formula
+from ..files import escape_formula
 from ..prediction import MNISTPredictor, is_confident
 from .answers import as_source
 from .archives import pictures_in

@@ -16,7 +16,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..paths import outputs_folder, replacing
+from ..files import outputs_folder, replacing
 from ..prediction import MNISTPredictor, Prediction
 from ..preprocess import EmptyPictureError, Picture
 from ..strokes import draw_strokes

@@ -25,7 +25,7 @@ from PIL import Image
 from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor, files, preparing, processor
 from mnist_helpers.batch.labels import label_of
 from mnist_helpers.data import Splits
-from mnist_helpers.paths import alone_in, unescape_formula
+from mnist_helpers.files import alone_in, unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux")

@@ -218,7 +218,7 @@ def test_a_race_on_a_gpu_that_is_not_there(monkeypatch) -> None:
 
 def outputs(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     """Let benchmarks write below `folder`."""
-    monkeypatch.setattr("mnist_helpers.paths.project_root", lambda: folder)
+    monkeypatch.setattr("mnist_helpers.files.project_root", lambda: folder)
     return folder / "outputs" / "benchmarks"
 
 

@@ -17,7 +17,8 @@ from screens import PATIENCE, SCREENS, SCREENSHOTS, draw
 
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
-from mnist_helpers.strokes import HANDS, draw_strokes, pen_strokes
+from mnist_helpers.strokes import draw_strokes, pen_strokes
+from mnist_helpers.styles import HANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 UNREACHABLE = re.compile("ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|network")

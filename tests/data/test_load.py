@@ -25,7 +25,7 @@ from mnist_helpers.data import (
     find_mnist,
     load_mnist,
 )
-from mnist_helpers.paths import project_root
+from mnist_helpers.files import project_root
 
 
 def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch) -> None:

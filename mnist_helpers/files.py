@@ -32,7 +32,7 @@ def project_root() -> Path:
 
 def is_checkout(folder: Path) -> bool:
     """Return whether `folder` is a checkout of this project's repository."""
-    return all((folder / name).is_file() for name in ("pyproject.toml", "mnist_helpers/paths.py"))
+    return all((folder / name).is_file() for name in ("pyproject.toml", "mnist_helpers/files.py"))
 
 
 def short_path(path: str | os.PathLike) -> str:

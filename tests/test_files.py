@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_helpers.paths import outputs_folder, project_root, short_path
+from mnist_helpers.files import outputs_folder, project_root, short_path
 
 
 @pytest.mark.parametrize("inside", [".", "notebooks", "work/mine"])
@@ -14,7 +14,7 @@ def test_anywhere_in_a_checkout_the_checkout_is_the_project(
     inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = tmp_path / "clone"
-    for name in ("pyproject.toml", "mnist_helpers/paths.py"):
+    for name in ("pyproject.toml", "mnist_helpers/files.py"):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).touch()
     (clone / inside).mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def test_elsewhere_the_current_folder_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert project_root() == tmp_path / "inner"
 
 
-def test_paths_are_shown_relative_where_they_can_be(
+def test_files_are_shown_relative_where_they_can_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
