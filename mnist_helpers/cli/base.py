@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 # Names that other modules decide stand here once more, since asking them would import PyTorch,
-# two seconds for each --help. tests/test_cli.py compares.
+# two seconds for each --help. tests/cli/test_cli.py compares.
 ModelName = Literal[
     "cnn2",
     "mnistnet",

@@ -19,7 +19,7 @@ from scipy.stats import binom
 
 from mnist_helpers import exercises
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb"))
 
 
 def solutions() -> list[tuple[str, str, str]]:

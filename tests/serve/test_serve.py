@@ -334,7 +334,7 @@ def test_503_when_there_is_no_room(client: TestClient, monkeypatch: pytest.Monke
 def test_no_file_of_the_server_can_be_read(with_page: TestClient, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     targets = [secret, package / "pyproject.toml", Path("/etc/hostname"), Path.home() / ".bashrc"]
     targets += [Path("../pyproject.toml"), Path("pyproject.toml")]
     for target in targets:

@@ -19,11 +19,11 @@ from referencing import Registry, Resource
 
 import mnist_helpers
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import audit
 import pins
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HASHED = [ROOT / path for path in pins.HASHED.values()]
 NOBODY = "http://127.0.0.1:9"
 

@@ -578,7 +578,7 @@ def test_a_label_column_can_be_named(digits: Splits, tmp_path: Path) -> None:
 
 def documented_commands() -> list[str]:
     """Return what README, docs, notebooks, guides and the Makefile tell a reader to type."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     files = [root / "Makefile", *root.glob("*.md"), *root.glob("docs/*.md")]
     files += root.glob("notebooks/*.ipynb")
     written = r"(?:mnist-helpers|-m mnist_helpers) ([a-z][^`\n#…]*)"

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 import mnist_helpers
 from mnist_helpers import exercises
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from build_book import (
     CANVAS,
     CANVAS_IN_WORDS,
@@ -38,7 +38,7 @@ from check_links import (
 )
 from run_notebooks import is_fresh, run
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
