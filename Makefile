@@ -36,7 +36,7 @@ help:
 	@echo
 	@echo "make lint     check code, notebooks and types; make format: format them, strip outputs"
 	@echo "make pins     choose the versions in requirements*.txt anew   (KEEP=1 keeps those that fit)"
-	@echo "make audit    report on vulnerabilities and licences, with an SBOM, into outputs/audit/"
+	@echo "make audit    report on vulnerabilities and licenses, with an SBOM, into outputs/audit/"
 	@echo "make clean    delete outputs/ and caches; distclean also deletes .venv"
 	@echo
 	@echo "Each sets up .venv first (make setup: that alone). PYTHON=python3.12 names the Python, TORCH=cpu the"

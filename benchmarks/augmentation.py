@@ -38,8 +38,8 @@ def benchmark(
 
     Parameters
     ----------
-    pictures : path
-        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    images : path
+        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
     seeds, epochs : int
         Trainings of each kind, and passes over the training split in each.
     data : path, optional
@@ -49,7 +49,7 @@ def benchmark(
     -------
     DataFrame
         One row a training: ``augment``, ``seed``, ``validation`` and ``handwriting`` (accuracies),
-        and the number of errors in each set of pictures.
+        and the number of errors in each set of images.
     """
     splits = load_mnist(root=data)
     sets, handwriting = read_handwriting(pictures)
@@ -72,11 +72,11 @@ def benchmark(
 
 
 def read_handwriting(pictures: Path) -> tuple[np.ndarray, Digits]:
-    """Prepare labelled pictures; return the name of each one's set, and the digits."""
+    """Prepare labeled images; return the name of each one's set, and the digits."""
     files = labelled_pictures(pictures)
     images = np.stack([to_mnist(path) for *_, path in tqdm(files, desc="preparing")])
     labels = torch.tensor([label for _, label, _ in files])
-    digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"pictures in {pictures.name}")
+    digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"images in {pictures.name}")
     return np.array([group for group, *_ in files]), digits
 
 

@@ -44,7 +44,7 @@ def usual_checkpoint(name: str = USUAL, data: Path | None = None) -> Path:
 
 
 def usual_network(name: str = USUAL, data: Path | None = None) -> nn.Sequential:
-    """Return that network without its first layer: it wants normalised pictures."""
+    """Return that network without its first layer: it wants normalized images."""
     _normalize, *layers = load_checkpoint(usual_checkpoint(name, data)).model.children()
     return nn.Sequential(*layers).eval()
 
@@ -59,7 +59,7 @@ def usual_transform() -> Callable[[Any], torch.Tensor]:
 
 @torch.inference_mode()
 def read_usual_way(network: nn.Module, path: Path, invert: bool = False) -> int:
-    """Read a picture as most projects do: grey, 28×28, `ToTensor`, `Normalize`, argmax."""
+    """Read an image as most projects do: gray, 28×28, `ToTensor`, `Normalize`, argmax."""
     with Image.open(path) as picture:
         small = picture.convert("L").resize((28, 28))
     if invert:

@@ -24,7 +24,7 @@ from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter
 from .augmentation import read_handwriting
 from .common import publish
 
-SEED = 1_000_000  # none of these pictures was made for training, which counts its seeds from 0
+SEED = 1_000_000  # none of these images was made for training, which counts its seeds from 0
 
 
 def benchmark(
@@ -35,14 +35,14 @@ def benchmark(
 ) -> pd.DataFrame:
     """Read digits and non-digits, and count which are said to be certain.
 
-    Digits are MNIST's test pictures and, where given, real handwriting. Non-digits are made here
+    Digits are MNIST's test images and, where given, real handwriting. Non-digits are made here
     with seeds that training has not used: letters in fonts that it has not seen, letters in those
     that it has, scribbles, numbers of several digits, textures, noise, and blank sheets.
 
     Parameters
     ----------
-    pictures : path, optional
-        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    images : path, optional
+        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
     checkpoint : path, optional
         Default: the weights that ship.
     data : path, optional
@@ -54,7 +54,7 @@ def benchmark(
     -------
     DataFrame
         ``what``, ``pictures``; ``flagged``, the share that is refused or read with less than
-        `CONFIDENT`, with ``low`` and ``high``, its 95 % interval; for digits also ``accuracy``, and
+        `CONFIDENT`, with ``low`` and ``high``, its 95% interval; for digits also ``accuracy``, and
         ``accuracy_if_confident``.
     """
     predictor = MNISTPredictor(checkpoint)
@@ -83,7 +83,7 @@ def benchmark(
 
 
 def non_digit_sheets(number: int) -> dict[str, list[Image.Image]]:
-    """Draw `number` pictures of each kind that is no digit."""
+    """Draw `number` images of each kind that is no digit."""
     rng = np.random.default_rng(SEED)
     sheets = {
         "letters, other fonts": [letter(rng, OTHER_FONTS) for _ in range(number)],
@@ -93,7 +93,7 @@ def non_digit_sheets(number: int) -> dict[str, list[Image.Image]]:
 
 
 def flagged(predictor: MNISTPredictor, sheets: list[Image.Image]) -> np.ndarray:
-    """Return which pictures are refused as empty, or read without confidence: bool ``[N]``."""
+    """Return which images are refused as empty, or read without confidence: bool ``[N]``."""
     images, refused = [], []
     for sheet in tqdm(sheets, desc="preparing"):
         try:
@@ -116,7 +116,7 @@ def _row(name: str, is_flagged: np.ndarray) -> dict:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table for people: per cent, with 95 % intervals."""
+    """Return the table for people: per cent, with 95% intervals."""
     words = table[["what", "pictures"]].copy()
     words["flagged"] = [
         f"{row.flagged:.1%} [{row.low:.1%}, {row.high:.1%}]" for row in table.itertuples()

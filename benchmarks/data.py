@@ -1,4 +1,4 @@
-"""One pass over the 60,000 training pictures: `DataLoader` against tensors taken by index."""
+"""One pass over the 60,000 training images: `DataLoader` against tensors taken by index."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
     words[["median", "min", "max"]] = words[["median", "min", "max"]].map("{:.2f} s".format)
     words["times"] = words["times"].map("{:.1f}×".format)
     publish("data", table, words, {"seconds": seconds})
-    ax = plot_timings(seconds, "seconds for one pass over 60,000 pictures")
+    ax = plot_timings(seconds, "seconds for one pass over 60,000 images")
     save_figure(ax, outputs_folder("benchmarks") / "data.png")
     return table
 

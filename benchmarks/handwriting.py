@@ -1,4 +1,4 @@
-"""Real handwriting that is not MNIST: the usual preparation of a picture against MNIST's way."""
+"""Real handwriting that is not MNIST: the usual preparation of an image against MNIST's way."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours
 
 
 def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) -> pd.DataFrame:
-    """Compare the usual preparation of a picture with `to_mnist`, on real handwriting.
+    """Compare the usual preparation of an image with `to_mnist`, on real handwriting.
 
-    The usual way turns a picture grey, resizes it to 28×28 and normalises it; a second column
+    The usual way turns an image gray, resizes it to 28×28 and normalizes it; a second column
     inverts it before. Both are read by `network`; ours is `MNISTPredictor`.
 
     Parameters
     ----------
-    pictures : path
-        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    images : path
+        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
     network : str
         Reads the usual way. It is trained by its own recipe, and kept under
         ``outputs/benchmarks/`` for the next time.
@@ -143,7 +143,7 @@ def confident_errors_in_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
-    """List the pictures whose parent folder is a digit: ``(set, label, path)``.
+    """List the images whose parent folder is a digit: ``(set, label, path)``.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
             found.append((folder.name if group == "." else group, int(label), path))
     if not found:
         raise ValueError(
-            f"no labelled pictures in {folder}: expected folders named 0 to 9, or folders of such"
+            f"no labeled images in {folder}: expected folders named 0 to 9, or folders of such"
         )
     return found
 
@@ -172,7 +172,7 @@ def _read(reader: Callable[[Path], int], path: Path) -> int | None:
 
 
 def score(readings: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate, for each set, each way's accuracy with its 95 % interval.
+    """Tabulate, for each set, each way's accuracy with its 95% interval.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def score(readings: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `score` for people: per cent, with 95 % intervals."""
+    """Return the table of `score` for people: per cent, with 95% intervals."""
     words = table[["set", "pictures"]].copy()
     for way, name in WAYS.items():
         columns = (table[way], table[f"{way}_low"], table[f"{way}_high"])

@@ -1,4 +1,4 @@
-"""From a file to a digit: one picture, and a folder of 5,000, the usual way and ours."""
+"""From a file to a digit: one image, and a folder of 5,000, the usual way and ours."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ NAMES = {
 def benchmark(
     calls: int = 300, folder_pictures: int = 5000, data: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Time one picture from its file to its digit, and a folder of pictures.
+    """Time one image from its file to its digit, and a folder of images.
 
-    One picture: a PNG of MNIST's (28×28), and a drawing of 280×280, which only ours prepares as
+    One image: a PNG of MNIST's (28×28), and a drawing of 280×280, which only ours prepares as
     MNIST was. The ways take turns, fifty calls each, of which the first ten calls of a turn, while
     the other's threads go to sleep, are not counted. The folder: PNGs of 28×28; the usual way reads
     one after the other, ours is `BatchProcessor`; each in a process of its own, three times.
@@ -50,7 +50,7 @@ def benchmark(
     Parameters
     ----------
     calls : int
-        Predictions of each way on each picture; rounded up to whole turns.
+        Predictions of each way on each image; rounded up to whole turns.
     folder_pictures : int
         How many PNGs.
     data : path, optional
@@ -92,7 +92,7 @@ def words(table: pd.DataFrame, columns: tuple[str, ...], form: str) -> pd.DataFr
 
 
 def write_pictures(folder: Path, number: int, data: Path | None) -> None:
-    """Write the first `number` test pictures (the training pictures after them) as PNGs."""
+    """Write the first `number` test images (the training images after them) as PNGs."""
     folder.mkdir(parents=True)
     splits = load_mnist(root=data)
     images = torch.cat((splits.test.images, splits.train.images))[:number, 0].numpy()
@@ -146,7 +146,7 @@ def _seconds(predict: Callable[[Path], object], path: Path) -> float:
 
 
 def whole_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFrame:
-    """Time a folder of pictures, the ways in turn, each in a process of its own."""
+    """Time a folder of images, the ways in turn, each in a process of its own."""
     results: dict[str, list[dict]] = {"usual": [], "ours": []}
     given = ("--data", data) if data else ()
     for _ in tqdm(range(repeats), desc="folders"):
@@ -169,7 +169,7 @@ def whole_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFr
 
 
 def read_folder(way: str, folder: Path, data: Path | None = None) -> dict:
-    """Read all pictures of a folder; return how many, in what time, with how much memory."""
+    """Read all images of a folder; return how many, in what time, with how much memory."""
     if way == "usual":
         model = usual_network(data=data)
         started = time.perf_counter()
@@ -196,7 +196,7 @@ def main() -> None:
 
 
 def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray:
-    """Draw the tables of ``benchmark predict``: one picture by way and size, a folder by way."""
+    """Draw the tables of ``benchmark predict``: one image by way and size, a folder by way."""
     _, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(3, 2), layout="constrained")
     wide = one.pivot(index="way", columns="picture", values="p50").loc[one["way"].unique()]
     upper = one.pivot(index="way", columns="picture", values="p95").loc[wide.index] - wide

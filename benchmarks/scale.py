@@ -42,7 +42,7 @@ def benchmark(
 
     Parameters
     ----------
-    pictures, train_pictures : int
+    images, train_pictures : int
         In the folder, and to train on.
     repeats : int
         Of both, with one and with two workers in turn.
@@ -53,7 +53,7 @@ def benchmark(
     -------
     DataFrame
         One row for each number of workers: ``workers``, ``start`` (seconds to the folder's first
-        picture), ``pictures_per_second``, ``epoch`` (seconds), medians; ``folder_efficiency``
+        image), ``pictures_per_second``, ``epoch`` (seconds), medians; ``folder_efficiency``
         and ``epoch_efficiency``, 1 if two workers were twice as fast as one.
     """
     digits = load_mnist(root=data).train[:train_pictures]
@@ -85,9 +85,9 @@ def benchmark(
 
 
 def prepare_costs(repeats: int = 20) -> pd.DataFrame:
-    """Measure what pictures of three kinds cost to prepare, on one core.
+    """Measure what images of three kinds cost to prepare, on one core.
 
-    An MNIST picture and a drawing as PNG, and a JPEG of 12 megapixels with a camera's noise.
+    An MNIST image and a drawing as PNG, and a JPEG of 12 megapixels with a camera's noise.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def draw_folder(folder: Path, number: int) -> None:
 
 
 def read(whole: Path, part: Path, pictures: int, out: Path) -> dict[str, float]:
-    """Return the seconds that the start takes, and pictures a second from then on."""
+    """Return the seconds that the start takes, and images per second from then on."""
     seconds = []
     for folder in (part, whole):
         started = time.perf_counter()
@@ -162,7 +162,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_scaling(table: pd.DataFrame) -> np.ndarray:
-    """Draw the table of ``benchmark scale``: pictures a second, and an epoch, by workers."""
+    """Draw the table of ``benchmark scale``: images per second, and an epoch, by workers."""
     _, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
     names = table["workers"].astype(str)
     first = table.iloc[0]

@@ -1,4 +1,4 @@
-"""Many people at once: pictures read together, and one by one."""
+"""Many people at once: images read together, and one by one."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def benchmark(
     checkpoint: Path | None = None,
     data: Path | None = None,
 ) -> pd.DataFrame:
-    """Send pictures to the REST interface from many clients at once, and check every answer.
+    """Send images to the REST interface from many clients at once, and check every answer.
 
-    The server is a process of its own, on this machine's loopback, and reads the pictures that
+    The server is a process of its own, on this machine's loopback, and reads the images that
     wait either together or one by one. Both take turns. The clients share the machine with it.
 
     Parameters
@@ -39,7 +39,7 @@ def benchmark(
     checkpoint : path, optional
         The network. Default: the one that ships.
     data : path, optional
-        Folder with MNIST, whose test pictures are sent as PNG.
+        Folder with MNIST, whose test images are sent as PNG.
 
     Returns
     -------
@@ -77,6 +77,6 @@ def benchmark(
     details = {"requests": requests, "clients": clients, "repeats": list(done.values())}
     publish("serve", table, shown, details)
     waited = {NAMES[largest]: [r["p95"] for r in results] for largest, results in done.items()}
-    label = f"milliseconds within which 95 % of answers came, {clients} clients at once"
+    label = f"milliseconds within which 95% of answers came, {clients} clients at once"
     save_figure(plot_timings(waited, label), outputs_folder("benchmarks") / "serve.png")
     return table

@@ -28,7 +28,7 @@ WAYS = ("as drawn", "MNIST's width")
 PENS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.25)  # widths, of the sheet's side
 SEED = 1_000_000  # no digit of these was written for training, which counts its seeds from 0
 
-Drawn = tuple[np.ndarray, Sequence[Picture]]  # labels, pictures
+Drawn = tuple[np.ndarray, Sequence[Picture]]  # labels, images
 
 
 def benchmark(
@@ -36,13 +36,13 @@ def benchmark(
 ) -> pd.DataFrame:
     """Read digits as `to_mnist` prepares them, and with its step "stroke width" left out.
 
-    Two networks read them: a public project's, which has learnt from MNIST alone as a reader's own
+    Two networks read them: a public project's, which has learned from MNIST alone as a reader's own
     has, and the one that ships, which has seen pens of many widths.
 
     Parameters
     ----------
-    pictures : path, optional
-        Folder of labelled pictures: ``[SET/]LABEL/PICTURE``.
+    images : path, optional
+        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
     data : path, optional
         Folder with MNIST, to train the first network on.
     number : int
@@ -51,7 +51,7 @@ def benchmark(
     Returns
     -------
     DataFrame
-        ``what``, ``pen`` (width as a share of the sheet's side; NaN for pictures), ``pictures``,
+        ``what``, ``pen`` (width as a share of the sheet's side; NaN for images), ``pictures``,
         ``network``, ``strokes`` ("as drawn" or "MNIST's width") and ``errors``, a share.
     """
     networks = {
@@ -94,7 +94,7 @@ def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
 
 
 def _written(folder: Path | None) -> Iterator[tuple[str, float, Drawn]]:
-    """List the pictures of each set in a folder."""
+    """List the images of each set in a folder."""
     found = labelled_pictures(folder) if folder else []
     for name, files in pd.DataFrame(found, columns=("set", "label", "path")).groupby("set"):
         yield name, np.nan, (files["label"].to_numpy(), files["path"].tolist())

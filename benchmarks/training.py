@@ -64,8 +64,8 @@ def benchmark(
     quick : bool
         Of theirs train one epoch only, and extrapolate the seconds of the whole recipe from it.
     resume : bool
-        Keep the trainings that a former run has finished. Without it, those of `contestants` are
-        deleted first.
+        Keep the training runs that a former run has finished. Without it, those of `contestants`
+        are deleted first.
     data : path, optional
         Folder with MNIST's idx files.
     device : {"cpu", "cuda", "mps"}
@@ -102,7 +102,7 @@ def benchmark(
 
 
 def trainings_folder(quick: bool = False, device: str = "cpu") -> Path:
-    """Return the folder in which `benchmark` leaves its trainings."""
+    """Return the folder in which `benchmark` leaves its training runs."""
     return outputs_folder("benchmarks", named_for("quick" if quick else "training", device))
 
 
@@ -112,11 +112,11 @@ def named_for(name: str, device: str) -> str:
 
 
 def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu") -> pd.DataFrame:
-    """Tabulate and draw the trainings that `benchmark` has left."""
+    """Tabulate and draw the training runs that `benchmark` has left."""
     folder = trainings_folder(quick, device)
     paths = [path for name in contestants for path in sorted(folder.glob(f"{name}-[0-9]*.json"))]
     if not paths:
-        raise ValueError(f"there are no trainings in {folder}: run without --report first")
+        raise ValueError(f"there are no training runs in {folder}: run without --report first")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     table = summarise(runs)
     table = table.assign(together=[together(folder, name) for name in table["name"]])
@@ -127,7 +127,7 @@ def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu
 
 
 def summarise(runs: list[dict]) -> pd.DataFrame:
-    """Tabulate the trainings, a row for each contestant.
+    """Tabulate the training runs, a row for each contestant.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def first_above(history: pd.DataFrame, mark: float) -> tuple[float, int] | None:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `summarise` for people, with the ratios to the fastest at 99.3 %."""
+    """Return the table of `summarise` for people, with the ratios to the fastest at 99.3%."""
     words = table[["name", "parameters", "seeds", "epochs"]].copy()
     words["s/epoch"] = [f"{seconds:.1f}" for seconds in table["epoch_seconds"]]
     words["s in all"] = [
@@ -230,7 +230,7 @@ def run_theirs(name: str, seed: int, epochs: int | None, data: Path, device: tor
     """Train a public project's network as its users do, with a `DataLoader`."""
     recipe = recipe_for(name)
     torch.manual_seed(seed)
-    model = build_model(name)[1:].to(device)  # normalising is the loader's task there
+    model = build_model(name)[1:].to(device)  # normalizing is the loader's task there
     optimizer = make_optimizer(model, recipe)
     test = load_mnist("idx", data, val_size=0).test.to(device)
     with usual_dataset(data) as dataset:
@@ -276,7 +276,7 @@ def usual_dataset(data: Path) -> Iterator:
 
 @torch.inference_mode()
 def usual_accuracy(model: torch.nn.Module, test: Digits) -> float:
-    """Return the accuracy of a network that wants normalised pictures."""
+    """Return the accuracy of a network that wants normalized images."""
     normalise = build_model("mnistnet")[0].to(test.images.device)
     model.eval()
     found = [model(normalise(images)).argmax(1) for images in test.images.split(1000)]

@@ -1,8 +1,8 @@
-"""Random changes that leave a digit the digit it is, on whole batches.
+"""Label-preserving augmentation, on whole batches of images.
 
-Each function takes images ``[N, 1, 28, 28]``, uint8 or float in [0, 1], changes every picture in
-its own way, and returns the same shape. Digits are never flipped: a mirrored 2 is no 2.
-Random numbers are PyTorch's global ones, so `torch.manual_seed` repeats them.
+Each function takes images ``[N, 1, 28, 28]``, uint8 or float in [0, 1], changes each image
+independently, and returns the same shape. Digits are never flipped: a mirrored 2 is no digit.
+The randomness is PyTorch's global generator, so `torch.manual_seed` reproduces it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch import Tensor
 
 
 def random_shift(images: Tensor, pixels: int = 2) -> Tensor:
-    """Move each picture by up to `pixels` pixels in both directions, black coming in at the edge.
+    """Translate each image by up to `pixels` pixels along each axis, filling with black.
 
-    Keeps the dtype: whole pixels are moved, nothing is interpolated.
+    Keeps the dtype: the shift is a whole number of pixels, so nothing is interpolated.
     """
     number, size, span = len(images), images.shape[-1], 2 * pixels + 1
     padded = F.pad(images, (pixels,) * 4)
@@ -34,19 +34,19 @@ def random_warp(
     shift: float = 2.0,
     elastic: float = 0.0,
 ) -> Tensor:
-    """Rotate, scale, shear, shift and bend each picture, in a single interpolation.
+    """Rotate, scale, shear, shift and bend each image, in a single interpolation.
 
     Parameters
     ----------
     images : Tensor of shape [N, 1, 28, 28]
     degrees : float
-        Rotation is drawn from ±degrees.
+        Rotation, sampled from [-degrees, degrees].
     scale : float
-        Width and height are each multiplied by something from [1 - scale, 1 + scale].
+        Factors for width and height, each sampled from [1 - scale, 1 + scale].
     shear : float
-        Slant: horizontal pixels a pixel of height, from ±shear.
+        Horizontal shift in pixels per pixel of height, sampled from [-shear, shear].
     shift : float
-        Pixels, from ±shift in both directions.
+        Translation in pixels, sampled from [-shift, shift] for each axis.
     elastic : float
         Standard deviation, in pixels, of a smooth random displacement, after Simard, Steinkraus
         and Platt, "Best practices for convolutional neural networks", ICDAR 2003, section 2.
@@ -76,9 +76,9 @@ def random_warp(
 
 
 def random_thickness(images: Tensor, strength: float = 0.6) -> Tensor:
-    """Thicken or thin each picture's strokes by up to `strength` pixels on either side.
+    """Thicken or thin each image's strokes by up to `strength` pixels on either side.
 
-    Blends each picture with its greatest (thicker) or smallest (thinner) neighbour values.
+    Blends each image with the maximum (thicker) or minimum (thinner) of each pixel's neighborhood.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def handwriting(images: Tensor, elastic: float = 0.0) -> Tensor:
-    """Imitate other hands and other pens: `random_warp`, then `random_thickness`."""
+    """Imitate other writers and other pens: `random_warp`, then `random_thickness`."""
     return random_thickness(random_warp(images, elastic=elastic), 0.9)
 
 

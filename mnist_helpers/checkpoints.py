@@ -38,7 +38,7 @@ class ForeignWeightsWarning(UserWarning):
 
 
 class History(list):
-    """One dict an epoch; ``pandas.DataFrame(history)`` is its table.
+    """One dict per epoch; ``pandas.DataFrame(history)`` is its table.
 
     Keys: ``epoch`` (from 1), ``lr`` (at its last step), ``train_loss``, ``train_accuracy`` (over
     the epoch's batches as they were trained on), ``val_loss``, ``val_accuracy`` (after the epoch;
@@ -46,7 +46,7 @@ class History(list):
     """
 
     def frame(self) -> pd.DataFrame:
-        """Return the history as a table, one row an epoch."""
+        """Return the history as a table, one row per epoch."""
         import pandas as pd
 
         return pd.DataFrame(list(self))
@@ -119,7 +119,7 @@ def save_checkpoint(
     ValueError
         If the network is an ONNX file's, or takes no images ``[N, 1, 28, 28]``.
     OSError
-        If the file cannot be written, as on a full disk. The former one stays as it was.
+        If the file cannot be written, as on a full disk. The previous file stays as it was.
     """
     from . import __version__
 

@@ -1,7 +1,8 @@
 """Any file or array as an upright uint8 image, safely.
 
 Paths, bytes, open files, PIL images, arrays and tensors: whatever comes is either an image of at
-most `WORKING_SIDE` pixels a side, upright, opaque and of 8 bits, or an error that names it.
+most `WORKING_SIDE` pixels in width and height, upright, opaque and of 8 bits, or an error that
+names it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ FORMATS = (
     "PPM",
     "ICO",
 )
-WORKING_SIDE = 512  # larger pictures are reduced to this side before anything else is done
+WORKING_SIDE = 512  # larger images are reduced to this side before anything else is done
 MOST_PIXELS = 120_000_000
 MOST_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
 LEAST_SIDE = 5
@@ -55,7 +56,7 @@ NO_IMAGES = {  # how files begin that people take for images, and what to do wit
     b"<!DOCTYPE html": "is a web page, not an image: download the image itself",
     b"<html": "is a web page, not an image: download the image itself",
 }
-UPRIGHT = {  # how a picture is turned, by the orientation in its EXIF data
+UPRIGHT = {  # how an image is turned, by the orientation in its EXIF data
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -67,7 +68,7 @@ UPRIGHT = {  # how a picture is turned, by the orientation in its EXIF data
 
 
 class PictureError(ValueError):
-    """What was given is no picture that can be read."""
+    """What was given is no image that can be read."""
 
 
 class EmptyPictureError(PictureError):
@@ -75,16 +76,16 @@ class EmptyPictureError(PictureError):
 
 
 def decode(picture: Picture) -> np.ndarray:
-    """Read a picture of any kind as uint8 ``[H, W]`` or ``[H, W, 3]``, upright and without alpha.
+    """Read an image of any kind as uint8 ``[H, W]`` or ``[H, W, 3]``, upright and without alpha.
 
-    Photos carry their rotation in EXIF data; it is applied. Transparent pictures are laid on
+    Photos carry their rotation in EXIF data; it is applied. Transparent images are laid on
     white or on black, whichever their ink stands out from. Large ones are reduced.
     """
     return decode_with_scale(picture)[0]
 
 
 def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
-    """Return the decoded picture, and how many pixels of the original one of its pixels is."""
+    """Return the decoded image, and how many pixels of the original one of its pixels is."""
     if isinstance(picture, np.ndarray) or _is_tensor(picture):
         return _upright(_from_array(picture))
     if isinstance(picture, Image.Image):
@@ -213,7 +214,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
-    """Reduce, turn and flatten a picture that was once of `size`; see `decode_with_scale`."""
+    """Reduce, turn and flatten an image that was once of `size`; see `decode_with_scale`."""
     pixels = _opaque(_reduced(image))
     height, width = pixels.shape[:2]
     if min(height, width) < LEAST_SIDE:
@@ -231,12 +232,12 @@ def _is_tensor(given: object) -> TypeGuard[torch.Tensor]:
 
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
-    """Turn an array or tensor into a PIL picture."""
+    """Turn an array or tensor into a PIL image."""
     return _from_ndarray(_from_tensor(array) if _is_tensor(array) else np.asarray(array))
 
 
 def _from_ndarray(array: np.ndarray) -> Image.Image:
-    """Turn an array into a PIL picture."""
+    """Turn an array into a PIL image."""
     if array.dtype.kind not in "biuf":
         raise PictureError(f"expected numbers, not an array of {array.dtype}")
     shape = array.shape
@@ -292,7 +293,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """Turn a picture upright, to 8 bits, and to at most `WORKING_SIDE` pixels a side."""
+    """Return an image upright, of 8 bits, and at most `WORKING_SIDE` pixels wide and high."""
     image.load()
     turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
@@ -307,14 +308,14 @@ def _reduced(image: Image.Image) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> np.ndarray:
-    """Lay a transparent picture on white or black, whichever its ink stands out from."""
+    """Lay a transparent image on white or black, whichever its ink stands out from."""
     if image.mode not in ("RGBA", "LA"):
         return np.array(image)
     alpha = image.getchannel("A")
     if np.asarray(alpha).min() > 252:
         return np.array(image.convert("RGB"))
     image = image.convert("RGBA")
-    *colour, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colours times alpha
+    *colour, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colors times alpha
     paper = "white" if sum(colour) < 3 * opacity / 2 else "black"
     sheet = Image.new("RGB", image.size, paper)
     sheet.paste(image, mask=alpha)
@@ -323,7 +324,7 @@ def _opaque(image: Image.Image) -> np.ndarray:
 
 @contextmanager
 def naming(picture: Picture) -> Iterator[None]:
-    """Let the error about an empty picture begin with its path, if it has one."""
+    """Let the error about an empty image begin with its path, if it has one."""
     try:
         yield
     except EmptyPictureError as error:

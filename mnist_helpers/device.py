@@ -73,7 +73,7 @@ def memory_kept() -> Iterator[None]:
     """Have the C library keep what is freed meanwhile, and hand it back to the system at the end.
 
     Each training step frees what the next one asks for again. By itself glibc hands large pieces
-    back at once, and the system fills them with zeros anew, page by page. Without glibc nothing
+    back at once, and the system fills them with zeros again, page by page. Without glibc nothing
     changes.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -144,7 +144,7 @@ def _data() -> Finding:
         return Finding("data", False, str(error), fix)
     except OSError as error:
         what = f"{folder} cannot be read ({error.strerror or error})"
-        fix = "allow reading it, or name another folder in $MNIST_HELPERS_DATA"
+        fix = "change its permissions, or name another folder in $MNIST_HELPERS_DATA"
         return Finding("data", False, what, fix)
     if damaged:
         fix = f"{sys.executable} -m mnist_helpers data --data {folder} --download"

@@ -1,4 +1,4 @@
-"""How good a network is, and where it errs: metrics, errors, calibration."""
+"""How good a network is, and where it fails: metrics, errors, calibration."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(ArrayEquality):
-    """What a network said of N labelled pictures.
+    """A network's logits for N labeled images, and the metrics that follow from them.
 
     Parameters
     ----------
     labels : ndarray of shape [N], dtype int64
-        What the pictures are.
+        True digits.
     logits : ndarray of shape [N, 10], dtype float32
-        What the network said, before softmax.
+        The network's outputs, before softmax.
     source : str
-        Where the pictures come from.
+        Where the images come from.
     """
 
     labels: np.ndarray
@@ -44,17 +44,17 @@ class Evaluation(ArrayEquality):
 
     @cached_property
     def predictions(self) -> np.ndarray:
-        """The likeliest digit for each picture: int64 ``[N]``."""
+        """The most probable digit for each image: int64 ``[N]``."""
         return self.logits.argmax(1)
 
     @cached_property
     def losses(self) -> np.ndarray:
-        """Cross-entropy of each picture in nats: float32 ``[N]``."""
+        """Cross-entropy of each image in nats: float32 ``[N]``."""
         return cross_entropy(self.logits, self.labels)
 
     @property
     def correct(self) -> np.ndarray:
-        """Whether each picture was read right: bool ``[N]``."""
+        """Whether each image was classified correctly: bool ``[N]``."""
         return self.predictions == self.labels
 
     @property
@@ -64,12 +64,12 @@ class Evaluation(ArrayEquality):
 
     @property
     def accuracy(self) -> float:
-        """Share of pictures that were read right, in [0, 1]."""
+        """Share of images that were classified correctly, in [0, 1]."""
         return float(self.correct.mean())
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The accuracy's 95 % interval, see `accuracy_interval`."""
+        """The accuracy's 95% interval, see `accuracy_interval`."""
         return accuracy_interval(int(self.correct.sum()), len(self.labels))
 
     @cached_property
@@ -81,7 +81,7 @@ class Evaluation(ArrayEquality):
 
     @cached_property
     def per_class(self) -> pd.DataFrame:
-        """Precision, recall, F1 and number of pictures (``support``) of each digit."""
+        """Precision, recall, F1 and number of images (``support``) of each digit."""
         import pandas as pd
         from sklearn.metrics import precision_recall_fscore_support
 
@@ -101,7 +101,7 @@ class Evaluation(ArrayEquality):
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Evaluation:
-    """Let a network read labelled digits, in float32.
+    """Evaluate a network on labeled digits, in float32.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Eva
         ``[N, 10]``; see `wrap_model`. Left in the mode in which it came.
     digits : Digits
     batch_size : int
-        Pictures at a time; changes memory and speed, not the result.
+        Images at a time; changes memory and speed, not the result.
 
     Returns
     -------
@@ -119,20 +119,20 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Eva
     Raises
     ------
     ValueError
-        If there are no pictures, or one has no label; or if the network takes no such images, or
+        If there are no images, or one has no label; or if the network takes no such images, or
         does not return ten finite numbers for each.
     """
     if len(digits) == 0:
-        raise ValueError("there are no pictures to evaluate on")
+        raise ValueError("there are no images to evaluate on")
     if (digits.labels < 0).any():
-        raise ValueError(f"{digits.source} has pictures without labels: nothing to compare with")
+        raise ValueError(f"{digits.source} has images without labels: nothing to compare with")
     logits = predict_logits(model, digits, batch_size)
     return Evaluation(digits.labels.cpu().numpy(), logits, digits.source)
 
 
 @torch.inference_mode()
 def predict_logits(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> np.ndarray:
-    """Return the network's logits for each picture, as float32 ``[N, 10]``."""
+    """Return the network's logits for each image, as float32 ``[N, 10]``."""
     model = wrap_model(model)
     device = next(chain(model.parameters(), model.buffers())).device
     training = model.training
@@ -184,14 +184,14 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float = 0) 
 
 
 def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval for an accuracy measured on `total` pictures.
+    """Return Wilson's interval for an accuracy measured on `total` images.
 
     Parameters
     ----------
     correct, total : int
-        Pictures read right, and pictures in all.
+        Images classified correctly, and images in total.
     level : float
-        How often such intervals hold the true accuracy.
+        Confidence level: how often such intervals contain the true accuracy.
 
     Returns
     -------
@@ -210,7 +210,7 @@ def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[fl
 
 
 def misclassified(evaluation: Evaluation) -> pd.DataFrame:
-    """List the errors, the most expensive first.
+    """List the misclassified images, the highest loss first.
 
     Returns
     -------
@@ -238,12 +238,12 @@ def misclassified(evaluation: Evaluation) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Calibration(ArrayEquality):
-    """How often a network is right when it says how sure it is.
+    """How well a network's confidence matches its accuracy.
 
     Parameters
     ----------
     table : DataFrame
-        One row a bin of confidence: ``low``, ``high`` (its bounds), ``confidence`` and
+        One row per bin of confidence: ``low``, ``high`` (its bounds), ``confidence`` and
         ``accuracy`` (means; NaN in an empty bin), ``count``.
     ece : float
         Expected calibration error in [0, 1]: the mean gap between confidence and accuracy,
@@ -303,23 +303,23 @@ def calibration(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> Calibr
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Find the number by which to divide logits so that confidence means what it says.
+    """Fit the temperature by which to divide logits, so that confidence matches accuracy.
 
     Parameters
     ----------
     logits : ndarray of shape [N, 10]
-        Of pictures that the network was not trained on (the validation split).
+        Of images that the network was not trained on (the validation split).
     labels : ndarray of shape [N]
 
     Returns
     -------
     float
-        The temperature with the lowest cross-entropy; above 1 for an over-confident network.
+        The temperature with the lowest cross-entropy; above 1 for an overconfident network.
 
     Notes
     -----
-    The right digit's target is (N + 1) / (N + 2) and not 1, and the other nine share the rest:
-    where every picture is read right, no confidence would be too high otherwise.
+    The true digit's target is (N + 1) / (N + 2) and not 1, and the other nine share the rest:
+    where every image is classified correctly, no confidence would be too high otherwise.
 
     References
     ----------
@@ -328,7 +328,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    smoothing = 10 / 9 / (len(labels) + 2)  # a tenth of it returns to the right digit
+    smoothing = 10 / 9 / (len(labels) + 2)  # a tenth of it returns to the true digit
 
     def mean_loss(log_temperature: float) -> float:
         cooled = logits / np.float32(np.exp(log_temperature))

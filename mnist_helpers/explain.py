@@ -1,4 +1,4 @@
-"""What a network looks at, and what misleads it: saliency, adversarial examples."""
+"""What a network's output depends on: saliency maps, adversarial examples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .wrapping import wrap_model
 def saliency(
     model: nn.Module, image: Tensor | np.ndarray, target: int | None = None, steps: int = 64
 ) -> np.ndarray:
-    """Share a digit's logit out among the pixels, by integrated gradients from a black picture.
+    """Attribute a digit's logit to the pixels, by integrated gradients from a black image.
 
     Parameters
     ----------
@@ -23,13 +23,13 @@ def saliency(
     target : int, optional
         The digit to explain. Default: the one that the network predicts.
     steps : int
-        Pictures between black and ``image`` at which the gradient is taken.
+        Images between black and ``image`` at which the gradient is taken.
 
     Returns
     -------
     ndarray of shape [28, 28], dtype float32
-        Positive where ink speaks for the digit, negative where it speaks against; the sum is
-        close to the logit's change from the black picture to this one.
+        Positive where ink raises the logit, negative where it lowers it; the sum is
+        close to the logit's change from the black image to this one.
 
     References
     ----------
@@ -52,31 +52,31 @@ def saliency(
 
 
 def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int = 500) -> Digits:
-    """Change every pixel a little, in the direction that harms the reading most.
+    """Perturb every pixel a little, in the direction that raises the loss most.
 
-    The fast gradient sign method: each pixel goes `epsilon` grey levels up or down, whichever makes
-    the cross-entropy of the true digit grow, and stays between black and white.
+    The fast gradient sign method: each pixel moves `epsilon` gray levels up or down, whichever
+    raises the cross-entropy of the true digit, and stays between black and white.
 
     Parameters
     ----------
     model : nn.Module
-        Whose gradient is asked. Left in the mode in which it came.
+        The network to attack. Its mode (training or evaluation) is restored.
     digits : Digits
         With labels.
     epsilon : int
-        Grey levels, 0 to 255.
+        Gray levels, 0 to 255.
     batch_size : int
-        Pictures at a time; changes memory and speed, not the result.
+        Images per batch; changes memory and speed, not the result.
 
     Returns
     -------
     Digits
-        The changed pictures with their true labels.
+        The perturbed images with their true labels.
 
     Raises
     ------
     ValueError
-        If `epsilon` is no number of grey levels, or a picture has no label.
+        If `epsilon` is not a whole number from 0 to 255, or an image has no label.
 
     References
     ----------
@@ -84,9 +84,9 @@ def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int 
     ICLR 2015, section 4.
     """
     if not isinstance(epsilon, (int, np.integer)) or not 0 <= epsilon <= 255:
-        raise ValueError(f"epsilon is a whole number of grey levels, 0 to 255, not {epsilon!r}")
+        raise ValueError(f"epsilon is a whole number of gray levels, 0 to 255, not {epsilon!r}")
     if (digits.labels < 0).any():
-        raise ValueError(f"{digits.source} has pictures without labels: nothing to lead away from")
+        raise ValueError(f"{digits.source} has images without labels: the loss needs them")
     model = wrap_model(model)
     device = next(model.parameters()).device
     training = model.training
@@ -99,5 +99,5 @@ def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int 
         moved = images.int() + int(epsilon) * gradient.sign().int()
         changed.append(moved.clamp(0, 255).to(torch.uint8).to(digits.images.device))
     model.train(training)
-    source = f"{digits.source}, changed by {epsilon} grey levels against the network"
+    source = f"{digits.source}, adversarial with epsilon {epsilon}"
     return Digits(torch.cat(changed), digits.labels, source)

@@ -79,7 +79,7 @@ def notebooks_folder() -> Path:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to, which replaces `path` only if the block succeeds.
 
-    A crash or a full disk in the middle of writing leaves the former file as it was.
+    A crash or a full disk in the middle of writing leaves the previous file as it was.
 
     Examples
     --------

@@ -44,13 +44,13 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
     def save_pretrained(
         self, save_directory: str | Path, *, test: tuple[int, int] | None = None, **options: Any
     ) -> str | None:
-        """Write weights and model card of the network in use into a folder, replacing former ones.
+        """Write weights and model card of the network in use into a folder, replacing earlier ones.
 
         Parameters
         ----------
         save_directory : path
         test : tuple of (correct, total), optional
-            What it read rightly of MNIST's test split, for the card.
+            Correct predictions on MNIST's test split and its size, for the card.
         **options
             ``push_to_hub``, ``repo_id`` and others, as in huggingface_hub's mixin.
 
@@ -67,7 +67,9 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the files; called by the mixin."""
         if isinstance(self.model, OnnxNetwork):
-            raise ValueError("a network on ONNX Runtime cannot be saved anew: share its .onnx file")
+            raise ValueError(
+                "a network on ONNX Runtime cannot be saved again: share its .onnx file"
+            )
         done = self.checkpoint
         save_checkpoint(
             save_directory / WEIGHTS,
@@ -97,8 +99,8 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
         recipe = self.checkpoint.recipe
         return ModelCard(
             f"---\n{data.to_yaml()}\n---\n\n# {name}: handwritten digits\n\n"
-            "Reads one handwritten digit in a picture of 28×28, prepared as MNIST was; "
-            "`mnist_helpers` prepares any other picture.\n\n"
+            "Predicts the handwritten digit in a 28×28 image, preprocessed as MNIST was; "
+            "`mnist_helpers` preprocesses any other image.\n\n"
             f"- parameters: {count_parameters(self.model):,}\n"
             f"- trained on: {self.checkpoint.source}\n"
             f"- test accuracy: {measured}\n"

@@ -1,7 +1,7 @@
 """The architectures, by name, and what they cost.
 
 Every network takes images ``[N, 1, 28, 28]``, uint8 or float in [0, 1], and returns logits
-``[N, 10]``. Normalisation is its first layer, saved with its weights, so that nobody can forget it.
+``[N, 10]``. Normalization is its first layer, saved with its weights, so that nobody can forget it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     def set(self, mean: float | None = None, std: float | None = None) -> None:
-        """Take other numbers. A negative deviation inverts: black becomes white."""
+        """Change the numbers. A negative standard deviation inverts: black becomes white."""
         if mean is not None:
             self.mean.fill_(mean)
         if std is not None:
@@ -46,7 +46,7 @@ class Normalize(nn.Module):
 
 
 class Classifier(nn.Sequential):
-    """Named layers one after the other, the first of which normalises.
+    """Named layers one after the other, the first of which normalizes.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def pooled_convolutions(name: str, width: int, depth: tuple[int, int, int]) -> C
 
 
 def tiny() -> Classifier:
-    """Our quickest, for those who want 99.3 % in seconds: small maps from the first step on.
+    """Our quickest, for those who want 99.3% in seconds: small maps from the first step on.
 
     The first convolution moves in steps of two and none is padded, so the maps shrink from 28×28
     to 12×12, 10×10, pooled 5×5, and 3×3. A step of two halves a side as pooling does, but never
@@ -315,7 +315,7 @@ def shrink_variances(model: nn.Module, share: float) -> None:
     """Move each BatchNorm's running variances towards their mean by `share`, in place.
 
     A feature that hardly varies over MNIST is amplified most, and drowns the others where another
-    hand or scanner makes it vary. This is what shrinkage does to variances that are estimated one
+    writer or scanner makes it vary. This is what shrinkage does to variances that are estimated one
     by one (Opgen-Rhein and Strimmer, Statistical Applications in Genetics and Molecular Biology 6,
     2007, article 9, section 3).
 
@@ -332,11 +332,11 @@ def shrink_variances(model: nn.Module, share: float) -> None:
 
 
 def folded(model: Classifier) -> nn.Sequential:
-    """Return a copy that reads the same with fewer layers, for prediction alone.
+    """Return a copy with BatchNorm fused into the convolutions, for inference only.
 
     A trained BatchNorm multiplies and shifts each channel by fixed numbers, which the convolution
-    before it can do as well. Max-pooling between the two does not mind: if all are multiplied by
-    the same positive number, the largest stays the largest. Dropout is left out.
+    before it can do as well. Max pooling between the two commutes with that if the
+    factor is positive: the maximum stays the maximum. Dropout is left out.
 
     Parameters
     ----------
@@ -356,5 +356,5 @@ def folded(model: Classifier) -> nn.Sequential:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers training adjusts."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters())

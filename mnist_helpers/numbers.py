@@ -96,7 +96,7 @@ def split_digits(
 
     Parameters
     ----------
-    picture : path, bytes, binary file, PIL image, array or tensor
+    image : path, bytes, binary file, PIL image, array or tensor
         As for `to_mnist`.
     classify : callable, optional
         Returns the probabilities ``[N, 10]`` for images ``[N, 28, 28]``. With it, digits that touch

@@ -36,7 +36,7 @@ NEEDED = "ONNX needs the extra `serve`: pip install 'mnist-helpers[serve]'"
 def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None = None) -> None:
     """Write a network as ONNX: uint8 images ``[N, 1, 28, 28]`` in, float32 logits ``[N, 10]`` out.
 
-    N is free, and normalising is a part of the network, as in PyTorch.
+    N is free, and normalizing is a part of the network, as in PyTorch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One picture in, one digit out."""
+"""One image in, one digit out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .preprocess import Box, Picture, to_mnist
 from .wrapping import model_name, to_device, wrap_model
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
-SHIPPED_NAME = "fast (ships with the package)"
+SHIPPED_NAME = "fast (pretrained)"
 CONFIDENT = 0.9
 
 
@@ -63,13 +63,13 @@ class Prediction(ArrayEquality):
     Parameters
     ----------
     digit : int
-        The likeliest digit, 0 to 9.
+        The most probable digit, 0 to 9.
     confidence : float
         Its calibrated probability, in [0, 1].
     probs : ndarray of shape [10], dtype float32
         The probability of each digit.
     image : ndarray of shape [28, 28], dtype uint8
-        What the network saw.
+        The preprocessed image.
     """
 
     digit: int
@@ -79,7 +79,7 @@ class Prediction(ArrayEquality):
 
     @property
     def is_confident(self) -> bool:
-        """Whether the confidence reaches `CONFIDENT`; if not, a person should look."""
+        """Whether the confidence reaches `CONFIDENT`; if not, a human should look."""
         return bool(is_confident(self.confidence))
 
     def __iter__(self) -> Iterator:
@@ -103,7 +103,7 @@ class Number:
     predictions : list of Prediction
         One for each digit.
     boxes : list of (left, top, right, bottom)
-        Where each digit stands, in pixels of the upright picture.
+        Where each digit stands, in pixels of the upright image.
     """
 
     text: str
@@ -117,13 +117,13 @@ class Number:
 
 
 class MNISTPredictor:
-    """Reads the digit in any picture: the MNIST preprocessing, then a network.
+    """Predicts the digit in any image: MNIST's preprocessing, then a network.
 
     Parameters
     ----------
     checkpoint : path, optional
-        A file that `load_checkpoint` reads. Default: the weights of ``fast`` that ship with the
-        package.
+        A file that `load_checkpoint` reads. Default: the pretrained weights of
+        ``fast``.
     device : str or torch.device
         See `choose_device`.
     model : nn.Module or str, optional
@@ -157,11 +157,11 @@ class MNISTPredictor:
 
     @property
     def model(self) -> nn.Module:
-        """The network. To change its weights, set it anew: predictions use a folded copy.
+        """The network. To change its weights, assign it again: predictions use a fused copy.
 
         One that is set is put on the predictor's device, and into evaluation mode. One of your own
-        comes back wrapped: ``predictor.model.network`` is what was set. Of the former `checkpoint`
-        only the temperature stays, though it was fitted to the former network.
+        comes back wrapped: ``predictor.model.network`` is what was set. Of the previous
+        `checkpoint` only the temperature stays, though it was fitted to the previous network.
         """
         return self._model
 
@@ -178,23 +178,23 @@ class MNISTPredictor:
         return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
 
     def predict(self, picture: Picture) -> Prediction:
-        """Read the digit in a picture of any kind that `to_mnist` takes.
+        """Predict the digit in an image of any kind that `to_mnist` takes.
 
         Raises
         ------
         EmptyPictureError
-            If there is nothing in the picture.
+            If there is nothing in the image.
         ValueError, OSError
-            If it is no picture, or cannot be read; see `to_mnist`.
+            If it is no image, or cannot be read; see `to_mnist`.
         """
         return self.predict_many([picture])[0]
 
     def predict_many(self, pictures: Iterable[Picture]) -> list[Prediction]:
-        """Read many pictures at once; the first that cannot be read raises, as in `predict`."""
+        """Predict many images at once; the first that cannot be decoded raises, as in `predict`."""
         return self._read([to_mnist(picture) for picture in pictures])
 
     def predict_number(self, picture: Picture) -> Number:
-        """Read several digits that are written in a row, each on its own; see `split_digits`.
+        """Predict several digits that are written in a row, each on its own; see `split_digits`.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class MNISTPredictor:
         return Number(text, predictions, [box for box, _ in found])
 
     def _read(self, images: list[np.ndarray]) -> list[Prediction]:
-        """Read pictures that already are MNIST's."""
+        """Predict preprocessed images."""
         if not images:
             return []
         probabilities = self.probabilities(np.stack(images))
@@ -217,7 +217,7 @@ class MNISTPredictor:
         ]
 
     def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Return the calibrated probabilities for pictures that already are MNIST's.
+        """Return the calibrated probabilities for preprocessed images.
 
         Parameters
         ----------
@@ -230,12 +230,12 @@ class MNISTPredictor:
         Raises
         ------
         ValueError
-            If the pictures have another shape or dtype, or the network does not return ten finite
+            If the images have another shape or dtype, or the network does not return ten finite
             numbers for each.
         """
         if not torch.is_tensor(images):
             images = np.asarray(images)
-        elif images.dtype == torch.uint8:  # of PyTorch's other types NumPy does not know all
+        elif images.dtype == torch.uint8:  # NumPy lacks some of PyTorch's other types
             images = images.cpu().numpy()
         shape = list(images.shape)
         if images.dtype != np.uint8 or shape[1:] not in ([28, 28], [1, 28, 28]):
@@ -251,7 +251,7 @@ class MNISTPredictor:
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """Return float32 logits ``[N, 10]`` for uint8 pixels ``[N, 1, 28, 28]``."""
-        if isinstance(self._folded, OnnxNetwork):  # past PyTorch: one picture is read sooner so
+        if isinstance(self._folded, OnnxNetwork):  # without PyTorch: faster for a single image
             return self._folded.logits(pixels)
         with torch.inference_mode():
             return self._folded(torch.tensor(pixels, device=self.device)).float().cpu().numpy()

@@ -1,8 +1,8 @@
-"""How any picture becomes an MNIST picture, step by step.
+"""How any image is preprocessed into an MNIST image, step by step.
 
-MNIST's pictures were made in one particular way, and a network that learnt from them knows no
-other: black and white scans, each digit fitted with its proportions into 20×20 pixels, the
-scaling leaving grey edges, and the ink's centre of mass put into the centre of 28×28. `to_mnist`
+MNIST's images were made in one particular way, and a network that learned from them knows no
+other: black and white scans, each digit fitted with its aspect ratio into 20×20 pixels, the
+scaling antialiased, and the ink's center of mass moved to the center of 28×28. `to_mnist`
 does the same to whatever comes: scans, photos, drawings.
 
 References
@@ -45,37 +45,37 @@ __all__ = [
     "to_mnist",
 ]
 
-FRAME = 28  # an MNIST picture's side
-BOX = 20  # the longest side of the digit in it
+FRAME = 28  # an MNIST image's side
+BOX = 20  # the digit's larger dimension in it
 DETAIL = 4  # the digit is worked on at this many pixels for one of MNIST's
-STROKES = (1.5, 4.0)  # least and greatest mean stroke width of 19 in 20 of MNIST's, in its pixels
+STROKES = (1.5, 4.0)  # mean stroke widths between which 19 in 20 of MNIST's lie, in pixels
 MAX_SHEETS = 3  # that lie on one another
 COARSE_SIDE = 64  # at which the paper's brightness is measured
-UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is levelled
-WINDOWS = (0.4, 0.25, 0.12)  # of the longer side: what is narrower is ink, what is wider a shadow
+UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which it is leveled
+WINDOWS = (0.4, 0.25, 0.12)  # of the larger dimension: narrower is ink, wider a shadow
 
 
 def to_mnist(picture: Picture) -> np.ndarray:
-    """Turn any picture of a digit into an MNIST picture.
+    """Turn any image of a digit into an MNIST image.
 
     Parameters
     ----------
-    picture : path, bytes, binary file, PIL image, array or tensor
-        A digit in dark ink on a light ground or the other way round, anywhere in the picture.
+    image : path, bytes, binary file, PIL image, array or tensor
+        A digit in dark ink on a light ground or the other way round, anywhere in the image.
         Arrays and tensors: ``[H, W]``, ``[H, W, 1 or 3 or 4]`` or ``[1 or 3, H, W]``, of uint8,
         uint16, bool, or floats in [0, 1].
 
     Returns
     -------
     ndarray of shape [28, 28], dtype uint8
-        Light ink on black. A picture that already is MNIST's comes back bit for bit.
+        Light ink on black. An image that already is MNIST's comes back bit for bit.
 
     Raises
     ------
     EmptyPictureError
         If there is no ink.
     PictureError
-        If it is no picture, a damaged one, or far too large.
+        If it is no image, a damaged one, or far too large.
     FileNotFoundError, PermissionError
         If the file cannot be opened.
 
@@ -90,9 +90,9 @@ def to_mnist(picture: Picture) -> np.ndarray:
 
 
 def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
-    """Return the picture after each step on its way to MNIST, by the step's name, in order.
+    """Return the image after each step on its way to MNIST, by the step's name, in order.
 
-    The last one is what `to_mnist` returns. A picture that already is MNIST's has one step.
+    The last one is what `to_mnist` returns. An image that already is MNIST's has one step.
     """
     decoded = decode(picture)
     if is_mnist(decoded):
@@ -136,10 +136,10 @@ def cut_sheet(grey: np.ndarray, brightness: Brightness | None = None) -> np.ndar
 
 
 def is_mnist(pixels: np.ndarray) -> bool:
-    """Return whether this is an MNIST picture already, by what all 70,000 of them have in common.
+    """Return whether this is an MNIST image already, by what all 70,000 of them have in common.
 
-    They have 28×28 pixels, a longest side of 19 or 20, a brightest pixel of 254 or 255, and their
-    centre of mass within half a pixel of (14, 14).
+    They have 28×28 pixels, a larger dimension of 19 or 20, a brightest pixel of 254 or 255, and
+    their center of mass within half a pixel of (14, 14).
     """
     if pixels.shape != (FRAME, FRAME) or pixels.max() < 254:
         return False
@@ -149,15 +149,15 @@ def is_mnist(pixels: np.ndarray) -> bool:
     return all(abs(middle - FRAME / 2) <= 0.55 for middle in centre_of_mass(pixels))
 
 
-# ----------------------------------------------------------------------------- from colour to ink
+# ----------------------------------------------------------------------------- from color to ink
 
 
 def to_grey(pixels: np.ndarray) -> np.ndarray:
-    """Reduce colours to grey along the direction in which they differ most.
+    """Reduce colors to gray along the direction in which they differ most.
 
-    Plain brightness would lose red ink on green paper. The main direction of the colours (their
-    first principal component) is brightness for a usual picture, and the ink's colour for
-    coloured ink. Returns uint8 ``[H, W]``.
+    Plain brightness would lose red ink on green paper. The main direction of the colors (their
+    first principal component) is brightness for a usual image, and the ink's color for
+    colored ink. Returns uint8 ``[H, W]``.
     """
     if pixels.ndim == 2:
         return pixels
@@ -175,7 +175,7 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
 def ink_on_black(grey: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
     """Tell ink from paper: uint8 ``[H, W]``, 0 where there is paper, up to 255 for ink.
 
-    The paper is what most of the border and most of the picture show. Where its brightness differs
+    The paper is what most of the border and most of the image show. Where its brightness differs
     from place to place, or so much is ink that half of it must be a shadow, the paper is estimated
     everywhere and taken away.
     """
@@ -216,7 +216,7 @@ def is_even(gray: np.ndarray, light: np.ndarray, threshold: float) -> bool:
 
 
 def _coarse(grey: np.ndarray) -> np.ndarray:
-    """Reduce an image to a longer side of at most `COARSE_SIDE` pixels, each a mean."""
+    """Downsample an image to at most `COARSE_SIDE` pixels in width and height, by area."""
     scale = max(1.0, max(grey.shape) / COARSE_SIDE)
     height, width = (max(3, round(side / scale)) for side in grey.shape)
     return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX))
@@ -244,7 +244,7 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
     edges = np.hypot(*slopes)
     sharp = np.percentile(edges, 99) / 2
     best, step, found = -np.inf, 0.0, (grey, WINDOWS[0])
-    # the border spoke against the second of these
+    # the border suggests that the second is the wrong polarity
     for picture, copy, trust in ((grey, small, 1.0), (255 - grey, 255 - small, 0.7)):
         for window in WINDOWS:
             ink = _above(uneven_paper(copy, window), copy)
@@ -267,9 +267,9 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
 def uneven_paper(grey: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
     """Estimate the paper's brightness at each pixel, for light ink on dark: float32 ``[H, W]``.
 
-    A grey opening at a coarse scale: the darkest value near each pixel, and the lightest of those
-    near it, so that everything narrower than the window, and with it the ink, is levelled. The
-    window is a share of the longer side.
+    A gray opening at a coarse scale: the darkest value near each pixel, and the lightest of those
+    near it, so that everything narrower than the window, and with it the ink, is leveled. The
+    window is a share of the larger dimension.
     """
     coarse = ndimage.median_filter(_coarse(grey).astype(np.float32), 3)
     side = max(3, round(window * max(coarse.shape)))
@@ -293,7 +293,7 @@ def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     )
     ink, mask = ink[part], mask[part]
     full = Brightness.of(ink[mask]).quantile(0.75)
-    near = dilated(mask)  # with the strokes' grey edges
+    near = dilated(mask)  # with the strokes' gray edges
     crop = ink / np.float32(full)
     np.minimum(crop, 1, out=crop)
     crop[~near] = 0
@@ -312,7 +312,7 @@ def even_strokes(crop: np.ndarray) -> np.ndarray:
 
     A hair-thin pen and a thick marker write the same digit. The width is measured along the
     strokes' middle lines, and added or taken away on both sides, which leaves black and white.
-    Other strokes stay as they are: in a small picture it is the grey edges that show the form.
+    Other strokes stay as they are: in a small image it is the gray edges that show the form.
     Before that, ink is measured against the darkest ink nearby, so that a stroke does not break
     where the pencil was pressed lightly.
 
@@ -347,10 +347,10 @@ def stroke_width(mask: np.ndarray, inside: np.ndarray) -> float:
 
 
 def fit_into_box(strokes: np.ndarray) -> np.ndarray:
-    """Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges: uint8.
+    """Scale the digit, aspect ratio kept, to fit 20×20 pixels with antialiased edges: uint8.
 
     The brightest pixel comes to 255, as MNIST's are, wherever the strokes lie among the pixels. The
-    shorter side hardly ever comes to whole pixels; it is padded up to the next one, since
+    smaller dimension is rarely a whole number of pixels; it is padded up to the next one, since
     rounding it would make a thin 1 half as wide again.
     """
     crop = strokes[box_around(strokes >= 0.25)]
@@ -367,7 +367,7 @@ def fit_into_box(strokes: np.ndarray) -> np.ndarray:
 
 
 def centre(fitted: np.ndarray) -> np.ndarray:
-    """Place the digit in 28×28 so that its centre of mass is in the middle: uint8 ``[28, 28]``."""
+    """Place the digit in 28×28 so that its center of mass is in the middle: uint8 ``[28, 28]``."""
     frame = np.zeros((FRAME, FRAME), np.uint8)
     corner = [
         int(np.clip(round(FRAME / 2 - at), 0, FRAME - side))
@@ -378,7 +378,7 @@ def centre(fitted: np.ndarray) -> np.ndarray:
 
 
 def centre_of_mass(pixels: np.ndarray) -> tuple[float, float]:
-    """Return the row and the column in which the ink has its centre of mass."""
+    """Return the row and the column in which the ink has its center of mass."""
     rows, columns = pixels.sum(1), pixels.sum(0)
     total = rows.sum()
     return rows @ np.arange(len(rows)) / total, columns @ np.arange(len(columns)) / total

@@ -20,14 +20,14 @@ class Recipe:
     epochs : int
         Passes over the training split.
     batch_size : int
-        Pictures a step.
+        Images per step.
     lr : float
         Learning rate; with the one-cycle schedule its peak.
     optimizer : {"adamw", "adam", "sgd", "adadelta"}
     momentum : float
         Of SGD.
     betas : tuple of two floats
-        Of Adam and AdamW: how much of the former averages of gradients and of their squares stays.
+        Of Adam and AdamW: decay rates of the running averages of the gradient and of its square.
     weight_decay : float
         As the optimizer understands it (decoupled in AdamW).
     schedule : {"constant", "step", "onecycle"}
@@ -44,10 +44,10 @@ class Recipe:
     precision : {"auto", "fp32", "bf16"}
         "auto" computes in bfloat16 where the hardware does so natively, else in float32.
     patience : int or None
-        Stop when the validation loss has not improved for so many epochs, and keep the best
+        Stop when the validation loss has not improved for this many epochs, and restore the best
         epoch's weights.
     seed : int
-        Of the initial weights, the order of pictures, augmentation and dropout.
+        Of the initial weights, the order of images, augmentation and dropout.
 
     Raises
     ------

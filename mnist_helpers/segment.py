@@ -21,7 +21,7 @@ from .decode import EmptyPictureError
 Box = tuple[int, int, int, int]
 Place = tuple[slice, slice]
 
-LEAST_CONTRAST = 12  # of 255: fainter than this is an empty picture
+LEAST_CONTRAST = 12  # of 255: fainter than this is an empty image
 MIN_SHEET = 0.1  # of the image's area
 MIN_FILLED = 0.5  # of the box around a sheet, which may be turned
 MIN_INK_ON_LIGHT = 0.1  # contrast of ink on a sheet, of that between sheet and desk: pencil
@@ -55,7 +55,7 @@ class Sheet:
         return columns.start, rows.start, columns.stop, rows.stop
 
     def cut_from(self, gray: np.ndarray) -> np.ndarray:
-        """Return the sheet alone; around it, as at its edge, the paper goes on."""
+        """Return the sheet alone; around it, as at its edge, the paper continues."""
         part = gray[self.place]
         if self.inside.all():
             return part
@@ -188,7 +188,7 @@ def _as_sheet(
 def _with_surroundings(
     place: Place, region: np.ndarray, shape: tuple[int, int], wide: int = 3
 ) -> tuple[Place, np.ndarray]:
-    """Return a region with a margin around it, where the image goes on."""
+    """Return a region with a margin around it, where the image continues."""
     before = [min(along.start, wide) for along in place]
     after = [min(size - along.stop, wide) for along, size in zip(place, shape, strict=True)]
     rows, columns = (
@@ -258,7 +258,7 @@ def digit_mask(
     """
     brightness = brightness or Brightness.of(ink)
     if brightness.span < LEAST_CONTRAST:
-        raise EmptyPictureError("the picture is empty: no ink stands out from the paper")
+        raise EmptyPictureError("the image is empty: no ink stands out from the paper")
     high = brightness.threshold
     faint = ink > np.uint8(0.6 * high)
     box = box_around(faint)  # a drawing is mostly paper
@@ -331,7 +331,7 @@ def _is_object(size: int, place: Place, shape: tuple[int, int]) -> bool:
 
 
 def _lies_along_an_edge(place: Place, shape: tuple[int, int]) -> bool:
-    """Return whether a part is a band along an edge of the picture, like a shadow."""
+    """Return whether a part is a band along an edge of the image, like a shadow."""
     for axis in (0, 1):
         along, across = place[1 - axis], place[axis]
         length = (along.stop - along.start) / shape[1 - axis]
@@ -359,7 +359,7 @@ def group_columns(mask: np.ndarray) -> list[np.ndarray]:
     """Return the mask of each digit in a row, from left to right.
 
     Connected parts belong to one digit if one lies above the other: if they share at least half
-    of the narrower one's columns. Digits that touch each other are not told apart.
+    of the narrower one's columns. Digits that touch each other are not separated.
     """
     parts, _ = ndimage.label(mask, np.ones((3, 3)))
     groups: list[tuple[slice, list[int]]] = []

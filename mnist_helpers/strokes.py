@@ -1,4 +1,4 @@
-"""Digits as pen strokes, in several hands: for trying things out where nobody is there to draw.
+"""Digits as pen strokes, in several writing styles: test images without anyone drawing.
 
 A stroke is an array of points ``[n, 2]``, x to the right and y downwards, from pen down to pen up;
 a digit is a list of strokes. The canvas keeps drawings in the same form.
@@ -19,7 +19,7 @@ Strokes = list[np.ndarray]
 def pen_strokes(
     digit: int, hand: str = "round", size: float = 280, variation: int | None = None
 ) -> Strokes:
-    """Return the strokes with which a hand writes a digit.
+    """Return the pen strokes of a digit in a writing style.
 
     Parameters
     ----------
@@ -28,10 +28,10 @@ def pen_strokes(
     hand : str
         One of `HANDS`.
     size : float
-        Side of the square to write in, in pixels; the digit fills the middle 64 % of it.
+        Width and height of the square to write in, in pixels; the digit fills its middle 64%.
     variation : int, optional
-        A hand never writes twice the same: each number gives another slant, width, place and
-        tremble. None gives the model form.
+        Nobody writes a digit twice the same: each number gives another slant, width, place and
+        tremor. None gives the style's template.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def pen_strokes(
     Raises
     ------
     ValueError
-        If there is no such digit or hand.
+        If there is no such digit or style.
     """
     if hand not in TABLES:
         raise ValueError(f"no hand {hand!r}: choose one of {', '.join(HANDS)}")
@@ -94,11 +94,11 @@ def draw_strokes(
     strokes : list of array-likes of shape [n, 2]
         Points in pixels; a single point is a dot.
     size : int
-        Side of the sheet in pixels.
+        Width and height of the sheet in pixels.
     pen : float or list of floats
         The pen's width in pixels, for all strokes or for each.
     ink, paper : int
-        Grey values, 0 to 255.
+        Gray values, 0 to 255.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def draw_outlined(
     strokes : list of array-likes of shape [n, 2]
         Points in pixels.
     size : int
-        Side of the sheet in pixels.
+        Width and height of the sheet in pixels.
     pen, line : float
         Width in pixels of what is outlined, and of the line around it.
 

@@ -1,4 +1,4 @@
-"""The styles in which `strokes` writes digits, as tables of the points that the pen passes."""
+"""The writing styles of `strokes`: tables of the points that the pen passes through."""
 
 from __future__ import annotations
 
@@ -163,4 +163,4 @@ TABLES = {
     "ornate": _ORNATE,
 }
 HANDS = tuple(TABLES)
-SCHOOL_HANDS = HANDS[:-1]  # the shipped network has learnt these; the ornate hand is new to it
+SCHOOL_HANDS = HANDS[:-1]  # the pretrained network was trained on these, not on the ornate style

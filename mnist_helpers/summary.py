@@ -26,9 +26,9 @@ def summarize(model: nn.Module) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a layer, in the order of use: ``layer``, ``type``, ``output`` (shape for one
-        picture), ``parameters``, and ``macs``, the multiply-accumulates of convolutions and linear
-        layers for one picture (other layers' arithmetic is negligible beside it). The last row,
+        One row per layer, in the order of use: ``layer``, ``type``, ``output`` (shape for one
+        image), ``parameters``, and ``macs``, the multiply-accumulates of convolutions and linear
+        layers for one image (other layers' arithmetic is negligible beside it). The last row,
         "total", adds them up.
     """
     import pandas as pd
@@ -68,7 +68,7 @@ def summarize(model: nn.Module) -> pd.DataFrame:
 
 
 def multiply_accumulates(module: nn.Module, output: Tensor) -> int:
-    """Return the multiply-accumulates with which `module` computes `output` for one picture."""
+    """Return the multiply-accumulates with which `module` computes `output` for one image."""
     values = output[0].numel()
     if isinstance(module, nn.Conv2d):
         kernel = module.kernel_size[0] * module.kernel_size[1]

@@ -1,7 +1,8 @@
-"""Pictures made here, from seeds: digits that our own pen writes, and what is no digit.
+"""Synthetic images, from seeds: rendered digits, and images that show no digit.
 
-A network that has only ever seen digits takes everything for one. Pictures of letters, scribbles,
-textures, noise and several digits in a row teach it what is none, and measure whether it says so.
+A network trained on digits alone is confident about anything. Images of letters, scribbles,
+textures, noise and several digits in a row train it to have low confidence on them, and
+measure whether it has.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def scribble(rng: np.random.Generator) -> Image.Image:
 
 
 def number(rng: np.random.Generator) -> Image.Image:
-    """Draw two to four digits in a row, all in one hand."""
+    """Draw two to four digits in a row, all in one writing style."""
     hand, size = rng.choice(HANDS), SIDE // 2
     digits = rng.integers(0, 10, rng.integers(2, 5))
     strokes = [
@@ -105,30 +106,30 @@ KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 
 
 def non_digits(number: int, seed: int = 0) -> Digits:
-    """Return pictures of all `KINDS` in equal parts, prepared by `to_mnist`, labelled `NO_DIGIT`.
+    """Return images of all `KINDS` in equal shares, preprocessed by `to_mnist`, labeled `NO_DIGIT`.
 
     Parameters
     ----------
     number : int
-        How many pictures.
+        How many images.
     seed : int
-        The same seed gives the same pictures.
+        The same seed gives the same images.
     """
     rng = np.random.default_rng(seed)
     draw = [list(KINDS.values())[index % len(KINDS)] for index in range(number)]
     images = torch.from_numpy(np.stack([to_mnist(kind(rng)) for kind in draw]))
-    return Digits(images.unsqueeze(1), torch.full((number,), NO_DIGIT), "pictures of no digit")
+    return Digits(images.unsqueeze(1), torch.full((number,), NO_DIGIT), "synthetic non-digits")
 
 
 def pen_digits(number: int, seed: int = 0, hands: tuple[str, ...] = SCHOOL_HANDS) -> Digits:
-    """Return digits that our own pen has written in several hands, prepared by `to_mnist`.
+    """Return rendered digits in several writing styles, preprocessed by `to_mnist`.
 
     Parameters
     ----------
     number : int
-        How many pictures.
+        How many images.
     seed : int
-        The same seed gives the same pictures.
+        The same seed gives the same images.
     hands : tuple of str
         Which of `mnist_helpers.strokes.HANDS`.
     """
@@ -143,7 +144,7 @@ def pen_digits(number: int, seed: int = 0, hands: tuple[str, ...] = SCHOOL_HANDS
         for digit in digits
     ]
     images = torch.from_numpy(np.stack([to_mnist(sheet) for sheet in sheets]))
-    return Digits(images.unsqueeze(1), torch.from_numpy(digits), "digits written by our own pen")
+    return Digits(images.unsqueeze(1), torch.from_numpy(digits), "synthetic digits")
 
 
 def _slanted(strokes: Strokes, rng: np.random.Generator) -> Strokes:

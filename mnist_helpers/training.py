@@ -63,12 +63,12 @@ def train(
         own.
     out : path, optional
         Folder for ``last.pt`` (written after each epoch; in the end the network as it is left)
-        and ``best.pt`` (the epoch with the lowest validation loss). What a former training has
-        learnt there is kept as ``former.pt``, unless `resume` goes on with it.
+        and ``best.pt`` (the epoch with the lowest validation loss). An earlier run's
+        ``last.pt`` is kept as ``former.pt``, unless `resume` continues it.
     resume : bool
-        Go on from ``out/last.pt`` where there is one. On a CPU with the same number of threads
-        this ends in the very weights of an uninterrupted run, since each epoch's random numbers
-        depend on nothing but the seed and the epoch.
+        Continue from ``out/last.pt`` if it exists. On a CPU with the same number of threads the
+        final weights are exactly those of an uninterrupted run, since each epoch's random
+        numbers depend only on the seed and the epoch.
     device : str or torch.device
         See `choose_device`.
     callbacks : sequence of callables
@@ -79,12 +79,12 @@ def train(
     Returns
     -------
     History
-        One row an epoch.
+        One row per epoch.
 
     Raises
     ------
     FloatingPointError
-        If the loss explodes, or is no longer a finite number.
+        If the loss diverges, or is no longer a finite number.
     MemoryError
         If the GPU's memory does not suffice.
     OSError
@@ -205,7 +205,7 @@ def train_epoch(
 def _agree(model: nn.Module, *sums: Tensor) -> None:
     """Add up what several processes counted, and give all of them the first one's averages.
 
-    (BatchNorm's running averages: each process has seen its own part of the pictures.)
+    (BatchNorm's running averages: each process has seen its own part of the images.)
     """
     if ranks()[1] > 1:
         for tensor in sums:
@@ -217,7 +217,7 @@ def _agree(model: nn.Module, *sums: Tensor) -> None:
 def targets(labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the probabilities ``[N, 10]`` that a network is to give.
 
-    `smoothing` of it goes to all digits alike. For a picture of no digit all of it does: the
+    `smoothing` of it goes to all digits alike. For an image of no digit all of it does: the
     network is to be as undecided as it can (Hendrycks, Mazeika and Dietterich, "Deep anomaly
     detection with outlier exposure", 2019, arXiv:1812.04606, section 3).
     """
@@ -227,7 +227,7 @@ def targets(labels: Tensor, smoothing: float = 0.0) -> Tensor:
 
 @torch.inference_mode()
 def validate(model: nn.Module, digits: Digits, recipe: Recipe) -> dict[str, float]:
-    """Return ``val_loss`` (plain cross-entropy) and ``val_accuracy``, averaged over pictures."""
+    """Return ``val_loss`` (plain cross-entropy) and ``val_accuracy``, averaged over images."""
     device = next(model.parameters()).device
     model.eval()
     loss, correct = 0.0, 0
@@ -267,27 +267,27 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def check_splits(train: Digits, val: Digits | None) -> None:
-    """Refuse pictures that cannot be trained on, or by which a training cannot be watched.
+    """Check that images can be trained on, and the run be validated on them.
 
     Raises
     ------
     ValueError
-        If there are fewer than two to train on, some have no label, or none shows a digit; or if
-        one to validate by has no digit.
+        If there are fewer than two training images, some have no label, or none shows a digit;
+        or if a validation image shows none.
     """
     if len(train) < 2:
-        raise ValueError(f"there are {len(train)} pictures to train on: at least 2 are needed")
+        raise ValueError(f"there are {len(train)} images to train on: at least 2 are needed")
     if (train.labels == UNLABELLED).any() or not (train.labels >= 0).any():
-        raise ValueError(f"{train.source} has pictures without labels: they cannot be learnt from")
+        raise ValueError(f"{train.source} has images without labels: training needs them")
     if val is not None and (val.labels < 0).any():
         raise ValueError(
-            f"{val.source} has pictures without a digit to validate by: leave them out, with "
+            f"{val.source} has validation images without a digit: leave them out, with "
             "val[val.labels >= 0]"
         )
 
 
 def _check_loss(row: dict[str, float], recipe: Recipe) -> None:
-    """Refuse to go on with a loss that has exploded, or is no finite number."""
+    """Raise an error if the loss has diverged, or is not a finite number."""
     for name in ("train_loss", "val_loss"):
         loss = row.get(name, 0.0)
         if not math.isfinite(loss) or loss > EXPLODED:
@@ -418,16 +418,16 @@ class _Run:
 
 
 def set_aside(out: Path) -> None:
-    """Make room in a folder for a new training: what the former one has learnt is ``former.pt``."""
+    """Keep an earlier run's ``last.pt`` in a folder as ``former.pt``, before a new run."""
     last = out / "last.pt"
     try:
-        learnt = last.is_file() and bool(saved_history(last))
+        trained = last.is_file() and bool(saved_history(last))
     except ValueError:  # damaged
-        learnt = False
-    if learnt:
+        trained = False
+    if trained:
         last.replace(out / "former.pt")
         TextBar.write(
-            f"The former training in {out} is kept as former.pt; --resume goes on with one."
+            f"The previous run in {out} is kept as former.pt; to continue a run, use --resume."
         )
     (out / "best.pt").unlink(missing_ok=True)
 

@@ -55,7 +55,7 @@ def learning_rate_range(
     Returns
     -------
     DataFrame
-        One row a step: ``lr``, ``loss``, and ``smooth``, a running mean of the loss.
+        One row per step: ``lr``, ``loss``, and ``smooth``, a running mean of the loss.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def over_seeds(
 ) -> list[nn.Module]:
     """Train a fresh network with each seed.
 
-    What differs between them is luck: the initial weights, the order of pictures, augmentation
+    They differ only by chance: the initial weights, the order of images, augmentation
     and dropout.
 
     Parameters
@@ -132,9 +132,9 @@ def over_seeds(
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Return the interval that covers the mean of what `values` were drawn from.
+    """Return the confidence interval of the mean of the distribution that `values` come from.
 
-    Student's t, for values that scatter like a bell: accuracies over seeds do, roughly.
+    Student's t, for roughly normally distributed values, as accuracies over seeds are.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     Raises
     ------
     ValueError
-        If there are fewer than two values: one cannot scatter.
+        If there are fewer than two values: one has no variance.
     """
     from scipy import stats
 
@@ -159,12 +159,12 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
 
 @dataclass(frozen=True)
 class McNemar:
-    """How two networks differ on the same pictures.
+    """How two networks differ on the same images.
 
     Attributes
     ----------
     both, only_first, only_second, neither : int
-        Pictures by who reads them right.
+        Images by which network classifies them correctly.
     p : float
         The probability of a split as uneven as that of `only_first` and `only_second` if both
         networks were equally good.
@@ -178,21 +178,21 @@ class McNemar:
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
-    """Compare two networks by the pictures that only one of them reads right.
+    """Compare two networks by the images that only one of them classifies correctly.
 
-    McNemar's test, exact: where both are right or both are wrong, nothing can be learnt about the
-    difference; the rest should split evenly. (Q. McNemar, Psychometrika 12, 1947, pages 153 to
+    McNemar's test, exact: images that both classify correctly, or both wrongly, say nothing about
+    the difference; the rest should split evenly. (Q. McNemar, Psychometrika 12, 1947, pages 153 to
     157; for classifiers T. Dietterich, Neural Computation 10, 1998, pages 1895 to 1923.)
 
     Parameters
     ----------
     first, second : sequences of bool of equal length
-        Whether each network read each picture right, as in `Evaluation.correct`.
+        Whether each network classified each image correctly, as in `Evaluation.correct`.
 
     Raises
     ------
     ValueError
-        If the lengths differ, or there are no pictures.
+        If the lengths differ, or there are no images.
     """
     from scipy.stats import binomtest
 

@@ -56,7 +56,7 @@ def digits(splits: Splits) -> Splits:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Path:
-    """Folder with a small MNIST as idx files: 1,200 pictures to train and validate, 500 to test."""
+    """Folder with a small MNIST as idx files: 1,200 images to train and validate, 500 to test."""
     folder = tmp_path_factory.mktemp("mnist")
     train = (
         torch.cat([digits.train.images, digits.val.images]),

@@ -1,4 +1,4 @@
-"""Augmentation: every picture changes in its own way, and stays a picture of 28×28."""
+"""Augmentation: every image changes in its own way, and stays an image of 28×28."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def logits(model: nn.Module) -> Tensor:
 
 
 def used(model: nn.Module) -> nn.Module:
-    """Let BatchNorm see pictures, so that its buffers matter."""
+    """Let BatchNorm see images, so that its buffers matter."""
     with torch.no_grad():
         model.train()(pictures(32))
     return model.eval()
@@ -51,7 +51,7 @@ def used(model: nn.Module) -> nn.Module:
 def test_a_network_comes_back_as_it_was(name: str, ending: str, tmp_path: Path) -> None:
     model = used(build_model(name).to(memory_format=torch.channels_last))
     path = tmp_path / f"net{ending}"
-    about = {"recipe": RECIPES[name], "history": HISTORY, "source": "ten pictures"}
+    about = {"recipe": RECIPES[name], "history": HISTORY, "source": "ten images"}
     random_state = torch.get_rng_state()
     save_checkpoint(path, model, temperature=1.25, **about)
     back = load_checkpoint(path)
@@ -273,7 +273,7 @@ def files_that_are_no_networks(whole: bytes) -> dict[str, bytes]:
         "cut at the end": whole[:-10],
         "zeros": bytes(1000),
         "a zip of nothing": b"PK\x05\x06" + bytes(18),
-        "a picture": b"\x89PNG\r\n\x1a\n" + bytes(50),
+        "an image": b"\x89PNG\r\n\x1a\n" + bytes(50),
     }
 
 
@@ -365,7 +365,7 @@ def test_files_of_another_version_are_named(change, words, ending: str, tmp_path
     [
         ({"history": 5}, "the history 5, expected a list"),
         ({"history": [5]}, r"the history \[5\], expected a list"),
-        ({"history": [{"val_accuracy": "98 %"}]}, "history .*'98 %'.*, expected numbers"),
+        ({"history": [{"val_accuracy": "98%"}]}, "history .*'98%'.*, expected numbers"),
         ({"temperature": "abc"}, "the temperature 'abc', expected a number above 0"),
         ({"temperature": 0.0}, r"the temperature 0\.0"),
         ({"temperature": -1.5}, r"the temperature -1\.5"),

@@ -35,7 +35,7 @@ def random_evaluation() -> Evaluation:
 
 
 class Constant(nn.Module):
-    """Says the logits that it was given, picture after picture, and notes in which mode."""
+    """Says the logits that it was given, image after image, and notes in which mode."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -131,10 +131,10 @@ def test_the_batch_size_does_not_matter(digits: Splits) -> None:
 
 def test_what_cannot_be_evaluated_is_refused(digits: Splits) -> None:
     model = build_model("fast")
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         evaluate(model, digits.test[:0])
     unlabelled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
-    with pytest.raises(ValueError, match=r"test\.csv has pictures without labels"):
+    with pytest.raises(ValueError, match=r"test\.csv has images without labels"):
         evaluate(model, unlabelled)
 
 
@@ -308,7 +308,7 @@ def test_fast_gradient_signs_of_a_linear_network_by_hand(digits: Splits) -> None
     gradient = (probs - nn.functional.one_hot(test.labels, 10)) @ linear.weight
     expected = test.images.int() + 20 * gradient.sign().int().reshape(-1, 1, 28, 28)
     assert torch.equal(changed.images.int(), expected.clamp(0, 255))
-    assert torch.equal(changed.labels, test.labels) and "20 grey levels" in changed.source
+    assert torch.equal(changed.labels, test.labels) and "epsilon 20" in changed.source
 
 
 def test_adversarial_pictures_are_near_and_are_read_worse(
@@ -330,8 +330,8 @@ def test_adversarial_pictures_are_near_and_are_read_worse(
 
 def test_what_cannot_be_led_astray_is_refused(network: nn.Module, digits: Splits) -> None:
     for epsilon in (-1, 256, 0.1):
-        with pytest.raises(ValueError, match="whole number of grey levels"):
+        with pytest.raises(ValueError, match="whole number of gray levels"):
             adversarial(network, digits.test[:1], epsilon)
     unlabelled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
-    with pytest.raises(ValueError, match=r"test\.csv has pictures without labels"):
+    with pytest.raises(ValueError, match=r"test\.csv has images without labels"):
         adversarial(network, unlabelled, 8)

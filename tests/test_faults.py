@@ -165,7 +165,7 @@ def test_a_former_training_is_kept_when_another_begins(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train_epoch", interrupted)
-    for said in ("is kept as former.pt", ""):  # the second finds nothing that was learnt
+    for said in ("is kept as former.pt", ""):  # the second finds nothing that was learned
         with pytest.raises(KeyboardInterrupt):
             train("tiny", made_up(20), **options)
         assert said in capsys.readouterr().out

@@ -164,7 +164,7 @@ def test_our_networks_pool_before_batchnorm(
     assert count_parameters(model) == formula(layers) == parameters
     if name == "fast":
         state = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-        assert state < 1e6, "the shipped weights stay below 1 MB"
+        assert state < 1e6, "the pretrained weights stay below 1 MB"
 
 
 @pytest.mark.parametrize("name", NAMES)

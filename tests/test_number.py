@@ -43,7 +43,7 @@ def test_boxes_lie_around_their_digits_from_left_to_right(size: int) -> None:
         expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         assert np.abs(np.subtract(box, expected)).max() <= 4
         assert image.shape == (28, 28)
-        gaps = [  # a centre of mass between two pixels may fall to either
+        gaps = [  # a center of mass between two pixels may fall to either
             np.abs(np.roll(image, shift, (0, 1)).astype(int) - to_mnist(alone)).mean()
             for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
         ]

@@ -1,4 +1,4 @@
-"""One picture in, one digit out; and the weights that ship."""
+"""One image in, one digit out; and the weights that ship."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sheet(digit: int) -> Image.Image:
     return draw_strokes(pen_strokes(digit, "round", 200), 200, 12)
 
 
-# ---------------------------------------------------------------------------------- shipped weights
+# ----------------------------------------------------------------------------- the weights
 
 
 def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
@@ -77,7 +77,7 @@ def test_the_model_card_says_what_the_network_has_seen() -> None:
     assert f"--epochs {shipped.recipe.epochs} " in CARD
     assert f"--augment {shipped.recipe.augment} " in CARD
     assert f"| seed | {shipped.recipe.seed} |" in CARD
-    for words in ("offline sample", "training set", "60,000 training pictures"):
+    for words in ("offline sample", "training set", "60,000 training images"):
         assert words in CARD
 
 
@@ -162,7 +162,7 @@ def test_every_kind_of_picture_gives_the_same(predictor: MNISTPredictor, tmp_pat
 def test_what_cannot_be_read_raises(predictor: MNISTPredictor, tmp_path: Path) -> None:
     with pytest.raises(EmptyPictureError):
         predictor.predict(Image.new("L", (100, 100), 255))
-    (tmp_path / "broken.png").write_text("no picture")
+    (tmp_path / "broken.png").write_text("no image")
     with pytest.raises(ValueError, match=r"broken\.png"):
         predictor.predict(tmp_path / "broken.png")
     with pytest.raises(FileNotFoundError):

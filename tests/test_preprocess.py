@@ -1,4 +1,4 @@
-"""Any picture becomes an MNIST picture."""
+"""Any image becomes an MNIST image."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sheet(digit: int = 3, size: int = 200, pen: float = 12, **options) -> Image.
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the mean difference of two pictures, of 255, over the ink of either.
+    """Return the mean difference of two images, of 255, over the ink of either.
 
     Strokes of two pixels are 255 255 across, and half a pixel beside that 128 255 128: the smallest
     change of the ink decides which. So the best of the places half a pixel apart counts.
@@ -59,7 +59,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def assert_mnist_like(image: np.ndarray) -> None:
-    """Check what all pictures of MNIST have in common."""
+    """Check what all images of MNIST have in common."""
     assert image.shape == (28, 28)
     assert image.dtype == np.uint8
     rows, columns = np.nonzero(image)
@@ -85,7 +85,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def transparent(ink: int) -> Image.Image:
-    """Ink of one colour on nothing: all of the drawing is in the alpha channel."""
+    """Ink of one color on nothing: all of the drawing is in the alpha channel."""
     alpha = Image.fromarray(255 - np.asarray(sheet()))
     picture = Image.new("RGBA", alpha.size, (ink, ink, ink, 0))
     picture.putalpha(alpha)
@@ -134,7 +134,7 @@ KINDS = {
 def test_every_kind_of_picture_comes_to_the_same(kind: str) -> None:
     result = to_mnist(KINDS[kind])
     assert_mnist_like(result)
-    assert difference(result, REFERENCE) < 25  # without grey edges a stroke is a little wider
+    assert difference(result, REFERENCE) < 25  # without gray edges a stroke is a little wider
 
 
 def test_path_and_text_path(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_steps_lead_from_the_picture_to_mnist() -> None:
     assert all(array.ndim in (2, 3) for array in steps.values())
 
 
-# ------------------------------------------------------------------------------------ bad pictures
+# ------------------------------------------------------------------------------------ bad images
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

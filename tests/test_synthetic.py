@@ -1,4 +1,4 @@
-"""Pictures made here: repeatable, of all kinds, and told from digits by the shipped network."""
+"""Images made here: repeatable, of all kinds, and told from digits by the pretrained network."""
 
 from __future__ import annotations
 

@@ -332,14 +332,14 @@ def test_divergence_is_said_and_not_saved(
 
 def test_what_cannot_be_trained_on_is_refused(few: Digits) -> None:
     unlabelled = Digits(few.images, torch.full((len(few),), -1), "test.csv")
-    with pytest.raises(ValueError, match=r"test\.csv has pictures without labels"):
+    with pytest.raises(ValueError, match=r"test\.csv has images without labels"):
         train("fast", unlabelled, **CPU)
     for label in (UNLABELLED, NO_DIGIT):
         some = Digits(few.images, few.labels.where(few.labels != 3, label), "some.csv")
         with pytest.raises(ValueError, match=r"some\.csv has .* without a digit .*leave them out"):
             train("fast", few, some, callbacks=[lambda _: pytest.fail("an epoch")], **CPU)
     for number in (0, 1):
-        with pytest.raises(ValueError, match=f"{number} pictures to train on"):
+        with pytest.raises(ValueError, match=f"{number} images to train on"):
             train("fast", few[:number], **CPU)
     with pytest.raises(ValueError, match=r"'resnet'.*accurate"):
         train("resnet", few, **CPU)

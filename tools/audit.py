@@ -1,4 +1,4 @@
-"""Report on what is installed here: known vulnerabilities, licences, a bill of materials.
+"""Report on what is installed here: known vulnerabilities, licenses, a bill of materials.
 
     make audit    # all three, into outputs/audit/
     .venv/bin/python tools/audit.py --only sbom    # the bill of materials alone
@@ -112,11 +112,11 @@ def answer(packages: list[dict]) -> list[str]:
     return lines
 
 
-# -------------------------------------------------------------------------------------- licences
+# -------------------------------------------------------------------------------------- licenses
 
 
-def licences(folder: Path) -> list[str]:
-    """Write every package's licence into licences.csv; return the report's lines.
+def licenses(folder: Path) -> list[str]:
+    """Write every package's license into licenses.csv; return the report's lines.
 
     Raises
     ------
@@ -128,16 +128,16 @@ def licences(folder: Path) -> list[str]:
         stated = statements(package)
         look = "" if all(map(is_permissive, stated)) else "look"
         table.append((package["Name"], package["Version"], stated[0], look))
-    with (folder / "licences.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("package", "version", "licence", "look"), *table])
+    with (folder / "licenses.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("package", "version", "license", "look"), *table])
     flagged = [row for row in table if row[3]]
     lines = [
         f"{len(table)} packages, as they state it themselves; {len(flagged)} for a person to look "
         "at: not permissive, or not clear."
     ]
     if flagged:
-        lines += ["", "| package | version | licence |", "| --- | --- | --- |"]
-    return lines + [f"| {name} | {version} | {licence} |" for name, version, licence, _ in flagged]
+        lines += ["", "| package | version | license |", "| --- | --- | --- |"]
+    return lines + [f"| {name} | {version} | {license} |" for name, version, license, _ in flagged]
 
 
 def packages() -> list[dict[str, str]]:
@@ -152,7 +152,7 @@ def packages() -> list[dict[str, str]]:
 
 
 def statements(package: dict[str, str]) -> list[str]:
-    """Return what a package states of its licence: the clearest first, "not stated" if nothing.
+    """Return what a package states of its license: the clearest first, "not stated" if nothing.
 
     Some put the whole text where the name belongs; of that the first line is taken, and only when
     there is nothing else.
@@ -163,9 +163,9 @@ def statements(package: dict[str, str]) -> list[str]:
     return short or [text.splitlines()[0] for text in stated] or [NOT_STATED]
 
 
-def is_permissive(licence: str) -> bool:
-    """Whether every licence that is named, also after an "or", is known to be permissive."""
-    parts = re.split(r"\b(?:and|or)\b|[();]", licence, flags=re.IGNORECASE)
+def is_permissive(license: str) -> bool:
+    """Whether every license that is named, also after an "or", is known to be permissive."""
+    parts = re.split(r"\b(?:and|or)\b|[();]", license, flags=re.IGNORECASE)
     return all(PERMISSIVE.fullmatch(part.strip()) for part in parts if part.strip())
 
 
@@ -178,7 +178,7 @@ def sbom(folder: Path) -> list[str]:
     Raises
     ------
     RuntimeError
-        If pip-licenses, which knows the licences, breaks.
+        If pip-licenses, which knows the licenses, breaks.
     """
     stated = {canonicalize_name(package["Name"]): statements(package)[0] for package in packages()}
     found = {canonicalize_name(part.name): part for part in distributions()}
@@ -196,13 +196,13 @@ def sbom(folder: Path) -> list[str]:
     return [f"{path.name}: CycloneDX {written['specVersion']}, {len(bill.components)} components."]
 
 
-def component(part: Distribution, licence: str) -> Component:
+def component(part: Distribution, license: str) -> Component:
     """Return what CycloneDX notes of a package."""
     return Component(
         name=part.name,
         version=part.version,
         description=part.metadata["Summary"],
-        licenses=[] if licence == NOT_STATED else [LicenseFactory().make_from_string(licence)],
+        licenses=[] if license == NOT_STATED else [LicenseFactory().make_from_string(license)],
         purl=PackageURL("pypi", name=canonicalize_name(part.name), version=part.version),
         bom_ref=f"{part.name}=={part.version}",
     )
@@ -217,7 +217,7 @@ def needs(part: Distribution) -> set[str]:
 
 REPORTS = {
     "vulnerabilities": ("Known vulnerabilities", vulnerabilities),
-    "licences": ("Licences", licences),
+    "licenses": ("Licenses", licenses),
     "sbom": ("Bill of materials", sbom),
 }
 

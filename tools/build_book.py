@@ -39,7 +39,7 @@ CANVAS = (
 )
 CANVAS_IN_WORDS = (
     "A 3, drawn with two strokes on a white canvas. Beside it the 3 as the network sees it, and a "
-    "bar for each of the ten probabilities: that of the 3 is at 100 %. Below are buttons to undo, "
+    "bar for each of the ten probabilities: that of the 3 is at 100%. Below are buttons to undo, "
     "to clear and to upload an image, and a slider for the pen."
 )
 OTHER_WIDGET = "*In Jupyter this is a control to play with.*"
@@ -89,7 +89,7 @@ def lay_out(folder: Path, executed: Path) -> list[str]:
 def adapt_text(text: str, path: Path) -> str:
     """Return Markdown with the links that a book needs.
 
-    Badges, pictures on other servers, become their words. The list of notebooks is the
+    Badges, images on other servers, become their words. The list of notebooks is the
     book's first page. What is in the repository and not in the book is linked to there, or, while
     that has no address, only named.
     """
@@ -164,7 +164,7 @@ def shown(kind: str, content: str) -> nbformat.NotebookNode:
 
 
 def canvas_picture() -> str:
-    """Return the picture of the canvas as notebooks hold pictures."""
+    """Return the image of the canvas as notebooks hold images."""
     return base64.b64encode((ROOT / "docs" / "canvas.png").read_bytes()).decode()
 
 

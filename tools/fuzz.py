@@ -1,7 +1,7 @@
 """Feed the readers with damaged files until one of them breaks: coverage-guided fuzzing.
 
     pip install atheris                               # Linux, with Python 3.11 to 3.13
-    python tools/fuzz.py picture --seconds 150        # or idx, csv, checkpoint, safetensors
+    python tools/fuzz.py image --seconds 150        # or idx, csv, checkpoint, safetensors
 
 A reader may refuse a file with `ValueError` or `OSError`, and with nothing else. What breaks one is
 written to ``tests/fuzz/TARGET/``, where ``tests/test_fuzz.py`` tries it ever after.
@@ -41,7 +41,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
         return from_content
 
     return {
-        "picture": to_mnist,
+        "image": to_mnist,
         "idx": from_file(read_idx, "t10k-images-idx3-ubyte"),
         "idx_gz": from_file(read_idx, "t10k-images-idx3-ubyte.gz"),
         "csv": from_file(load_csv, "train.csv"),
@@ -60,11 +60,11 @@ def seeds() -> dict[str, list[bytes]]:
     from mnist_helpers.strokes import draw_strokes, pen_strokes
 
     drawing = draw_strokes(pen_strokes(7, "round", 24), 24, 3)
-    pictures = []
+    images = []
     for kind, mode in (("PNG", "L"), ("PNG", "RGBA"), ("JPEG", "L"), ("GIF", "P"), ("BMP", "L")):
         file = io.BytesIO()
         drawing.convert(mode).save(file, kind)
-        pictures.append(file.getvalue())
+        images.append(file.getvalue())
     idx = struct.pack(">IIII", 2051, 2, 28, 28) + bytes(2 * 784)
     labels = struct.pack(">II", 2049, 3) + bytes([1, 2, 3])
     header = "label," + ",".join(f"pixel{number}" for number in range(784))
@@ -74,9 +74,9 @@ def seeds() -> dict[str, list[bytes]]:
     torch.save(weights, file)
     old = io.BytesIO()
     torch.save(weights, old, _use_new_zipfile_serialization=False)
-    assert np.asarray(Image.open(io.BytesIO(pictures[0]))).shape == (24, 24)
+    assert np.asarray(Image.open(io.BytesIO(images[0]))).shape == (24, 24)
     return {
-        "picture": pictures,
+        "image": images,
         "idx": [idx, labels],
         "idx_gz": [gzip.compress(idx), gzip.compress(labels)],
         "csv": [table, table.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + table],

@@ -87,7 +87,7 @@ def run(path: Path, folder: Path) -> str | None:
 
 
 def show_pictures(notebook: nbformat.NotebookNode) -> None:
-    """Keep only the picture of a widget that brought one: in a copy nobody answers it."""
+    """Keep only the image of a widget that brought one: in a copy nobody answers it."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):

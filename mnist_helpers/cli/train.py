@@ -131,7 +131,7 @@ def train(
             recipe = replace(recipe, augment=None if augment == "none" else augment)
         temperature = load_checkpoint(temperature_from).temperature if temperature_from else None
         wanted = "cpu" if no_cuda else device
-        if distributed:  # the workers' device, which this machine need not have
+        if distributed:  # the workers' device, which this machine may lack
             on, why = workers_device(wanted, distributed)
             run = _on_workers(distributed, on, address)
         else:

@@ -161,7 +161,7 @@ def find_label(values: np.ndarray, unlabelled: bool = False) -> tuple[int | None
     ----------
     values : array of shape [N, 785]
         Pixels of any scale, and a label before or after them.
-    unlabelled : bool
+    unlabeled : bool
         The caller says that there are no labels: the odd column can only count the rows.
 
     Returns

@@ -25,17 +25,17 @@ AT_ONCE = 256  # images to predict: what layers hand on had better fit into a CP
 
 @dataclass(frozen=True, eq=False)
 class Digits(ArrayEquality):
-    """Pictures of digits and their labels.
+    """Images of digits and their labels.
 
     Parameters
     ----------
     images : Tensor of shape [N, 1, 28, 28], dtype uint8
         Light ink on black, 0 to 255.
     labels : Tensor of shape [N], dtype int64
-        0 to 9, `UNLABELLED` (-1) where the label is not known, or `NO_DIGIT` (-2) for a picture
+        0 to 9, `UNLABELLED` (-1) where the label is not known, or `NO_DIGIT` (-2) for an image
         of something else.
     source : str
-        Where the pictures come from, in words.
+        Where the images come from, in words.
 
     Raises
     ------
@@ -66,12 +66,12 @@ class Digits(ArrayEquality):
             )
         if len(self.labels) and not NO_DIGIT <= self.labels.min() <= self.labels.max() <= 9:
             raise ValueError(
-                "labels must lie between 0 and 9 (-1: unlabelled, -2: no digit), "
+                "labels must lie between 0 and 9 (-1: unlabeled, -2: no digit), "
                 f"not between {self.labels.min()} and {self.labels.max()}"
             )
 
     def fingerprint(self) -> str:
-        """Return a hash of pictures and labels, which tells one set of digits from another."""
+        """Return a hash of images and labels, which tells one set of digits from another."""
         content = hashlib.blake2b(digest_size=16)
         for part in (self.images, self.labels):
             content.update(part.cpu().contiguous().numpy().tobytes())
@@ -97,7 +97,7 @@ class Digits(ArrayEquality):
         return Digits(self.images[index], self.labels[index], self.source)
 
     def __repr__(self) -> str:
-        return f"Digits({len(self):,} pictures from {self.source})"
+        return f"Digits({len(self):,} images from {self.source})"
 
     def __add__(self, other: Digits) -> Digits:
         """Return these digits and then the others."""
@@ -121,7 +121,7 @@ class Splits(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where the pictures come from, in words."""
+        """Where the images come from, in words."""
         return self.train.source
 
     @property
@@ -138,15 +138,15 @@ class Batches:
     digits : Digits
         Moved to the device beforehand (``digits.to(device)``), once.
     batch_size : int
-        Pictures a batch; the last batch of a pass may be smaller. A single picture that is left
-        over joins the batch before it: BatchNorm learns nothing sound from one picture.
+        Images per batch; the last batch of an epoch may be smaller. A single image that is left
+        over joins the batch before it: BatchNorm learns nothing sound from one image.
     shuffle : bool
         Draw a new order for each pass from PyTorch's global random numbers.
     augment : callable, optional
         Applied to each batch of images as a whole, see `mnist_helpers.augment`.
     rank, world : int
         Where `world` processes train together: each makes the same batches from the same random
-        numbers, and yields its own part of them, every `world`-th picture from number `rank` on.
+        numbers, and yields its own part of them, every `world`-th image from number `rank` on.
 
     Yields
     ------
@@ -188,12 +188,12 @@ class Batches:
 
 
 def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, Digits]:
-    """Take `size` pictures out of `digits`, the same share of every class.
+    """Take `size` images out of `digits`, the same share of every class.
 
     Returns
     -------
     rest, taken : Digits
-        Together all of `digits`, both in their former order.
+        Together all of `digits`, both in their original order.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, 
         return digits, digits[:0]
     if not 0 < size < len(digits):
         raise ValueError(
-            f"cannot take {size:,} of {len(digits):,} pictures: choose between 0 and "
+            f"cannot take {size:,} of {len(digits):,} images: choose between 0 and "
             f"{len(digits) - 1:,}"
         )
     from sklearn.model_selection import train_test_split

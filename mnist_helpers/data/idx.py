@@ -228,14 +228,14 @@ def _digits(images: Tensor, labels: Tensor, image_path: Path, label_path: Path) 
     """Check that two idx files hold the images and labels of digits, and join them."""
     if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != torch.uint8:
         raise ValueError(
-            f"{image_path} should hold pictures of 28×28, but its header says {list(images.shape)}"
+            f"{image_path} should hold images of 28×28, but its header says {list(images.shape)}"
         )
     if labels.ndim == 2 and labels.shape[1] == 8 and labels.dtype == torch.int32:
         labels = labels[:, 0]  # QMNIST's: the class, then who wrote it, and where it is in NIST's
     if labels.ndim != 1 or len(labels) != len(images):
         raise ValueError(
             f"{label_path} should hold one label for each of the {len(images):,} "
-            f"pictures in {image_path.name}, but its header says {list(labels.shape)}"
+            f"images in {image_path.name}, but its header says {list(labels.shape)}"
         )
     if len(labels) and not 0 <= labels.min() <= labels.max() <= 9:
         raise ValueError(

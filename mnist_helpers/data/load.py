@@ -73,10 +73,10 @@ def load_mnist(
         Folder with the files, and to download to. Default: see `data_folder`. Files are found in
         the folder itself and in torchvision's ``MNIST/raw/``, ``MNIST/``, ``raw/``.
     val_size : int
-        Pictures taken out of the training set for validation, the same share of every class.
-        The sample keeps at most a tenth of its pictures for it.
+        Images taken out of the training set for validation, the same share of every class.
+        The sample keeps at most a tenth of its images for it.
     seed : int
-        Chooses which pictures those are.
+        Chooses which images those are.
 
     Returns
     -------

@@ -350,7 +350,7 @@ def _as_numbers(table: pd.DataFrame, path: Path, columns: Columns, form: Form) -
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """Return Kaggle's labelled tables in `folder`: to train and to test, one for both, or none."""
+    """Return Kaggle's labeled tables in `folder`: to train and to test, one for both, or none."""
     train, test = (_table_named(folder, f"mnist_{part}") for part in ("train", "test"))
     if train and test:
         return [train, test]
@@ -380,7 +380,7 @@ def _is_labelled(path: Path) -> bool:
 
 
 def read_csv_folder(folder: Path, seed: int = 0) -> tuple[Digits, Digits]:
-    """Read Kaggle's tables; where the test table is unlabelled, hold out a seventh of train.csv."""
+    """Read Kaggle's tables; where the test table is unlabeled, hold out a seventh of train.csv."""
     tables = [load_csv(path) for path in find_tables(folder)]
     if not tables:
         raise FileNotFoundError(

@@ -30,7 +30,7 @@ def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:
 
 
 def plot_feature_maps(maps: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Draw what each channel of a layer makes of one picture: maps ``[C, H, W]``."""
+    """Draw what each channel of a layer makes of one image: maps ``[C, H, W]``."""
     maps = np.asarray(maps)
     if maps.ndim != 3:
         raise ValueError(f"expected maps [C, H, W], not {list(maps.shape)}")
@@ -45,7 +45,7 @@ def plot_feature_maps(maps: np.ndarray, columns: int = 8) -> np.ndarray:
 def plot_architectures(
     table: pd.DataFrame, x: str = "macs", y: str = "parameters", ax: Axes | None = None
 ) -> Axes:
-    """Draw networks as labelled points; `table` is indexed by name and has columns `x` and `y`."""
+    """Draw networks as labeled points; `table` is indexed by name and has columns `x` and `y`."""
     ax = axes_or_new(ax, 7, 4.5)
     ax.scatter(table[x], table[y], color=BLUE, zorder=3)
     drawn: list[tuple[float, float]] = []

@@ -1,6 +1,6 @@
 """What the figures share: colors, axes, grids of digits, and how a figure is saved.
 
-Colors can be told apart with any kind of color vision, and no message is carried by color alone.
+Colors are distinguishable with any kind of color vision, and nothing is encoded by color alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def save_figure(
 
 
 def axes_or_new(ax: Axes | None, width: float = 6, height: float = 4) -> Axes:
-    """Return `ax`, or the axes of a new figure of so many inches."""
+    """Return `ax`, or the axes of a new figure of this size in inches."""
     return ax if ax is not None else plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
@@ -66,12 +66,12 @@ def as_images(images: Images) -> np.ndarray:
 
 
 def percent(share: float) -> str:
-    """Return a probability as per cent, and never 100 % for what is less."""
+    """Format a probability as a percentage, never 100% for less than 1."""
     return f"{min(share, 0.994):.0%}" if share < 1 else "100%"
 
 
 def show_image(ax: Axes, image: np.ndarray, **options: Any) -> None:
-    """Draw a picture without ticks; grey ones on the full scale of their dtype."""
+    """Draw an image without ticks; gray ones on the full scale of their dtype."""
     if image.ndim == 2:
         top = 255 if image.dtype == np.uint8 else 1 if image.dtype == bool else None
         options = {"cmap": "gray", "vmin": 0, "vmax": top or max(1.0, float(image.max()))} | options
@@ -81,7 +81,7 @@ def show_image(ax: Axes, image: np.ndarray, **options: Any) -> None:
 
 
 def image_grid(count: int, columns: int, cell: tuple[float, float]) -> np.ndarray:
-    """Make axes for `count` cells of so many inches; those beyond are hidden."""
+    """Create axes for `count` cells of this size in inches; spare ones are hidden."""
     rows = -(-count // columns)
     _, axes = plt.subplots(
         rows,
@@ -96,6 +96,6 @@ def image_grid(count: int, columns: int, cell: tuple[float, float]) -> np.ndarra
 
 
 def tick_accuracies(ax: Axes) -> None:
-    """Write upwards per cent with one decimal place, only where that is all of it: no 99.25 %."""
+    """Format the y axis as percentages with one decimal, with ticks that need no second one."""
     ax.yaxis.set_major_locator(MaxNLocator(steps=(1, 2, 5, 10)))
     ax.yaxis.set_major_formatter("{x:.1%}")

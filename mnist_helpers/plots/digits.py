@@ -45,7 +45,7 @@ def plot_digits(
     labels, predictions : sequences of N ints, optional
         Where both are given, wrong predictions are framed and say "4, not 9".
     confidences : sequence of N floats in [0, 1], optional
-        Shown as per cent.
+        Shown as percentages.
     titles : sequence of N strings, optional
         Instead of the above.
     columns : int

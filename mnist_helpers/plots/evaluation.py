@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def plot_confusion(
     confusion: np.ndarray, hide_diagonal: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Draw a confusion matrix ``[10, 10]`` of counts: rows are true digits, columns readings.
+    """Draw a confusion matrix ``[10, 10]`` of counts: rows are true digits, columns predictions.
 
-    With `hide_diagonal` the right readings are left white, so that the errors show.
+    With `hide_diagonal` correct predictions are left white, so that the errors stand out.
     """
     import seaborn as sns
 

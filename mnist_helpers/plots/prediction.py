@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def plot_probabilities(
     probs: np.ndarray, image: np.ndarray | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the ten probabilities as bars, the likeliest in colour; the picture beside them."""
+    """Draw the ten probabilities as bars, the highest in color; the image beside them."""
     probs = np.asarray(probs, dtype=float)
     if probs.shape != (10,):
         raise ValueError(f"expected 10 probabilities, not an array of shape {list(probs.shape)}")
@@ -37,7 +37,7 @@ def plot_probabilities(
 
 
 def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draw the pictures that `preprocessing_steps` returns, in a row with their names."""
+    """Draw the images that `preprocessing_steps` returns, in a row with their names."""
     if not steps:
         raise ValueError("there are no steps to draw")
     axes = image_grid(len(steps), len(steps), (1.55, 1.9))
@@ -49,7 +49,7 @@ def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def plot_saliency(image: Images, saliency: np.ndarray, ax: Axes | None = None) -> Axes:
-    """Draw over a digit which pixels spoke for (red) and against (blue) the reading."""
+    """Draw a saliency map over a digit: red raises the predicted digit's logit, blue lowers it."""
     ax = axes_or_new(ax, 3, 3)
     bound = max(float(np.abs(saliency).max()), 1e-9)
     show_image(ax, np.asarray(image).reshape(28, 28), cmap="Greys", alpha=0.35)

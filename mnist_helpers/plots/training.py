@@ -33,7 +33,8 @@ def plot_history(history: Sequence[dict] | Mapping[str, Sequence[dict]]) -> np.n
     Parameters
     ----------
     history : History, or dict of name to History
-        Several runs are told apart by colour and line style, and only validated.
+        Several runs are distinguished by color and line style, and only their validation
+        is shown.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def _draw_history(axes: np.ndarray, history: Sequence[dict] | Mapping) -> np.nda
 
 
 class LiveHistory:
-    """A callback for `train` that draws the curves anew after each epoch, in the same place."""
+    """A callback for `train` that redraws the curves after each epoch, in the same place."""
 
     def __init__(self) -> None:
         self.figure: Figure | None = None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 ATTEMPTS = 3  # to start a cluster here
-RETRIES = 3  # times that a job goes on after losing a worker
+RETRIES = 3  # times that a job continues after losing a worker
 
 
 def need_ray() -> None:

@@ -40,18 +40,18 @@ def predict_folder(
     batch_size: int = 256,
     address: str | None = None,
 ) -> dict[str, Any]:
-    """Read the digit in each picture of a folder or bucket, whatever their number.
+    """Predict the digit in each image of a folder or bucket, however many there are.
 
-    The names of the pictures are listed into a table, which streams through the cluster: tasks
-    fetch, decode and prepare, `readers` actors with a network each predict, tasks write. None of
-    them, nor this process, ever holds more than some batches. A picture that cannot be read is a
+    The names of the images are listed into a table, which streams through the cluster: tasks
+    fetch, decode and preprocess, `readers` actors with a network each predict, tasks write. None of
+    them, nor this process, ever holds more than some batches. An image that cannot be read is a
     row with its error; a task whose worker dies is done again.
 
     Parameters
     ----------
     uri : str or path
         A folder, or any address that fsspec knows, such as ``s3://bucket/scans``. All machines must
-        reach it. Pictures are taken by their extension (`mnist_helpers.batch.EXTENSIONS`); hidden
+        reach it. Images are taken by their extension (`mnist_helpers.batch.EXTENSIONS`); hidden
         files and folders are left out.
     out : path, optional
         Folder for ``rows/``, some files with a part of the table each. All machines must reach
@@ -64,7 +64,7 @@ def predict_folder(
     use_gpu : bool
         Give each of them a GPU.
     batch_size : int
-        Pictures that go from hand to hand together.
+        Images that go from hand to hand together.
     address : str, optional
         See `ray_cluster`.
 
@@ -77,7 +77,7 @@ def predict_folder(
     Raises
     ------
     ValueError
-        If there is no such folder, there are no pictures in it, or `format` is none of the above.
+        If there is no such folder, there are no images in it, or `format` is none of the above.
     """
     need_ray()
     import ray.data
@@ -103,7 +103,7 @@ def predict_folder(
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
     summary = _count(rows, format)
     if summary["pictures"] != listed:
-        raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} pictures")
+        raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} images")
     remove(names)
     return {"rows": rows} | summary
 
@@ -144,7 +144,7 @@ def _absolute(uri: str) -> str:
 
 
 def _pictures(uri: str) -> Iterator[str]:
-    """List the pictures at an address, by their path within it, one folder after the other."""
+    """List the images at an address, by their path within it, one folder after the other."""
     from fsspec.core import url_to_fs
 
     files, root = url_to_fs(uri)
@@ -155,7 +155,7 @@ def _pictures(uri: str) -> Iterator[str]:
         folder = todo.pop()
         try:
             found = files.ls(folder, detail=True)
-        except PermissionError:  # a row that says so, as for a picture
+        except PermissionError:  # a row that says so, as for an image
             yield _inside(folder, root)
             continue
         for info in found:
@@ -181,7 +181,7 @@ def _is_file(files: Any, info: dict[str, Any]) -> bool:
 
 
 def _list_pictures(uri: str, to: Path) -> int:
-    """Write the names of all pictures into tables of `PART` rows each, and return their number."""
+    """Write the names of all images into tables of `PART` rows each, and return their number."""
     import pandas as pd
 
     names, number = _pictures(uri), 0
@@ -189,12 +189,12 @@ def _list_pictures(uri: str, to: Path) -> int:
         pd.DataFrame({"file": part}).to_parquet(to / f"{number:012d}.parquet")
         number += len(part)
     if not number:
-        raise ValueError(f"there are no pictures in {uri}")
+        raise ValueError(f"there are no images in {uri}")
     return number
 
 
 def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
-    """Fetch, decode and prepare pictures: a column ``image [N, 28, 28]``, black where it failed."""
+    """Fetch and preprocess images: a column ``image [N, 28, 28]``, black where that failed."""
     from fsspec.core import url_to_fs
 
     files, root = url_to_fs(uri)
@@ -221,7 +221,7 @@ def _fetch(files: Any, root: str, name: str) -> bytes:
 
 
 class _Reader:
-    """Holds a network, and reads batch after batch of prepared pictures."""
+    """An actor that holds a network, and predicts batches of preprocessed images."""
 
     def __init__(self, checkpoint: Path | None) -> None:
         torch.set_num_threads(1)
@@ -256,7 +256,7 @@ def _count(rows: Path, format: str) -> dict[str, Any]:
 
     counts: Counter[str] = Counter()
     digits: Counter[int] = Counter()
-    # Said, since a CSV file that begins with pictures that could not be read does not tell.
+    # Said, since a CSV file that begins with images that could not be read does not tell.
     columns = pyarrow.schema({"digit": pyarrow.int64(), "is_confident": pyarrow.bool_()})
     for part in pyarrow.dataset.dataset(rows, columns, format).to_batches():
         read = part.to_pandas().dropna()

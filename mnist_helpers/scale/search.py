@@ -56,7 +56,7 @@ def tune(
     Optuna proposes the next trial from the results so far (tree-structured Parzen estimator:
     Bergstra et al., "Algorithms for hyper-parameter optimization", 2011), and ASHA ends the worse
     two thirds after 1, 3, 9, … epochs (Li et al., "A system for massively parallel hyperparameter
-    tuning", 2020, arXiv:1810.05934). A trial whose worker dies goes on from its last epoch.
+    tuning", 2020, arXiv:1810.05934). A trial whose worker dies resumes from its last epoch.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def tune(
         Folder for the search's state. All machines must reach it. Default:
         ``outputs/tune/MODEL``.
     resume : bool
-        Go on with a search that was interrupted in this folder, with the same model, recipe and
+        Resume a search that was interrupted in this folder, with the same model, recipe and
         data; `search_space` and `trials` are then its own.
     seed : int
         Of Optuna's proposals. Which trials it has seen by then depends on their timing.
@@ -86,7 +86,7 @@ def tune(
     Returns
     -------
     DataFrame
-        One row a trial, the best first: the values drawn, ``epochs`` that it was given,
+        One row per trial, the best first: the values drawn, ``epochs`` that it was given,
         ``val_accuracy``, ``val_loss``, ``seconds``, ``error`` (None if it ended well).
 
     Raises
@@ -105,7 +105,7 @@ def tune(
         raise ValueError(
             f"no field of Recipe: {', '.join(unknown)}"
             if unknown
-            else "a search needs something to search for, and validation pictures to compare by"
+            else "a search needs something to search for, and validation images to compare by"
         )
     check_splits(train, val)
     out = Path(out).absolute() if out else outputs_folder("tune", model)
@@ -167,7 +167,7 @@ def _tuner(
             num_samples=trials,
             search_alg=OptunaSearch(seed=seed),
             scheduler=ASHAScheduler("epoch", max_t=recipe.epochs, reduction_factor=3),
-            reuse_actors=True,  # a process takes the next trial, and need not start anew
+            reuse_actors=True,  # a process takes the next trial instead of starting again
         ),
         run_config=tune.RunConfig(
             name="ray",

@@ -38,7 +38,7 @@ def train_distributed(
 
     The recipe means what it means in `mnist_helpers.train`: its batch is split among the workers,
     whose gradients are averaged (`DistributedDataParallel` over gloo, or NCCL on GPUs). What
-    differs is BatchNorm, which sees a worker's part of the batch. If a worker dies, all go on from
+    differs is BatchNorm, which sees a worker's part of the batch. If a worker dies, all resume from
     the last epoch's checkpoint, up to `RETRIES` times.
 
     Parameters
@@ -54,7 +54,7 @@ def train_distributed(
         Folder for ``last.pt`` and ``best.pt``, as `mnist_helpers.train` writes them. All machines
         must reach it. Default: ``outputs/distributed/MODEL``.
     resume : bool
-        Go on where an earlier call into the same folder was interrupted; if none was, but there is
+        Resume where an earlier call into the same folder was interrupted; if none was, but there is
         a ``last.pt``, with that, in this process.
     address : str, optional
         See `ray_cluster`.
@@ -62,7 +62,7 @@ def train_distributed(
     Returns
     -------
     History
-        One row an epoch; ``seconds`` are those of the first worker.
+        One row per epoch; ``seconds`` are those of the first worker.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def train_distributed(
 def _go_on_here(
     model: str, train_: Digits, val: Digits | None, recipe: Recipe, out: Path
 ) -> History:
-    """Go on with a training that has left the cluster, or never was on one: mostly it is done."""
+    """Resume a run that has left the cluster, or never was on one: usually it is complete."""
     return train(model, train_, val, recipe, out=out, resume=True)
 
 
@@ -131,7 +131,7 @@ def _train_worker(config: dict[str, Any]) -> None:
     recipe = Recipe(**config["recipe"])
     try:
         train_reporting(ray.train, config["model"], train_, val, recipe, get_device())
-    except FloatingPointError as error:  # would happen again: an end like others, not tried anew
+    except FloatingPointError as error:  # would happen again: reported as a result, not retried
         with TemporaryDirectory() as folder:  # Ray keeps no metrics without a checkpoint
             _report(ray.train, {"error": str(error)}, folder)
 
@@ -139,7 +139,7 @@ def _train_worker(config: dict[str, Any]) -> None:
 def train_reporting(
     to: Any, model: str, train_: Digits, val: Digits, recipe: Recipe, device: torch.device | str
 ) -> None:
-    """Train, handing each epoch's row and checkpoint to Ray, and go on from the last one.
+    """Train, reporting each epoch's row and checkpoint to Ray; resume from the last one.
 
     `to` is `ray.train` or `ray.tune`.
     """

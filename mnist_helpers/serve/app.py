@@ -131,8 +131,8 @@ def _loads(path: Path) -> bool:
 def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
     """Return checkpoints by what they are called on the page.
 
-    That is folder and file, or as much more of the path as tells them apart: where they lie on the
-    server is no visitor's business.
+    That is folder and file, or as much more of the path as makes them distinct: where they lie on
+    the server is no visitor's business.
     """
     paths = list(dict.fromkeys(map(Path, checkpoints)))
     length = 2

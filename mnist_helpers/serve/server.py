@@ -159,7 +159,7 @@ class Server(uvicorn.Server):
             threading.Thread(target=webbrowser.open, args=[self.page], daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams that would go on for ever, and then in order."""
+        """End the streams that would never end, and then shut down in order."""
         if ending := getattr(self.app.state, "ending", None):
             ending.set()
         await super().shutdown(sockets)
@@ -180,9 +180,9 @@ def _connections(limits: Limits) -> int:
 def limited_protocol(connections: int, seconds: float) -> type[asyncio.Protocol]:
     """Return uvicorn's protocol with limits.
 
-    Above so many connections a request is answered with 503. A connection on which no whole head
-    of a request has arrived so many seconds after it was opened, or after its head began, is
-    answered with 408.
+    Above `connections` a request is answered with 503. A connection on which no complete head of
+    a request has arrived `seconds` after it was opened, or after its head began, is answered
+    with 408.
     """
     protocol: Any = AutoHTTPProtocol  # one of two classes, by what is installed
 
@@ -216,7 +216,7 @@ def limited_protocol(connections: int, seconds: float) -> type[asyncio.Protocol]
             super().connection_lost(exc)
 
         def _wait(self, seconds: float | None) -> None:
-            """End the connection in so many seconds, or not."""
+            """End the connection in this many seconds; None cancels that."""
             if self._deadline:
                 self._deadline.cancel()
             words = "no whole request has arrived"

@@ -30,7 +30,7 @@ class Limits:
     megapixels_together : float
         Of all images of one request. An upload of the page may have ten times as many: there
         they are preprocessed one by one, and leave the processors to others.
-    pictures : int
+    images : int
         In one request, and in one upload of the page.
     room : int
         Images that are inside at the same time, from arrival to answer.

@@ -84,7 +84,7 @@ class InteractiveFigure(StaticFallbackBox):
         for control in controls:
             control.observe(self._on_change, "value")
         self._update()
-        figure.set_layout_engine("none")  # each place is found; finding it anew takes time
+        figure.set_layout_engine("none")  # the layout is computed once; doing it again takes time
 
     def to_png(self) -> bytes:
         """Return the figure as it is now, as a PNG."""
@@ -103,7 +103,7 @@ class InteractiveFigure(StaticFallbackBox):
         return None
 
     def _update(self) -> None:
-        """Draw the figure anew, and send it."""
+        """Redraw the figure, and send it."""
         self._sentence = self._draw()
         self._status.value = f"<div role='status' aria-live='polite'>{escape(self._sentence)}</div>"
         file = io.BytesIO()
@@ -135,7 +135,7 @@ def busy_note(watched: Sequence[widgets.Widget]) -> widgets.DOMWidget:
 
 
 def figure_of(width: float, height: float) -> Figure:
-    """Return a figure of so many inches that pyplot does not know of, and so never keeps open."""
+    """Return a figure of this size in inches that pyplot does not manage or keep open."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 

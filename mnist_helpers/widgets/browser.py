@@ -25,7 +25,8 @@ class Ink(anywidget.AnyWidget):
     ----------
     value : dict
         The drawing: ``strokes`` (a list of points ``[x, y]`` for each), ``pens`` (the width of
-        each), and ``by_code``, whether code drew it, so that a person's first stroke starts anew.
+        each), and ``by_code``, whether code drew it, so that a person's first stroke starts a new
+        drawing.
     size, pen : int
         Width and height of the sheet, and the width of the next stroke, in pixels.
     counts : list of int

@@ -114,7 +114,7 @@ class DigitCanvas(StaticFallbackBox):
         return self.prediction.image if self.prediction else None
 
     def draw(self, strokes: Sequence[Sequence[Sequence[float]]], add: bool = False) -> None:
-        """Draw strokes from code, and predict. A person's first stroke then starts anew.
+        """Draw strokes from code, and predict. A person's first stroke then starts a new drawing.
 
         Parameters
         ----------
@@ -363,7 +363,7 @@ class DigitCanvas(StaticFallbackBox):
         try:
             self._save(content["save"], content["strokes"], content["pens"])
             self._count_saved()
-        except Exception as error:  # the button must not go on waiting
+        except Exception as error:  # the button must not wait forever
             self._ink.send({"failed": content["save"]})
             self._say(f"not saved: {type(error).__name__}: {error}")
 

@@ -29,7 +29,7 @@ class ErrorGallery(InteractiveFigure):
     errors : DataFrame
         As `mnist_helpers.misclassified` lists them.
     most : int
-        Pictures that are shown at the most, those with the highest loss first.
+        Images that are shown at the most, those with the highest loss first.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class MovedDigit(InteractiveFigure):
     def move(
         self, right: int = 0, down: int = 0, turn: int = 0, prepare: bool | None = None
     ) -> None:
-        """Put the digit so many pixels away from its place, turned clockwise by so many degrees.
+        """Shift the digit by this many pixels, and rotate it clockwise by this many degrees.
 
         `prepare` sets whether the moved image goes through `to_mnist`; None leaves it as it is.
         """

@@ -1,4 +1,4 @@
-"""Folders of pictures: every file is accounted for, and no run is lost."""
+"""Folders of images: every file is accounted for, and no run is lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def inbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def draw(digits: Splits) -> Callable[..., Path]:
-    """Write the test split's first picture of a digit to a file, as PNG."""
+    """Write the test split's first image of a digit to a file, as PNG."""
 
     def write(path: Path, digit: int = 7) -> Path:
         image = digits.test.images[digits.test.labels == digit][0, 0].numpy()
@@ -111,7 +111,7 @@ def test_photos_are_decoded_in_threads_and_small_images_without(
 def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
     draw(inbox / "2" / "x.png", 2)
     draw(inbox / "2" / "\\b$_$.png", 7)
-    (inbox / "2" / "broken.png").write_bytes(b"no picture")
+    (inbox / "2" / "broken.png").write_bytes(b"no image")
     batch.process_folder(inbox)
     with batch.save_results_csv().open(newline="", encoding="utf-8") as file:
         table = {row["file"]: row for row in csv.DictReader(file)}
@@ -391,7 +391,7 @@ def test_labelled_pictures_that_could_not_be_read_are_said(batch, inbox, draw, c
     assert "100.00% of 2 labeled images" in said and "folder names" in said and "more" not in said
     for name in ("2/broken.png", "7/broken.png", "8/broken.png"):
         (inbox / name).parent.mkdir(exist_ok=True)
-        (inbox / name).write_text("no picture")
+        (inbox / name).write_text("no image")
     (inbox / "without.png").write_text("nor is this, and it has no label")
     batch.process_folder(inbox, labels="folder").print_summary()
     said = capsys.readouterr().out
@@ -521,7 +521,7 @@ def rows_in(path: Path) -> int:
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_a_killed_command_goes_on(root, tmp_path, inbox, stop) -> None:
     rng = random.Random(0)
-    for number in range(300):  # drawings, which take longer than pictures of MNIST's own size
+    for number in range(300):  # drawings, which take longer than images of MNIST's own size
         sheet = np.full((200, 200), 255, np.uint8)
         sheet[40:160, 90 + rng.randrange(10) : 110] = 0
         Image.fromarray(sheet).save(inbox / f"x{number:03}.png")

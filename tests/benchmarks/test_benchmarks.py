@@ -58,7 +58,7 @@ def test_pictures_are_found_with_and_without_sets(tmp_path: Path) -> None:
     assert found == [("photos", 3, "a.png"), ("scans", 7, "c.JPG")]
     (one,) = labelled_pictures(tmp_path / "scans")
     assert one[:2] == ("scans", 7)
-    with pytest.raises(ValueError, match="no labelled pictures"):
+    with pytest.raises(ValueError, match="no labeled images"):
         labelled_pictures(tmp_path / "notes")
 
 
@@ -188,7 +188,7 @@ def test_trainings_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
     (trainings_folder(device="cuda") / "tiny-0.json").write_text(
         json.dumps(race("tiny", 0, [0.98, 0.991]))
     )
-    with pytest.raises(ValueError, match="no trainings"):
+    with pytest.raises(ValueError, match="no training runs"):
         report(("tiny",))
     report(("tiny",), device="cuda")
     assert {path.name for path in written.glob("train*.*")} == {"train-cuda.json", "train-cuda.png"}
@@ -239,7 +239,7 @@ def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: P
     with load.server(largest=1) as address:
         result = asyncio.run(load.crowd(address, [load.as_png(image)], [11], 6, 2))
         assert result["wrong"] == 6 and result["errors"] == 0
-        result = asyncio.run(load.crowd(address, [b"no picture"], [0], 6, 2))
+        result = asyncio.run(load.crowd(address, [b"no image"], [0], 6, 2))
         assert result["errors"] == 6
     with pytest.raises(RuntimeError, match="there is no checkpoint"), load.server(1, tmp_path):
         pass
@@ -296,7 +296,7 @@ def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
     monkeypatch.setattr(prediction, "in_new_process", in_this_process)
     monkeypatch.setattr(torch, "compile", lambda model: model)
     one, many = prediction.benchmark(calls, folder_pictures=3, data=tmp_path)
-    assert asked == [tmp_path] * 5, "first of all, for one picture, and thrice for the folder"
+    assert asked == [tmp_path] * 5, "first of all, for one image, and thrice for the folder"
     assert len(one) == 8 and (one["p50"] > 0).all() and len(many) == 2
     assert json.loads((written / "predict.json").read_text())["calls"] == made
     assert (written / "predict.png").is_file()
@@ -369,7 +369,7 @@ def test_errors_are_reported_by_set_and_by_owner() -> None:
 
 
 def pens(folder: Path) -> Path:
-    """Draw each digit once, as a set of labelled pictures."""
+    """Draw each digit once, as a set of labeled images."""
     for digit in range(10):
         path = folder / "pens" / str(digit) / "a.png"
         path.parent.mkdir(parents=True)

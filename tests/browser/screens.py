@@ -15,7 +15,7 @@ from mnist_helpers.strokes import pen_strokes
 
 PATIENCE = 120_000  # milliseconds
 KERNEL_PATIENCE = 180_000  # slow machines take their time to start a kernel
-COLOURS = 64  # of the pictures for the README
+COLOURS = 64  # of the images for the README
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "outputs" / "screenshots"
 SCREENS = {
     "light": {"viewport": {"width": 1280, "height": 1050}},
@@ -75,9 +75,9 @@ def run_in_lab(lab: str, browser: Browser, name: str, scale: float = 1) -> Itera
 
 
 def write_gif(path: Path, frames: list[Image.Image], milliseconds: list[int]) -> None:
-    """Write pictures of one size as a GIF that begins again and again.
+    """Write images of one size as a GIF that begins again and again.
 
-    All have the same colours, chosen from all of them and not dithered, so that nothing flickers.
+    All have the same colors, chosen from all of them and not dithered, so that nothing flickers.
     """
     width, height = frames[0].size
     film = Image.new("RGB", (width, height * len(frames)))

@@ -211,7 +211,7 @@ def test_a_busy_kernel_and_a_closed_notebook(busy_page: Page, notebooks: Path) -
     page.screenshot(path=SCREENSHOTS / "canvas_reopened.png")
 
 
-# ----------------------------------------------------------------- the picture in the README
+# ----------------------------------------------------------------- the image in the README
 
 PARTS = "canvas, table, button, .widget-slider, .mnist-digit-answer, .mnist-digit-strokes"
 MARGIN = 20  # around the widget, in pixels of the page

@@ -59,12 +59,12 @@ def shown(page: Page, name: str) -> Locator:
 
 
 def figure(output: Locator) -> str:
-    """The address of its picture, which is another one after each change."""
+    """The address of its image, which is another one after each change."""
     return output.locator("img.mnist-live-figure").get_attribute("src")
 
 
 def changed(output: Locator, before: str) -> None:
-    """Wait until the picture is another one, and has been drawn."""
+    """Wait until the image is another one, and has been drawn."""
     image = output.locator("img.mnist-live-figure")
     expect(image).not_to_have_attribute("src", before, timeout=PATIENCE)
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500

@@ -117,7 +117,7 @@ def test_many_files_become_a_table_to_download(page: Page) -> None:
             picture = io.BytesIO()
             draw_strokes(pen_strokes(digit, "round")).save(picture, "PNG")
             file.writestr(f"class/{digit}.png", picture.getvalue())
-        file.writestr("class/notes.txt", "no picture")
+        file.writestr("class/notes.txt", "no image")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose files").click()
     chooser.value.set_files(
@@ -157,7 +157,7 @@ def test_axe_finds_no_serious_fault(page: Page, tab: str) -> None:
     if tab == "Draw":
         draw(page, 3)
         expect(page.locator("#pad-answer .digit")).to_have_text("3", timeout=PATIENCE)
-    page.wait_for_timeout(500)  # colours fade in
+    page.wait_for_timeout(500)  # colors fade in
     if tab == "About":
         shot(page, "about")
     assert serious_faults(page) == {}

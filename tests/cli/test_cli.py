@@ -541,7 +541,7 @@ def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> 
     assert shown.exit_code == 0, shown.output
     assert "1,030 images to train" in shown.output
     source = load_checkpoint(out / "model.safetensors").source
-    assert "20 digits written by our own pen and 10 pictures of no digit" in source
+    assert "20 synthetic digits and 10 synthetic non-digits" in source
 
 
 @pytest.mark.slow

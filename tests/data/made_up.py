@@ -24,7 +24,7 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def made_up(number: int, seed: int) -> Digits:
-    """Return pictures of noise whose labels go 0, 1, …, 9, 0, …"""
+    """Return images of noise whose labels go 0, 1, …, 9, 0, …"""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(256, (number, 1, 28, 28), generator=generator, dtype=torch.uint8)
     return Digits(images, torch.arange(number) % 10, "noise")

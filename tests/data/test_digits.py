@@ -49,7 +49,7 @@ def test_digits_index_like_a_tensor_and_keep_pairs_together() -> None:
     assert [label for _, label in TRAIN[:12]] == [*range(10), 0, 1]
     with pytest.raises(IndexError):
         TRAIN[200]
-    assert "200 pictures from noise" in repr(TRAIN)
+    assert "200 images from noise" in repr(TRAIN)
 
 
 def test_digits_move_to_a_device() -> None:
@@ -104,7 +104,7 @@ def test_batches_hold_every_picture_once(number: int) -> None:
         sizes = [len(labels) for _, labels in parts]
         assert all(len(images) == many for (images, _), many in zip(parts, sizes, strict=True))
         assert set(sizes[:-1]) <= {size} and sizes[-1] <= size + 1
-        assert size == 1 or min(sizes) > 1, "a batch of one picture"
+        assert size == 1 or min(sizes) > 1, "a batch of one image"
 
 
 def test_batches_are_shuffled_anew_and_repeat_with_the_seed() -> None:
@@ -122,7 +122,7 @@ def test_batches_are_shuffled_anew_and_repeat_with_the_seed() -> None:
         assert passes(5) == [first, second]
         assert passes(6) != [first, second]
         for images, labels in Batches(digits, 64):
-            assert torch.equal(images[:, 0, 0, 0] % 10, labels), "a picture lost its label"
+            assert torch.equal(images[:, 0, 0, 0] % 10, labels), "an image lost its label"
 
 
 def test_batches_augment_whole_batches_and_spare_the_digits() -> None:

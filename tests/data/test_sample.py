@@ -22,7 +22,7 @@ def test_offline_sample() -> None:
     for split in splits:
         assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
     pictures = {image.numpy().tobytes() for split in splits for image, _ in split}
-    assert len(pictures) == 5000, "two splits share a picture"
+    assert len(pictures) == 5000, "two splits share an image"
 
 
 def test_the_first_pictures_of_the_sample_are_of_all_classes() -> None:

@@ -401,7 +401,7 @@ def altered(content: bytes) -> bytes:
 
 CONTENT = text(LABELLED).encode()
 NO_TABLES = {
-    "a picture": (b"\x89PNG\xff\xfe", "is not a CSV table"),
+    "an image": (b"\x89PNG\xff\xfe", "is not a CSV table"),
     "a cut gzip": (gzip.compress(CONTENT)[:-50], "is not a CSV table"),
     "a cut bzip2": (bz2.compress(CONTENT)[:-50], "damaged bzip2"),
     "an altered bzip2": (altered(bz2.compress(CONTENT)), r"bzip2|should have 784"),

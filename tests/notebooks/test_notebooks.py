@@ -110,7 +110,7 @@ DRAWS = {"LiveHistory", "bar", "barh", "figure", "hist", "imshow", "plot", "show
 
 
 def draws_a_figure(source: str) -> bool:
-    """Whether a cell calls something that draws, or ends with a PIL picture."""
+    """Whether a cell calls something that draws, or ends with a PIL image."""
     tree = ast.parse(re.sub(r"\bawait ", "", TransformerManager().transform_cell(source)))
     called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = {call.rpartition(".")[2] for call in called}

@@ -1,4 +1,4 @@
-"""Figures are judged by what is drawn: pictures, texts, bars and points, never pixels."""
+"""Figures are judged by what is drawn: images, texts, bars and points, never pixels."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def labels_inside_figure(ax) -> bool:
     return box.x0 >= -1 and box.y0 >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
 
 
-# ------------------------------------------------------------------------------- pictures of digits
+# ------------------------------------------------------------------------------- images of digits
 
 
 @pytest.mark.parametrize("kind", ["array", "array with channel", "tensor"])

@@ -59,7 +59,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     canvas = "DigitCanvas(children=(HBox(children=(Canvas(height=280)"
     code = {"text/html": '<style>pre {}</style><div class="output_html">…</div>'}
     cell.outputs = [
-        nbformat.v4.new_output("stream", name="stdout", text="55,000 pictures"),
+        nbformat.v4.new_output("stream", name="stdout", text="55,000 images"),
         nbformat.v4.new_output("execute_result", {WIDGET: {}, "text/plain": canvas}),
         nbformat.v4.new_output("display_data", {WIDGET: {}, "text/plain": "  0%|     | 0/860"}),
         nbformat.v4.new_output("display_data", {WIDGET: {}, "text/plain": "IntSlider(value=3)"}),
@@ -102,15 +102,13 @@ def test_the_canvas_at_work_is_shown_moving_and_still(book: Path) -> None:
 
 def test_outputs_can_be_read_without_jupyter(book: Path) -> None:
     page = text(book, f"notebooks/{NOTEBOOKS[0].stem}.html")
-    for kept in ("55,000 pictures", "97.1%", CANVAS.strip("*"), OTHER_WIDGET.strip("*")):
+    for kept in ("55,000 images", "97.1%", CANVAS.strip("*"), OTHER_WIDGET.strip("*")):
         assert kept in page
     cells = nbformat.read(NOTEBOOKS[0], as_version=4).cells
     words = next(cell.metadata.mystnb.image.alt for cell in cells if "mystnb" in cell.metadata)
     assert f'alt="{words}"' in unescape(page) and f'alt="{CANVAS_IN_WORDS}"' in page
     assert FIGURE_WITH_CONTROLS.strip("*") in page and 'alt="Threshold 0.900"' in page
-    assert re.search(r'<span class="k">def</span>.*read_idx', page), (
-        "code is in the theme's colours"
-    )
+    assert re.search(r'<span class="k">def</span>.*read_idx', page), "code is in the theme's colors"
     for raw in ("DigitCanvas(children", "0/860", "IntSlider", "output_html", "widget-view"):
         assert raw not in page
 

@@ -145,8 +145,8 @@ def test_badges_are_true() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     badges = dict(re.findall(r"img\.shields\.io/badge/(\w+)-(.+?)-blue\)", text))
     oldest = PROJECT["requires-python"].removeprefix(">=")
-    assert badges == {"python": f"{oldest}%2B", "licence": PROJECT["license"]}
-    assert f"Python {oldest} or newer]" in text and f"Licence: {PROJECT['license']}]" in text
+    assert badges == {"python": f"{oldest}%2B", "license": PROJECT["license"]}
+    assert f"Python {oldest} or newer]" in text and f"License: {PROJECT['license']}]" in text
     assert PROJECT["license"] in (ROOT / "LICENSE").read_text(encoding="utf-8").split("\n")[0]
 
 

@@ -1,4 +1,4 @@
-"""What is installed: hashes of every pin, a report on vulnerabilities and licences, the SBOM."""
+"""What is installed: hashes of every pin, a report on vulnerabilities and licenses, the SBOM."""
 
 from __future__ import annotations
 
@@ -158,18 +158,18 @@ def test_a_broken_tool_fails_and_the_other_reports_are_written(
         audit.tool("no_such_tool")
 
 
-def test_the_licence_list_names_every_package_that_runs(tmp_path: Path) -> None:
-    lines = audit.licences(tmp_path)
-    with (tmp_path / "licences.csv").open(encoding="utf-8", newline="") as file:
+def test_the_license_list_names_every_package_that_runs(tmp_path: Path) -> None:
+    lines = audit.licenses(tmp_path)
+    with (tmp_path / "licenses.csv").open(encoding="utf-8", newline="") as file:
         table = {canonicalize_name(row["package"]): row for row in csv.DictReader(file)}
     assert runtime() > {"torch", "numpy"}
     assert runtime() | {"mnist-helpers", "setuptools"} <= set(table)
-    assert table["mnist-helpers"]["licence"] == "MIT" and not table["mnist-helpers"]["look"]
+    assert table["mnist-helpers"]["license"] == "MIT" and not table["mnist-helpers"]["look"]
     assert table["tqdm"]["look"] and any(line.startswith("| tqdm |") for line in lines)
 
 
 @pytest.mark.parametrize(
-    ("licence", "permissive"),
+    ("license", "permissive"),
     [
         ("MIT", True),
         ("Apache-2.0 AND Apache-2.0 WITH LLVM-exception AND BSL-1.0", True),
@@ -185,8 +185,8 @@ def test_the_licence_list_names_every_package_that_runs(tmp_path: Path) -> None:
         ("MIT No Resale", False),
     ],
 )
-def test_what_is_not_known_to_be_permissive_is_for_a_person(licence: str, permissive: bool) -> None:
-    assert audit.is_permissive(licence) == permissive
+def test_what_is_not_known_to_be_permissive_is_for_a_person(license: str, permissive: bool) -> None:
+    assert audit.is_permissive(license) == permissive
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
     state.emptied(out / "rows").joinpath("earlier.csv").write_text("an earlier table")
     for folder, options, message in (
         (tmp_path / "nowhere", {}, "there is no folder"),
-        (empty, {}, "there are no pictures in"),
+        (empty, {}, "there are no images in"),
         (empty, {"format": "xls"}, "format must be one of parquet, csv"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -121,7 +121,7 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
         scale.tune({"lr": 1e-2}, digits.train, digits.val, out=out, resume=True)
     unlabelled = Digits(digits.val.images, torch.full_like(digits.val.labels, UNLABELLED), "mine")
     for model, val, message in (
-        ("tiny", unlabelled, "mine has pictures without a digit to validate by"),
+        ("tiny", unlabelled, "mine has validation images without a digit"),
         ("huge", digits.val, "'huge'"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -96,7 +96,7 @@ def pictures(folder: Path, number: int) -> Path:
         place = folder / str(index % 3)
         place.mkdir(parents=True, exist_ok=True)
         draw_strokes(pen_strokes(digit, variation=index)).save(place / f"{index:04d}_{digit}.png")
-    (folder / "broken.png").write_bytes(b"this is no picture")
+    (folder / "broken.png").write_bytes(b"this is no image")
     (folder / "empty.JPG").write_bytes(b"")
     (folder / "notes.txt").write_text("not looked at")
     (folder / ".hidden").mkdir()
@@ -165,7 +165,7 @@ def test_more_workers_than_there_are_are_refused_at_once(
         scale.tune({"lr": 1e-2}, digits.train, digits.val, cpus=2.5, out=tmp_path)
     with pytest.raises(ValueError, match=r"gpus is 0\.5, and the cluster has no GPU"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val, gpus=0.5, out=tmp_path)
-    folder = pictures(tmp_path / "pictures", 1)
+    folder = pictures(tmp_path / "images", 1)
     with pytest.raises(ValueError, match="readers is 9, and the cluster has 2 CPUs"):
         scale.predict_folder(folder, tmp_path / "out", readers=9)
 
@@ -198,7 +198,7 @@ def test_a_search_for_nothing_is_refused(digits: Splits, tmp_path: Path) -> None
         scale.tune({"learning_rate": 1}, digits.train, digits.val, out=tmp_path)
     with pytest.raises(ValueError, match="something to search for"):
         scale.tune({}, digits.train, digits.val, out=tmp_path)
-    with pytest.raises(ValueError, match="validation pictures"):
+    with pytest.raises(ValueError, match="validation images"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val[:0], out=tmp_path)
 
 
@@ -209,7 +209,7 @@ def test_a_search_for_nothing_is_refused(digits: Splits, tmp_path: Path) -> None
 def test_every_picture_has_one_row_though_workers_are_killed(
     two_nodes: None, tmp_path: Path, format: str
 ) -> None:
-    folder = pictures(tmp_path / "pictures", 600)
+    folder = pictures(tmp_path / "images", 600)
     out = tmp_path / "out"
     started = time.monotonic()
     preparing = lambda: time.monotonic() > started + 2 and bool(workers("_prepare"))  # noqa: E731
@@ -240,7 +240,7 @@ def test_memory_of_the_list_does_not_grow_with_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "PART", 10)
-    folder = pictures(tmp_path / "pictures", 33)
+    folder = pictures(tmp_path / "images", 33)
     assert folders._list_pictures(folder.as_uri(), state.emptied(tmp_path / "names")) == 35
     parts = [pd.read_parquet(path)["file"] for path in sorted((tmp_path / "names").iterdir())]
     assert [len(part) for part in parts] == [10, 10, 10, 5]
@@ -252,15 +252,15 @@ def test_an_address_of_any_file_system_is_read(
 ) -> None:
     import zipfile
 
-    folder = pictures(tmp_path / "pictures", 12)
+    folder = pictures(tmp_path / "images", 12)
     with zipfile.ZipFile(tmp_path / "scans.zip", "w") as archive:
         for path in folder.rglob("*.*"):
             if path.is_file():
                 archive.write(path, path.relative_to(tmp_path))
-    done = scale.predict_folder(f"zip://pictures::{tmp_path / 'scans.zip'}", tmp_path / "out")
+    done = scale.predict_folder(f"zip://images::{tmp_path / 'scans.zip'}", tmp_path / "out")
     assert (done["read"], done["unreadable"]) == (12, 2)
     monkeypatch.chdir(tmp_path)  # to where the workers are not
-    done = scale.predict_folder("pictures", "out")
+    done = scale.predict_folder("images", "out")
     assert (done["read"], done["unreadable"]) == (12, 2)
 
 
@@ -278,7 +278,7 @@ def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
     assert "python -m mnist_helpers train --model tiny --epochs 1 --lr" in result.output
     assert len(pd.read_csv(tmp_path / "tune" / "trials.csv")) == 2
 
-    folder = pictures(tmp_path / "pictures", 10)
+    folder = pictures(tmp_path / "images", 10)
     out = str(tmp_path / "out")
     result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
     assert result.exit_code == 0, result.output
@@ -303,7 +303,7 @@ def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_pictures(
     tmp_path: Path, format: str
 ) -> None:
     number = 20_000  # more rows than a reader of CSV looks at to guess what a column holds
-    table = pd.DataFrame({"file": [f"a folder of pictures/{n:030d}.png" for n in range(number)]})
+    table = pd.DataFrame({"file": [f"a folder of images/{n:030d}.png" for n in range(number)]})
     table["digit"] = pd.array([pd.NA] * (number - 2) + [7, 7], "Int64")
     table["is_confident"] = pd.array([pd.NA] * (number - 2) + [True, False], "boolean")
     table["error"] = ["is not an image"] * (number - 2) + [None, None]

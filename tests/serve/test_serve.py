@@ -348,7 +348,7 @@ def test_no_file_of_the_server_can_be_read(with_page: TestClient, tmp_path: Path
 
 
 def test_no_file_can_be_read_through_the_pages_own_events(tmp_path: Path) -> None:
-    """Whatever path a client sends in a picture's place, its content does not come back."""
+    """Whatever path a client sends in an image's place, its content does not come back."""
     inside = Path.cwd() / "pyproject.toml"
     drawing = tmp_path / "mine.png"
     drawing.write_bytes(png(5))
@@ -396,7 +396,7 @@ def test_visitors_see_no_more_of_a_path_than_tells_networks_apart(tmp_path: Path
 
 def test_another_networks_card_says_what_is_known() -> None:
     predictor = MNISTPredictor()
-    assert "99.64 %" in about(SHIPPED_NAME, predictor)
+    assert "99.64%" in about(SHIPPED_NAME, predictor)
     predictor.checkpoint.history.append({"epoch": 1, "val_accuracy": 0.987})
     said = about("mine.pt", predictor)
     assert "104,938 parameters" in said and "98.70%" in said and "MNIST" in said
@@ -734,7 +734,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(page=False))
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_the_api_keeps_what_its_description_promises(case: schemathesis.Case) -> None:
-    # Whether a string is a picture is more than a schema can say: 400 is a right answer too.
+    # Whether a string is an image is more than a schema can say: 400 is a right answer too.
     schemathesis.checks.load_all_checks()
     checks = schemathesis.checks.CHECKS.get_all()
     too_strict = [check for check in checks if check.__name__ == "positive_data_acceptance"]

@@ -253,7 +253,7 @@ def test_a_picture_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) 
         canvas.clear()  # ipywidgets 8 gives a tuple, ipywidgets 7 (on Colab) a dict
         canvas._on_upload({"new": files})
         assert canvas.prediction.digit == 8
-    canvas._on_upload({"new": ({"content": b"no picture"},)})
+    canvas._on_upload({"new": ({"content": b"no image"},)})
     assert "PictureError" in canvas._message.value
 
 

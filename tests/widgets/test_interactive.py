@@ -108,7 +108,7 @@ def test_front_ends_may_choose_between_the_widget_and_a_picture(widget) -> None:
     data, metadata = shown._repr_mimebundle_()
     assert data[VIEW]["model_id"] == shown.model_id
     assert base64.b64decode(data["image/png"]) == shown.to_png()
-    assert pixels(base64.b64decode(data["image/png"])).std() > 10, "the picture is blank"
+    assert pixels(base64.b64decode(data["image/png"])).std() > 10, "the image is blank"
     assert data["text/plain"] == metadata["image/png"]["alt"] == shown.alt_text()
     assert "children=" not in data["text/plain"]
 
