@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,51 +14,23 @@ import pytest
 import mnist_helpers
 
 PACKAGE = Path(mnist_helpers.__file__).parent
-FLOORS = [
-    "files",
-    "progress",
-    "extras",
-    "course",
-    "compare",
-    "device",
-    "data",
-    "augment",
-    "styles",
-    "strokes",
-    "brightness",
-    "decode",
-    "segment",
-    "lines",
-    "preprocess",
-    "numbers",
-    "synthetic",
-    "models",
-    "recipes",
-    "wrapping",
-    "summary",
-    "onnx",
-    "weight_files",
-    "foreign",
-    "trial",
-    "checkpoints",
-    "training",
-    "evaluation",
-    "explain",
-    "tuning",
-    "plots",
-    "diagrams",
-    "report",
-    "prediction",
-    "batch",
-    "widgets",
-    "exercises",
-    "hub",
-    "serve",
-    "scale",
-    "doctor",
-    "cli",
-    "__main__",
-]
+# Rooms that few may enter, and what a room may import at most. All else follows from the code: no
+# circle of imports.
+ONLY_FOR = {
+    "cli": {"__main__"},
+    "batch": {"cli", "scale"},
+    "doctor": {"cli"},
+    "exercises": set(),
+    "hub": set(),
+    "scale": {"cli"},
+    "serve": {"cli"},
+    "widgets": {"exercises"},
+}
+AT_MOST = {
+    "files": set(),
+    "data": {"compare", "files", "progress"},
+    "evaluation": {"compare", "data", "wrapping"},
+}
 FIXED = """
     load_mnist load_csv Digits Batches to_mnist preprocessing_steps build_model list_models
     summarize Recipe train load_checkpoint save_checkpoint evaluate misclassified calibration
@@ -127,25 +100,35 @@ def test_names_load_what_they_need_and_no_more() -> None:
     assert shown.stdout.strip() == f"False {[True] + [False] * 6}", shown.stdout + shown.stderr
 
 
-def imports(module: str) -> set[str]:
-    """Return the package's modules that one of them imports, wherever in its code.
+def rooms() -> dict[str, list[Path]]:
+    """The package's rooms: modules, and wings (folders of modules), with their files."""
+    wings = {
+        path.parent.name: sorted(path.parent.glob("*.py")) for path in PACKAGE.glob("*/__init__.py")
+    }
+    return wings | {path.stem: [path] for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
 
-    A wing (a folder of modules) counts as one: imports within it are its own business.
-    """
-    wing = PACKAGE / module
-    files = sorted(wing.glob("*.py")) if wing.is_dir() else [PACKAGE / f"{module}.py"]
-    level = 2 if wing.is_dir() else 1  # dots that lead to the package
+
+def imported_from(file: Path) -> set[str]:
+    """The modules of the package that a file imports, wherever in its code, by their first name."""
+    up = len(file.relative_to(PACKAGE).parts)  # dots that lead to the package
     found = set()
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == level:
-                names = [node.module] if node.module else [alias.name for alias in node.names]
-                found |= {name.split(".")[0] for name in names} & set(FLOORS)
-            elif isinstance(node, ast.ImportFrom):
-                assert not (node.module or "").startswith("mnist_helpers"), f"{file}: use from ."
-            elif isinstance(node, ast.Import):
-                assert not any(alias.name.startswith("mnist_helpers") for alias in node.names)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == up:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {name.split(".")[0] for name in names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("mnist_helpers"), f"{file}: use from ."
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("mnist_helpers") for alias in node.names), file
     return found
+
+
+def imports() -> dict[str, set[str]]:
+    """Which rooms each room imports; imports within a wing are its own business."""
+    return {
+        room: set().union(*map(imported_from, files)) & set(rooms()) - {room}
+        for room, files in rooms().items()
+    }
 
 
 def test_nothing_in_the_package_stands_on_the_benchmarks() -> None:
@@ -157,16 +140,22 @@ def test_nothing_in_the_package_stands_on_the_benchmarks() -> None:
                 assert all(alias.name.split(".")[0] != "benchmarks" for alias in node.names), file
 
 
-def test_every_module_imports_only_from_the_floors_above_it() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    modules |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert modules <= set(FLOORS), "a new module needs its place in FLOORS"
-    for module in modules:
-        above = FLOORS[: FLOORS.index(module)]
-        assert imports(module) <= set(above), f"{module} imports from below"
-    assert imports("evaluation") <= {"compare", "data", "wrapping"}
-    assert imports("files") == set() and imports("data") == {"compare", "files", "progress"}
-    assert "training" in imports("cli"), "the test sees no imports"
+def test_rooms_import_each_other_in_no_circle() -> None:
+    order = list(TopologicalSorter(imports()).static_order())  # raises CycleError
+    assert (
+        order.index("data") < order.index("training") < order.index("cli") < order.index("__main__")
+    )
+    with pytest.raises(CycleError):
+        TopologicalSorter(imports() | {"files": {"cli"}}).prepare()
+
+
+def test_who_enters_at_the_door_stays_out_of_the_core() -> None:
+    found = imports()
+    for room, few in ONLY_FOR.items():
+        assert room in found
+        assert {other for other, theirs in found.items() if room in theirs} <= few, room
+    for room, most in AT_MOST.items():
+        assert found[room] <= most, room
 
 
 def test_every_package_is_in_the_wheel() -> None:
