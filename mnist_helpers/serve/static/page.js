@@ -1,8 +1,6 @@
 // The static page: a drawing is preprocessed and predicted here, in the browser, without a server.
 // RUNTIME (runtime.js) is ONNX Runtime Web's WebAssembly, NETWORK (network.js) the network.
 
-const CONFIDENT = 0.9;
-
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
@@ -18,7 +16,7 @@ async function startNetwork() {
 
 // Return the ten calibrated probabilities for an MNIST image.
 async function probabilities(session, image) {
-  const images = new ort.Tensor("uint8", image, [1, 1, FRAME, FRAME]);
+  const images = new ort.Tensor("uint8", image, [1, 1, MNIST.frame, MNIST.frame]);
   const { logits } = await session.run({ images });
   const powers = Array.from(logits.data, (logit) => logit / NETWORK.temperature);
   const most = Math.max(...powers);
@@ -41,7 +39,7 @@ function percent(share) {
 
 function show(probs, image) {
   const digit = probs.indexOf(Math.max(...probs));
-  const doubt = probs[digit] >= CONFIDENT ? "confident" : "not confident: is it one digit, and a whole one?";
+  const doubt = probs[digit] >= MNIST.confident ? "confident" : "not confident: is it one digit, and a whole one?";
   const bars = probs
     .map(
       (share, number) =>
@@ -53,7 +51,7 @@ function show(probs, image) {
     `<div class="digit">${digit}</div><p class="confidence">${percent(probs[digit])}, ${doubt}</p>` +
     `<table class="bars"><caption>Probability of each digit</caption>${bars}</table>`;
   const seen = document.getElementById("seen").getContext("2d");
-  const pixels = seen.createImageData(FRAME, FRAME);
+  const pixels = seen.createImageData(MNIST.frame, MNIST.frame);
   image.forEach((value, at) => pixels.data.set([value, value, value, 255], 4 * at));
   seen.putImageData(pixels, 0, 0);
   document.getElementById("why").hidden = false;
@@ -78,7 +76,7 @@ async function main() {
           say("Draw a digit: the network predicts as you draw.");
           continue;
         }
-        const image = toMnist(drawStrokes(drawn));
+        const image = toMnist(drawn);
         show(await probabilities(session, image), image);
       } catch (error) {
         say(String(error.message || error));
