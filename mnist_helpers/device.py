@@ -68,6 +68,17 @@ def autocast(device: torch.device, precision: str = "auto") -> AbstractContextMa
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
+def stay_on_loopback() -> None:
+    """Have processes that train together over gloo, started from here on, listen to nobody else.
+
+    By itself gloo listens at the address that this machine's name stands for, which other machines
+    may reach. What the environment says already stays.
+    """
+    if sys.platform != "win32":  # where network interfaces have other names
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+
+
 @contextmanager
 def memory_kept() -> Iterator[None]:
     """Have the C library keep what is freed meanwhile, and hand it back to the system at the end.

@@ -21,7 +21,6 @@ from .decode import EmptyPictureError
 Box = tuple[int, int, int, int]
 Place = tuple[slice, slice]
 
-SPECK = 0.06  # of the largest part: what is smaller is no part of the digit
 LEAST_CONTRAST = 12  # of 255: fainter than this is an empty image
 MIN_SHEET = 0.1  # of the image's area
 MIN_FILLED = 0.5  # of the box around a sheet, which may be turned
@@ -280,7 +279,7 @@ def digit_mask(
     kept = {
         number
         for number, (size, place) in enumerate(zip(sizes, places, strict=True), 1)
-        if size >= SPECK * sizes.max()
+        if size >= 0.06 * sizes.max()
         and not ((alone or not small) and _lies_along_an_edge(place, ink.shape))
     }
     lines = {number for number in kept if _crosses(places[number - 1], ink.shape)}

@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mnist_helpers import prediction, preprocess, segment
 from mnist_helpers.checkpoints import load_checkpoint
 from mnist_helpers.files import outputs_folder, replacing
 from mnist_helpers.onnx import export_onnx
@@ -43,7 +42,6 @@ def build(out: Path, checkpoint: Path = SHIPPED_WEIGHTS) -> Path:
     wasm = (runtime / f"{RUNTIME}.wasm").read_bytes()
     write_script(out / "runtime.js", "RUNTIME", {"code": code, "wasm": as_base64(wasm)})
     write_script(out / "network.js", "NETWORK", network(checkpoint))
-    write_script(out / "constants.js", "MNIST", constants())
     page = read("index.html").replace("<!-- pad.html -->", read("pad.html"))
     (out / "index.html").write_text(page, encoding="utf-8")
     return out / "index.html"
@@ -66,17 +64,6 @@ def fetch_runtime() -> Path:
     if done.returncode:
         raise RuntimeError(f"npm could not fetch ONNX Runtime Web: {done.stderr.strip()[-2000:]}")
     return folder / "dist"
-
-
-def constants() -> dict:
-    """Return the numbers that the page shares with the package, for `mnist.js` and `page.js`."""
-    return {
-        "frame": preprocess.FRAME,
-        "box": preprocess.BOX,
-        "strokes": preprocess.STROKES,
-        "speck": segment.SPECK,
-        "confident": prediction.CONFIDENT,
-    }
 
 
 def network(checkpoint: Path) -> dict:

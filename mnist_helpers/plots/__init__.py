@@ -31,6 +31,7 @@ from .evaluation import (
     plot_seed_accuracies,
 )
 from .prediction import plot_probabilities, plot_saliency, plot_steps
+from .scaling import plot_gradient_agreement, plot_hours, plot_overhead, plot_trials
 from .training import (
     LiveHistory,
     plot_augmentations,
@@ -59,10 +60,13 @@ __all__ = [
     "plot_embedding",
     "plot_feature_maps",
     "plot_filters",
+    "plot_gradient_agreement",
     "plot_history",
+    "plot_hours",
     "plot_learning_rates",
     "plot_maps",
     "plot_misclassified",
+    "plot_overhead",
     "plot_per_class",
     "plot_pixel_values",
     "plot_probabilities",
@@ -70,5 +74,6 @@ __all__ = [
     "plot_saliency",
     "plot_seed_accuracies",
     "plot_steps",
+    "plot_trials",
     "save_figure",
 ]

@@ -9,11 +9,10 @@ from __future__ import annotations
 from .cluster import ray_cluster, runtime_env
 from .folders import predict_folder
 from .search import default_search_space, tune
-from .training import gradients, train_distributed
+from .training import train_distributed
 
 __all__ = [
     "default_search_space",
-    "gradients",
     "predict_folder",
     "ray_cluster",
     "runtime_env",

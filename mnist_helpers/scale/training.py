@@ -9,8 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from ..checkpoints import History, load_checkpoint
 from ..data import Digits
@@ -169,24 +167,3 @@ def train_reporting(
 def _report(to: Any, row: dict[str, Any], folder: str) -> None:
     """Hand metrics to Ray, and from the worker that writes files its folder as checkpoint."""
     to.report(row, checkpoint=to.Checkpoint(folder) if ranks()[0] == 0 else None)
-
-
-def gradients(model: str, images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Tensor]:
-    """Return the gradient of each parameter of a fresh network, for one batch.
-
-    What a worker computes in a step; notebook 10 averages it over two processes by hand.
-
-    Parameters
-    ----------
-    model : str
-        One of `list_models`.
-    images : Tensor of shape [N, 1, 28, 28]
-    labels : Tensor of shape [N], dtype int64
-    seed : int
-        Of the network's weights.
-    """
-    torch.manual_seed(seed)
-    network = build_model(model)
-    F.cross_entropy(network(images), labels).backward()
-    parameters = network.named_parameters()
-    return {name: weight.grad for name, weight in parameters if weight.grad is not None}

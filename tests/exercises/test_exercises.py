@@ -285,19 +285,6 @@ WRONG = [
     ("09-3", lambda rate, seconds: rate / seconds, "Think of one second"),
     ("09-3", lambda rate, seconds: rate + seconds, "it is 50"),
     ("09-3", lambda rate, seconds: round(rate * seconds), "do not round"),
-    ("10-1", lambda g, counts: g.mean(0), "the plain mean"),
-    ("10-1", lambda g, counts: g, "of shape (2,)"),
-    ("10-1", lambda g, counts: counts @ g, "number of all images"),
-    ("10-2", lambda workers, serial: workers, "the rest"),
-    ("10-2", lambda workers, serial: serial + (1 - serial) / workers, "how many times faster"),
-    ("10-2", lambda workers, serial: workers * (1 - serial), "not speeds"),
-    ("10-2", lambda workers, serial: 100 / (10 + 90 / workers), "if half cannot be shared"),
-    ("10-2", lambda workers, serial: round(1 / (serial + (1 - serial) / workers), 1), "rounded"),
-    ("10-3", lambda n, rate, seconds: n // (rate * seconds), "round up"),
-    ("10-3", lambda n, rate, seconds: n // (rate * seconds) + 1, "just enough"),
-    ("10-3", lambda n, rate, seconds: n / rate, "for one second"),
-    ("10-3", lambda n, rate, seconds: n / (rate * seconds), "A whole number"),
-    ("10-3", lambda n, rate, seconds: math.ceil(n / (rate * 3600)), "60 seconds"),
 ]
 
 

@@ -244,6 +244,40 @@ def test_learning_rates():
     assert ax.get_ylim()[0] == 0
 
 
+def test_gradient_agreement_draws_a_panel_per_estimate_and_no_more_than_asked_for():
+    whole = np.linspace(-1, 1, 50)
+    axes = plots.plot_gradient_agreement(whole, {"half": whole / 2, "all": whole}, most=20)
+    assert [ax.get_title() for ax in axes] == ["half", "all"]
+    for ax, factor in zip(axes, (0.5, 1), strict=True):
+        x, y = ax.lines[1].get_data()
+        assert len(set(x)) == 20 and np.allclose(y, factor * x)
+
+
+def test_overhead_follows_the_epochs_in_each_bar():
+    table = pd.DataFrame({"workers": [1, 2], "epochs": [4.0, 3.0], "total": [5.0, 12.0]})
+    ax = plots.plot_overhead(table)
+    assert [(bar.get_x(), bar.get_width()) for bar in ax.patches] == [
+        (0, 4),
+        (0, 3),
+        (4, 1),
+        (3, 9),
+    ]
+
+
+def test_trials_ended_early_are_hollow():
+    rows = {"lr": [0.1, 0.01, 0.02], "batch_size": [64, 64, 256]}
+    rows |= {"val_accuracy": [0.9, 0.8, 0.7], "epochs": [3, 1, 3]}
+    ax = plots.plot_trials(pd.DataFrame(rows), epochs=3)
+    drawn = {tuple(line.get_xdata()): line.get_markerfacecolor() for line in ax.lines}
+    assert drawn[(0.01,)] == "none" and "none" not in (drawn[(0.1,)], drawn[(0.02,)])
+
+
+def test_hours_stand_at_each_number_of_cores():
+    ax = plots.plot_hours([2, 8, 32], [40, 10, 2.5])
+    assert [text.get_text() for text in ax.texts] == ["40.0 h", "10.0 h", "2.5 h"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "32"]
+
+
 def test_architectures_names_every_network():
     table = pd.DataFrame({"macs": [1e6, 1e7], "parameters": [3e4, 4e5]}, index=["fast", "conv3"])
     ax = plots.plot_architectures(table)

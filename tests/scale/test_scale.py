@@ -365,17 +365,6 @@ def test_options_that_would_be_ignored_are_refused(command: list[str], message: 
     assert result.exit_code == 2 and message in " ".join(result.output.split())
 
 
-def test_gradients_of_parts_average_to_the_gradient_of_the_whole() -> None:
-    rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (64, 1, 28, 28), dtype=np.uint8))
-    labels = torch.from_numpy(rng.integers(0, 10, 64))
-    whole = scale.gradients("cnn2", images, labels)
-    halves = [scale.gradients("cnn2", images[part::2], labels[part::2]) for part in (0, 1)]
-    for name, gradient in whole.items():
-        mean = (halves[0][name] + halves[1][name]) / 2
-        assert torch.allclose(mean, gradient, atol=1e-5), name
-
-
 def test_without_the_extra_the_rest_is_tested_and_the_skips_say_why(
     root: Path, tmp_path: Path
 ) -> None:

@@ -106,7 +106,7 @@ class Pad {
     pen.lineCap = pen.lineJoin = "round";
     for (const stroke of this.strokes) {
       pen.beginPath();
-      pen.moveTo(stroke[0][0] - 0.01, stroke[0][1]); // a canvas draws no line of length zero
+      pen.moveTo(...stroke[0]);
       for (const point of stroke) pen.lineTo(...point);
       pen.stroke();
     }

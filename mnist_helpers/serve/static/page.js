@@ -1,6 +1,8 @@
 // The static page: a drawing is preprocessed and predicted here, in the browser, without a server.
 // RUNTIME (runtime.js) is ONNX Runtime Web's WebAssembly, NETWORK (network.js) the network.
 
+const CONFIDENT = 0.9;
+
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
@@ -16,7 +18,7 @@ async function startNetwork() {
 
 // Return the ten calibrated probabilities for an MNIST image.
 async function probabilities(session, image) {
-  const images = new ort.Tensor("uint8", image, [1, 1, MNIST.frame, MNIST.frame]);
+  const images = new ort.Tensor("uint8", image, [1, 1, FRAME, FRAME]);
   const { logits } = await session.run({ images });
   const powers = Array.from(logits.data, (logit) => logit / NETWORK.temperature);
   const most = Math.max(...powers);
@@ -39,7 +41,7 @@ function percent(share) {
 
 function show(probs, image) {
   const digit = probs.indexOf(Math.max(...probs));
-  const doubt = probs[digit] >= MNIST.confident ? "confident" : "not confident: is it one digit, and a whole one?";
+  const doubt = probs[digit] >= CONFIDENT ? "confident" : "not confident: is it one digit, and a whole one?";
   const bars = probs
     .map(
       (share, number) =>
@@ -51,7 +53,7 @@ function show(probs, image) {
     `<div class="digit">${digit}</div><p class="confidence">${percent(probs[digit])}, ${doubt}</p>` +
     `<table class="bars"><caption>Probability of each digit</caption>${bars}</table>`;
   const seen = document.getElementById("seen").getContext("2d");
-  const pixels = seen.createImageData(MNIST.frame, MNIST.frame);
+  const pixels = seen.createImageData(FRAME, FRAME);
   image.forEach((value, at) => pixels.data.set([value, value, value, 255], 4 * at));
   seen.putImageData(pixels, 0, 0);
   document.getElementById("why").hidden = false;
@@ -76,7 +78,7 @@ async function main() {
           say("Draw a digit: the network predicts as you draw.");
           continue;
         }
-        const image = toMnist(drawn);
+        const image = toMnist(drawStrokes(drawn));
         show(await probabilities(session, image), image);
       } catch (error) {
         say(String(error.message || error));
