@@ -43,7 +43,7 @@ def plot_gradient_agreement(
         ax.plot(whole[some], np.asarray(gradient)[some], ".", color=BLUE, markersize=3)
         ax.set(title=title, xlabel="gradient of the whole batch")
         ax.locator_params(nbins=5)
-    np.ravel(axes)[0].set_ylabel("gradient as the title says")
+    np.ravel(axes)[0].set_ylabel("gradient computed by the workers")
     return np.ravel(axes)
 
 

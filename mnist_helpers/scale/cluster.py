@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..device import stay_on_loopback
+
 ATTEMPTS = 3  # to start a cluster here
 RETRIES = 3  # times that a job continues after losing a worker
 
@@ -71,6 +73,7 @@ def ray_cluster(address: str | None = None, cpus: int | None = None) -> Iterator
             _check_reachable(address)
             ray.init(address, **quiet)
         else:
+            stay_on_loopback()
             quiet["runtime_env"] = runtime_env()
             _patiently(lambda: ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet))
     try:

@@ -32,10 +32,13 @@ def children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards() -> None:
+def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards(monkeypatch) -> None:
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
     mine = children()
     with scale.ray_cluster() as resources:
         assert resources["CPU"] == os.cpu_count()
+        interface = psutil.net_if_addrs()[os.environ["GLOO_SOCKET_IFNAME"]]  # of its workers
+        assert "127.0.0.1" in {address.address for address in interface}
         started = children() - mine
         ports = [c for p in started for c in p.net_connections("tcp") if c.status == "LISTEN"]
         assert len(ports) >= 3
