@@ -55,10 +55,16 @@ def message_html(message: str) -> str:
 
 
 def explanation(predictor: MNISTPredictor, steps: Mapping[str, np.ndarray], digit: int) -> str:
-    """Return the preprocessing steps, and a saliency map for the digit, as HTML."""
+    """Return the preprocessing steps that changed the image, and a saliency map, as HTML."""
+    before = [None, *steps.values()]
+    changed = [
+        (name, pixels)
+        for (name, pixels), previous in zip(steps.items(), before, strict=False)
+        if not np.array_equal(pixels, previous)
+    ]
     figures = [
         figure(to_image(pixels), f"{number}. {name}")
-        for number, (name, pixels) in enumerate(steps.items(), 1)
+        for number, (name, pixels) in enumerate(changed, 1)
     ]
     shown = (
         '<div class="why"><h2>From your image to MNIST’s</h2>'

@@ -176,6 +176,17 @@ def create_api(predictor: MNISTPredictor, limits: Limits, largest_batch: int = 2
             ]
         )
 
+    @app.get("/predict", include_in_schema=False)
+    @app.get("/predict/batch", include_in_schema=False)
+    async def explain_post(request: Request) -> None:
+        """Say how images are sent, to somebody who opens the address in a browser."""
+        raise HTTPException(
+            405,
+            "send images with POST, as the page /docs shows: "
+            f"curl -F file=@digit.png {request.url_for('predict')}",
+            {"Allow": "POST"},
+        )
+
     @app.get("/health", responses={503: {"model": Health, "description": "It cannot predict"}})
     async def health(response: Response) -> Health:
         """Say whether the server is well, and how busy it is."""

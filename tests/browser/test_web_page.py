@@ -65,7 +65,7 @@ def test_a_digit_drawn_with_the_mouse_is_read(page: Page, digit: int) -> None:
     draw(page, digit)
     expect(page.locator("#pad-answer .digit")).to_have_text(str(digit), timeout=PATIENCE)
     expect(page.locator("#pad-answer .bars tr")).to_have_count(10)
-    expect(page.locator(".why figure:visible")).to_have_count(11)  # ten steps, and the saliency map
+    expect(page.locator(".why figure:visible")).to_have_count(8)  # seven steps, and the map
     assert page.locator(".pad").bounding_box() == before, "the sheet moved under the pen"
     shot(page, f"draw_{digit}")
     page.get_by_role("button", name="Clear").click()

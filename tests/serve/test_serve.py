@@ -200,6 +200,15 @@ def test_a_list_may_be_limited_to_one_picture() -> None:
         assert client.post("/predict", json={"image": images[0]}).json()["digit"] == 4
 
 
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_the_address_opened_in_a_browser_says_how_images_are_sent(
+    client: TestClient, path: str
+) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert "curl -F file=@" in answer.json()["detail"]
+
+
 def test_health_and_model_describe_the_server(client: TestClient) -> None:
     health = client.get("/health").json()
     assert health["status"] == "ok" and health["inside"] == 0 and health["room"] == SMALL.room
