@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, cast
 import numpy as np
 from PIL import ExifTags, Image, ImageStat, UnidentifiedImageError
 
+from .image_files import complaint_before_decoding, complaint_before_opening, complaint_of_exif
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,7 +44,6 @@ FORMATS = (
 )
 WORKING_SIDE = 512  # larger images are reduced to this side before anything else is done
 MOST_PIXELS = 120_000_000
-MOST_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
 LEAST_SIDE = 5
 BIT_DEPTHS = (8, 10, 12, 14, 16, 32)  # of what scanners and cameras store in 16 bits or more
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -108,6 +109,8 @@ def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
             )
         size = image.size
         image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
+        image.load()
+        _refuse(complaint_of_exif(image), name)
         return _upright(image, size)
 
 
@@ -126,24 +129,56 @@ def open_image(
     Raises
     ------
     PictureError
-        If it is of another format or damaged, or if its tiles are far larger than the image; also
-        for whatever goes wrong while it is used: Pillow's decoders raise errors of many kinds.
+        If it is of another format or damaged, or asks its decoder for far more than an image of its
+        size needs (see `image_files`); also for whatever goes wrong while it is used: Pillow's
+        decoders raise errors of many kinds.
     FileNotFoundError, PermissionError, IsADirectoryError
         If the file cannot be opened.
     """
-    formats = _formats()
     try:
-        with Image.open(file, formats=formats) as image:
-            _check_tiles(image, name)
+        with _as_binary(file) as opened, _open_within_bounds(opened, name) as image:
             yield image
     except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError, PictureError):
         raise
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} {_what_is_wrong(file)}") from error
+        raise PictureError(f"{name} {error}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name} is far too large to be read: {error}") from error
     except Exception as error:
         raise PictureError(f"{name} is damaged: {error}") from error
+
+
+@contextmanager
+def _as_binary(file: str | os.PathLike | BinaryIO) -> Iterator[BinaryIO]:
+    """Open a path; a binary file that cannot be sought is read into memory."""
+    if isinstance(file, (str, os.PathLike)):
+        with open(file, "rb") as opened:
+            yield opened
+    else:
+        try:
+            file.seek(0)
+        except (AttributeError, io.UnsupportedOperation):
+            file = io.BytesIO(file.read())
+        yield file
+
+
+@contextmanager
+def _open_within_bounds(file: BinaryIO, name: str) -> Iterator[Image.Image]:
+    """Open an image file that asks for no more than an image of its size needs."""
+    _refuse(complaint_before_opening(file), name)
+    try:
+        image = Image.open(file, formats=_formats())
+    except UnidentifiedImageError as error:
+        raise UnidentifiedImageError(_what_is_wrong(file)) from error
+    with image:
+        _refuse(complaint_before_decoding(image), name)
+        yield image
+
+
+def _refuse(complaint: str | None, name: str) -> None:
+    """Raise an error if there is anything to complain about."""
+    if complaint:
+        raise PictureError(f"{name} {complaint}")
 
 
 @cache
@@ -157,14 +192,10 @@ def _formats() -> tuple[str, ...]:
     return tuple(format_ for format_ in FORMATS if format_ in Image.OPEN)
 
 
-def _what_is_wrong(file: str | os.PathLike | BinaryIO) -> str:
+def _what_is_wrong(file: BinaryIO) -> str:
     """Say what a file is that Pillow does not know as an image, by its first bytes."""
-    if isinstance(file, (str, os.PathLike)):
-        with open(file, "rb") as opened:
-            head = opened.read(64)
-    else:
-        file.seek(0)
-        head = file.read(64)
+    file.seek(0)
+    head = file.read(64)
     if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
         if "HEIF" in _formats():
             return "is a damaged HEIC photo"
@@ -176,20 +207,6 @@ def _what_is_wrong(file: str | os.PathLike | BinaryIO) -> str:
         if head.lstrip().lower().startswith(beginning.lower()):
             return message
     return f"is not an image in a format that can be read ({', '.join(_formats())})"
-
-
-def _check_tiles(image: Image.Image, name: str) -> None:
-    """Refuse a TIFF whose tiles are far larger than its image: each is decoded as a whole."""
-    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
-    if not tags:
-        return
-    width, height = (int(tags.get(tag, 0)) for tag in (322, 323))  # TileWidth, TileLength
-    pixels = max(width, image.width) * max(height, image.height)
-    if (width or height) and pixels > max(4 * image.width * image.height, MOST_TILE_PIXELS):
-        raise PictureError(
-            f"{name} has {image.width:,} × {image.height:,} pixels in tiles of {width:,} × "
-            f"{height:,}: it is not read. Save it without tiles."
-        )
 
 
 def decode_base64(text: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from typing import Any, Literal
@@ -105,11 +106,24 @@ def load_plain_pickle(content: bytes) -> Any:
         If the pickle is damaged, or holds anything else.
     """
     try:
+        _check_numbers(content)
         return _plain(_Unpickler(io.BytesIO(content), encoding="latin1").load())
     except (ValueError, MemoryError):
         raise
     except Exception as error:  # a damaged pickle can call anything with anything
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_numbers(content: bytes) -> None:
+    """Raise a `ValueError` if a pickle has longer values, or a greater number, than it is itself.
+
+    It numbers what it refers to again, and loading it takes memory by the greatest of the numbers.
+    """
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            raise ValueError(
+                f"it is damaged: it has a {argument:,}th value in {len(content):,} bytes"
+            )
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -181,6 +181,8 @@ BAD_PICKLES = {
     "changes a stand-in": b"cnumpy\ndtype\n(N}X\x05\0\0\0_call}stb.",
     "calls an array": b"cnumpy\nndarray\n(I99999999\nI99999999\ntR.",
     "objects": pickle.dumps((np.array([None]), np.array([1]))),
+    "a greater number than it can have": b"\x80\x02K\x01r\xff\xff\xff\x7f.",
+    "a longer value than itself": b"\x80\x05\x96" + (1 << 33).to_bytes(8, "little") + b".",
     "nested": pickle.dumps(((((((1,),),),),),)),
     "other values": pickle.dumps([1, 2, 3]),
     "a number": pickle.dumps(7),
