@@ -25,7 +25,7 @@ from mnist_helpers.recipes import recipe_for
 from mnist_helpers.training import train
 
 from .common import publish
-from .handwriting import labelled_pictures
+from .handwriting import list_labeled_images
 
 
 @patch.dict(AUGMENTATIONS, elastic=partial(handwriting, elastic=0.6))
@@ -52,7 +52,7 @@ def benchmark(
         and the number of errors in each set of images.
     """
     splits = load_mnist(root=data)
-    sets, handwriting = read_handwriting(pictures)
+    sets, handwriting = load_handwriting(pictures)
     rows = []
     todo = [(seed, augment) for seed in range(seeds) for augment in (None, *AUGMENTATIONS)]
     for seed, augment in tqdm(todo, desc="training"):
@@ -66,21 +66,21 @@ def benchmark(
         row["handwriting"] = 1 - wrong.mean()
         rows.append(row | {name: int(wrong[sets == name].sum()) for name in np.unique(sets)})
     table = pd.DataFrame(rows)
-    publish("augment", table, in_words(table), {"epochs": epochs})
+    publish("augment", table, format_table(table), {"epochs": epochs})
     save_figure(plot_augment_scores(table), outputs_folder("benchmarks") / "augment.png")
     return table
 
 
-def read_handwriting(pictures: Path) -> tuple[np.ndarray, Digits]:
+def load_handwriting(pictures: Path) -> tuple[np.ndarray, Digits]:
     """Prepare labeled images; return the name of each one's set, and the digits."""
-    files = labelled_pictures(pictures)
+    files = list_labeled_images(pictures)
     images = np.stack([to_mnist(path) for *_, path in tqdm(files, desc="preparing")])
     labels = torch.tensor([label for _, label, _ in files])
     digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"images in {pictures.name}")
     return np.array([group for group, *_ in files]), digits
 
 
-def in_words(table: pd.DataFrame) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each augmentation: mean and standard deviation over the seeds."""
     groups = table.groupby("augment", sort=False)
     words = pd.DataFrame(index=list(groups.groups))

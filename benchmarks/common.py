@@ -23,16 +23,16 @@ from torch import nn
 from mnist_helpers.checkpoints import load_checkpoint
 from mnist_helpers.data import load_mnist
 from mnist_helpers.device import has_native_bf16
-from mnist_helpers.files import outputs_folder, replacing
+from mnist_helpers.files import atomic_write, outputs_folder
 from mnist_helpers.models import MEAN, STD
 from mnist_helpers.plots.base import BLUE, axes_or_new
 from mnist_helpers.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
-USUAL = "mnistnet"  # the most accurate of the public projects that this series grew from
+BASELINE = "mnistnet"  # the most accurate of the public projects that this series grew from
 
 
-def usual_checkpoint(name: str = USUAL, data: Path | None = None) -> Path:
+def baseline_checkpoint(name: str = BASELINE, data: Path | None = None) -> Path:
     """Return the file of a public project's network, trained by its own recipe.
 
     It is trained at the first call, and kept under ``outputs/benchmarks/`` for the next.
@@ -43,14 +43,14 @@ def usual_checkpoint(name: str = USUAL, data: Path | None = None) -> Path:
     return path
 
 
-def usual_network(name: str = USUAL, data: Path | None = None) -> nn.Sequential:
+def baseline_network(name: str = BASELINE, data: Path | None = None) -> nn.Sequential:
     """Return that network without its first layer: it wants normalized images."""
-    _normalize, *layers = load_checkpoint(usual_checkpoint(name, data)).model.children()
+    _normalize, *layers = load_checkpoint(baseline_checkpoint(name, data)).model.children()
     return nn.Sequential(*layers).eval()
 
 
 @cache
-def usual_transform() -> Callable[[Any], torch.Tensor]:
+def baseline_transform() -> Callable[[Any], torch.Tensor]:
     """Return the usual preparation: `ToTensor` and `Normalize` with MNIST's mean and deviation."""
     from torchvision import transforms
 
@@ -58,16 +58,16 @@ def usual_transform() -> Callable[[Any], torch.Tensor]:
 
 
 @torch.inference_mode()
-def read_usual_way(network: nn.Module, path: Path, invert: bool = False) -> int:
+def predict_baseline(network: nn.Module, path: Path, invert: bool = False) -> int:
     """Read an image as most projects do: gray, 28×28, `ToTensor`, `Normalize`, argmax."""
     with Image.open(path) as picture:
         small = picture.convert("L").resize((28, 28))
     if invert:
         small = ImageChops.invert(small)
-    return int(network(usual_transform()(small).unsqueeze(0)).softmax(1).argmax())
+    return int(network(baseline_transform()(small).unsqueeze(0)).softmax(1).argmax())
 
 
-def alternate(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def interleave(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Time each of several ways `repeats` times, one after the other in turn.
 
     Returns
@@ -116,7 +116,7 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def machine() -> dict:
+def hardware_info() -> dict:
     """Describe what a benchmark ran on."""
     return {
         "python": platform.python_version(),
@@ -132,8 +132,8 @@ def publish(name: str, table: pd.DataFrame, words: pd.DataFrame, details: dict) 
     """Print a table in words, and write the numbers with their details as JSON."""
     print(words.to_string(index=False))
     path = outputs_folder("benchmarks") / f"{name}.json"
-    content = {"table": table.to_dict("records"), "machine": machine(), **details}
-    with replacing(path) as part:
+    content = {"table": table.to_dict("records"), "machine": hardware_info(), **details}
+    with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
     print(f"Details and figure: {path}, {path.with_suffix('.png').name}")
 

@@ -17,11 +17,11 @@ from mnist_helpers.evaluation import accuracy_interval
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
-from mnist_helpers.prediction import CONFIDENT, MNISTPredictor, is_confident
-from mnist_helpers.preprocess import EmptyPictureError, to_mnist
+from mnist_helpers.prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, is_confident
+from mnist_helpers.preprocess import BlankImageError, to_mnist
 from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter
 
-from .augmentation import read_handwriting
+from .augmentation import load_handwriting
 from .common import publish
 
 SEED = 1_000_000  # none of these images was made for training, which counts its seeds from 0
@@ -54,20 +54,20 @@ def benchmark(
     -------
     DataFrame
         ``what``, ``pictures``; ``flagged``, the share that is refused or read with less than
-        `CONFIDENT`, with ``low`` and ``high``, its 95% interval; for digits also ``accuracy``, and
-        ``accuracy_if_confident``.
+        `CONFIDENCE_THRESHOLD`, with ``low`` and ``high``, its 95% interval; for digits also
+        ``accuracy``, and ``accuracy_if_confident``.
     """
     predictor = MNISTPredictor(checkpoint)
     test = load_mnist(root=data, val_size=0).test
     digits = {"MNIST's test digits": (test.images, test.labels.numpy())}
     if pictures is not None:
-        sets, handwriting = read_handwriting(pictures)
+        sets, handwriting = load_handwriting(pictures)
         for name in np.unique(sets):
             images, labels = handwriting.images[sets == name], handwriting.labels.numpy()
             digits[f"digits, {name}"] = (images, labels[sets == name])
     rows, curves = [], {}
     for name, (images, labels) in digits.items():
-        probs = predictor.probabilities(images)
+        probs = predictor.predict_proba(images)
         correct, confidence = probs.argmax(1) == labels, probs.max(1)
         sure = np.asarray(is_confident(confidence))
         curves[name] = (confidence, correct)
@@ -76,7 +76,12 @@ def benchmark(
     for name, sheets in non_digit_sheets(number).items():
         rows.append(_row(name, flagged(predictor, sheets)))
     table = pd.DataFrame(rows)
-    publish("confidence", table, in_words(table), {"threshold": CONFIDENT, "weights": checkpoint})
+    publish(
+        "confidence",
+        table,
+        format_table(table),
+        {"threshold": CONFIDENCE_THRESHOLD, "weights": checkpoint},
+    )
     axes = plot_confidence_scores(table, curves)
     save_figure(axes, outputs_folder("benchmarks") / "confidence.png")
     return table
@@ -98,11 +103,11 @@ def flagged(predictor: MNISTPredictor, sheets: list[Image.Image]) -> np.ndarray:
     for sheet in tqdm(sheets, desc="preparing"):
         try:
             images.append(to_mnist(sheet))
-        except EmptyPictureError:
+        except BlankImageError:
             refused.append(True)
     if not images:
         return np.array(refused)
-    probs = predictor.probabilities(torch.from_numpy(np.stack(images)))
+    probs = predictor.predict_proba(torch.from_numpy(np.stack(images)))
     unsure = ~is_confident(probs.max(1))
     return np.concatenate((np.array(refused, dtype=bool), unsure))
 
@@ -115,7 +120,7 @@ def _row(name: str, is_flagged: np.ndarray) -> dict:
     return {"what": name, "pictures": len(is_flagged), "flagged": share, "low": low, "high": high}
 
 
-def in_words(table: pd.DataFrame) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table for people: per cent, with 95% intervals."""
     words = table[["what", "pictures"]].copy()
     words["flagged"] = [
@@ -138,9 +143,9 @@ def plot_confidence_scores(
     _, axes = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=(3, 2), layout="constrained")
     digits = table["accuracy"].notna()
     errors = (table["flagged"] - table["low"], table["high"] - table["flagged"])
-    colours = [ORANGE if is_digit else BLUE for is_digit in digits]
+    colors = [ORANGE if is_digit else BLUE for is_digit in digits]
     places = range(len(table))
-    bars = axes[0].barh(places, table["flagged"], xerr=errors, color=colours, capsize=2)
+    bars = axes[0].barh(places, table["flagged"], xerr=errors, color=colors, capsize=2)
     axes[0].set_yticks(places, table["what"], parse_math=False)
     axes[0].bar_label(bars, [f"{share:.1%}" for share in table["flagged"]], padding=3, fontsize=8)
     axes[0].set(xlabel="share flagged as uncertain (orange: digits)", xlim=(0, 1.12))

@@ -13,8 +13,8 @@ from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.recipes import recipe_for
 
-from .common import alternate, plot_timings, publish
-from .training import usual_dataset
+from .common import interleave, plot_timings, publish
+from .training import baseline_dataset
 
 OURS = "Batches"
 
@@ -46,14 +46,14 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
     augment = recipe_for("fast").augment
     assert augment is not None, "the recipe of fast augments"
     shift = AUGMENTATIONS[augment]
-    with usual_dataset(folder) as dataset:
+    with baseline_dataset(folder) as dataset:
         ways: dict[str, Iterable] = {
             "DataLoader, 0 workers": DataLoader(dataset, 64, shuffle=True),
             "DataLoader, 2 workers": DataLoader(dataset, 64, shuffle=True, num_workers=2),
             f"{OURS}, with shifts": Batches(train, 64, augment=shift),
             OURS: Batches(train, 64),
         }
-        seconds = alternate({name: _pass(batches) for name, batches in ways.items()}, repeats)
+        seconds = interleave({name: _pass(batches) for name, batches in ways.items()}, repeats)
     table = pd.DataFrame(
         {"way": name, "median": np.median(took), "min": min(took), "max": max(took)}
         for name, took in seconds.items()

@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mnist_helpers.strokes import Strokes, draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
 Rng = np.random.Generator
 
 
 def pen_digit(digit: int, rng: Rng, size: int) -> tuple[Strokes, float]:
     """Return the strokes of a digit that fills about 60% of a square, and the pen's width."""
-    strokes = pen_strokes(digit, str(rng.choice(HANDS)), size, int(rng.integers(1 << 30)))
+    strokes = pen_strokes(digit, str(rng.choice(STYLES)), size, int(rng.integers(1 << 30)))
     return strokes, size * rng.uniform(0.025, 0.07)
 
 

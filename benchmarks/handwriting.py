@@ -14,10 +14,10 @@ from tqdm.auto import tqdm
 from mnist_helpers.evaluation import accuracy_interval
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
-from mnist_helpers.plots.base import BLUE, GREY, ORANGE, axes_or_new
+from mnist_helpers.plots.base import BLUE, GRAY, ORANGE, axes_or_new
 from mnist_helpers.prediction import MNISTPredictor
 
-from .common import USUAL, publish, read_usual_way, usual_network
+from .common import BASELINE, baseline_network, predict_baseline, publish
 from .frames import FRAMES, draw_framed
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -25,7 +25,7 @@ SEED = 1000  # of the framed digits
 WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
 
 
-def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) -> pd.DataFrame:
+def benchmark(pictures: Path, network: str = BASELINE, data: Path | None = None) -> pd.DataFrame:
     """Compare the usual preparation of an image with `to_mnist`, on real handwriting.
 
     The usual way turns an image gray, resizes it to 28×28 and normalizes it; a second column
@@ -47,12 +47,12 @@ def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) ->
         See `score`. Printed, and kept in ``handwriting.json``, are also our confident errors by set
         and by owner, for these images and for digits of our own pen in `FRAMES`.
     """
-    files = labelled_pictures(pictures)
-    usual = usual_network(network, data)
+    files = list_labeled_images(pictures)
+    usual = baseline_network(network, data)
     predictor = MNISTPredictor()
     readers: dict[str, Callable[[Path], int]] = {
-        "resized": lambda path: read_usual_way(usual, path, invert=False),
-        "inverted": lambda path: read_usual_way(usual, path, invert=True),
+        "resized": lambda path: predict_baseline(usual, path, invert=False),
+        "inverted": lambda path: predict_baseline(usual, path, invert=True),
         "ours": lambda path: predictor.predict(path).digit,
     }
     rows = []
@@ -69,9 +69,9 @@ def benchmark(pictures: Path, network: str = USUAL, data: Path | None = None) ->
     details = {"network": network, "pictures": rows}
     for by in (["set"], ["set", "owner"]):
         errors = confident_errors(ours, by)
-        print(confident_errors_in_words(errors).to_string(index=False), end="\n\n")
+        print(format_confident_errors(errors).to_string(index=False), end="\n\n")
         details[f"by_{by[-1]}"] = errors.to_dict("records")
-    publish("handwriting", table, in_words(table), details)
+    publish("handwriting", table, format_table(table), details)
     save_figure(plot_handwriting(table), outputs_folder("benchmarks") / "handwriting.png")
     return table
 
@@ -133,7 +133,7 @@ def confident_errors(predictions: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def confident_errors_in_words(table: pd.DataFrame) -> pd.DataFrame:
+def format_confident_errors(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `confident_errors` for people."""
     columns = (table["accuracy"], table["low"], table["high"])
     words = table.drop(columns=["accuracy", "low", "high"])
@@ -142,7 +142,7 @@ def confident_errors_in_words(table: pd.DataFrame) -> pd.DataFrame:
     return words
 
 
-def labelled_pictures(folder: Path) -> list[tuple[str, int, Path]]:
+def list_labeled_images(folder: Path) -> list[tuple[str, int, Path]]:
     """List the images whose parent folder is a digit: ``(set, label, path)``.
 
     Raises
@@ -199,7 +199,7 @@ def score(readings: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def in_words(table: pd.DataFrame) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `score` for people: per cent, with 95% intervals."""
     words = table[["set", "pictures"]].copy()
     for way, name in WAYS.items():
@@ -212,11 +212,11 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 def plot_handwriting(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the table of ``benchmark handwriting``: accuracy by set and way, with 95% intervals."""
     ax = axes_or_new(ax, 9, 4)
-    ways = (("resized", "usual way", GREY), ("inverted", "usual way, inverted", ORANGE))
-    for number, (way, name, colour) in enumerate((*ways, ("ours", "MNIST's way", BLUE))):
+    ways = (("resized", "usual way", GRAY), ("inverted", "usual way, inverted", ORANGE))
+    for number, (way, name, color) in enumerate((*ways, ("ours", "MNIST's way", BLUE))):
         low, high = table[way] - table[f"{way}_low"], table[f"{way}_high"] - table[way]
         places = np.arange(len(table)) + (number - 1) * 0.27
-        ax.bar(places, table[way], 0.26, yerr=(low, high), capsize=2, color=colour, label=name)
+        ax.bar(places, table[way], 0.26, yerr=(low, high), capsize=2, color=color, label=name)
     ax.set_xticks(range(len(table)), table["set"], rotation=20, ha="right", parse_math=False)
     ax.set(ylabel="accuracy", ylim=(0, 1.05))
     ax.yaxis.set_major_formatter("{x:.0%}")

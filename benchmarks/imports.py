@@ -12,7 +12,7 @@ import pandas as pd
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 
-from .common import alternate, plot_timings, publish
+from .common import interleave, plot_timings, publish
 
 STATEMENTS = {
     "nothing": "pass",
@@ -43,8 +43,8 @@ def benchmark(repeats: int = 5) -> pd.DataFrame:
         return lambda: subprocess.run([sys.executable, "-c", statement], check=True)
 
     ways = {name: started(statement) for name, statement in STATEMENTS.items()}
-    alternate(ways, 1)  # fills the disk's cache
-    seconds = alternate(ways, repeats)
+    interleave(ways, 1)  # fills the disk's cache
+    seconds = interleave(ways, repeats)
     table = pd.DataFrame(
         {"statement": name, "median": np.median(took), "min": min(took), "max": max(took)}
         for name, took in seconds.items()

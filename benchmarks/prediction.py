@@ -23,14 +23,21 @@ from mnist_helpers.data import load_mnist
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
-from mnist_helpers.prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from mnist_helpers.prediction import PRETRAINED_WEIGHTS, MNISTPredictor
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
-from .common import USUAL, in_new_process, peak_memory, publish, read_usual_way, usual_network
+from .common import (
+    BASELINE,
+    baseline_network,
+    in_new_process,
+    peak_memory,
+    predict_baseline,
+    publish,
+)
 
 TURN = 50  # predictions that one way makes before it is the next one's turn
 NAMES = {
-    "usual": f"usual way, {USUAL}",
+    "usual": f"usual way, {BASELINE}",
     "eager": "ours, PyTorch",
     "compiled": "ours, torch.compile",
     "onnx": "ours, ONNX Runtime",
@@ -64,18 +71,18 @@ def benchmark(
     folder : DataFrame
         ``way``, ``seconds`` (median), ``pictures_per_second``, ``memory_mb``, ``times``.
     """
-    usual_network(data=data)
+    baseline_network(data=data)
     turns = math.ceil(calls / TURN)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_pictures(folder / "pictures", folder_pictures, data)
-        one = one_picture(folder, turns, data)
-        many = whole_folder(folder / "pictures", data)
+        write_images(folder / "pictures", folder_pictures, data)
+        one = time_single_image(folder, turns, data)
+        many = time_folder(folder / "pictures", data)
     print(words(one, ("p50", "p95"), "{:.2f} ms").to_string(index=False), end="\n\n")
     shown = words(many, ("seconds",), "{:.1f} s")
     shown["pictures_per_second"] = shown["pictures_per_second"].map("{:,.0f}".format)
     shown["memory_mb"] = shown["memory_mb"].map("{:.0f}".format)
-    details = {"one_picture": one.to_dict("records"), "calls": turns * TURN}
+    details = {"one_image": one.to_dict("records"), "calls": turns * TURN}
     publish("predict", many, shown, details | {"pictures": folder_pictures})
     axes = plot_prediction_times(one, many)
     save_figure(axes, outputs_folder("benchmarks") / "predict.png")
@@ -91,7 +98,7 @@ def words(table: pd.DataFrame, columns: tuple[str, ...], form: str) -> pd.DataFr
     return shown
 
 
-def write_pictures(folder: Path, number: int, data: Path | None) -> None:
+def write_images(folder: Path, number: int, data: Path | None) -> None:
     """Write the first `number` test images (the training images after them) as PNGs."""
     folder.mkdir(parents=True)
     splits = load_mnist(root=data)
@@ -100,7 +107,7 @@ def write_pictures(folder: Path, number: int, data: Path | None) -> None:
         Image.fromarray(image).save(folder / f"{index:05d}.png")
 
 
-def one_picture(folder: Path, turns: int, data: Path | None) -> pd.DataFrame:
+def time_single_image(folder: Path, turns: int, data: Path | None) -> pd.DataFrame:
     """Time single predictions, the ways in turn."""
     from mnist_helpers.onnx import export_onnx
 
@@ -108,12 +115,12 @@ def one_picture(folder: Path, turns: int, data: Path | None) -> pd.DataFrame:
     draw_strokes(pen_strokes(7, "continental")).save(drawing)
     pictures = {"28×28": next((folder / "pictures").iterdir()), "280×280": drawing}
     network = folder / "fast.onnx"
-    export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, network)
-    usual = usual_network(data=data)
+    export_onnx(load_checkpoint(PRETRAINED_WEIGHTS).model, network)
+    usual = baseline_network(data=data)
     compiled = MNISTPredictor(device="cpu")
     compiled.model.compile()
     ways: dict[str, Callable[[Path], object]] = {
-        "usual": lambda path: read_usual_way(usual, path),
+        "usual": lambda path: predict_baseline(usual, path),
         "eager": MNISTPredictor(device="cpu").predict,
         "compiled": compiled.predict,
         "onnx": MNISTPredictor(network).predict,
@@ -145,7 +152,7 @@ def _seconds(predict: Callable[[Path], object], path: Path) -> float:
     return time.perf_counter() - started
 
 
-def whole_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFrame:
+def time_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFrame:
     """Time a folder of images, the ways in turn, each in a process of its own."""
     results: dict[str, list[dict]] = {"usual": [], "ours": []}
     given = ("--data", data) if data else ()
@@ -168,12 +175,12 @@ def whole_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFr
     return table
 
 
-def read_folder(way: str, folder: Path, data: Path | None = None) -> dict:
+def time_one_way(way: str, folder: Path, data: Path | None = None) -> dict:
     """Read all images of a folder; return how many, in what time, with how much memory."""
     if way == "usual":
-        model = usual_network(data=data)
+        model = baseline_network(data=data)
         started = time.perf_counter()
-        digits = [read_usual_way(model, path) for path in sorted(folder.glob("*.png"))]
+        digits = [predict_baseline(model, path) for path in sorted(folder.glob("*.png"))]
         number = len(digits)
     else:
         with tempfile.TemporaryDirectory() as reports:
@@ -192,7 +199,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
-    print(json.dumps(read_folder(given.way, given.folder, given.data)))
+    print(json.dumps(time_one_way(given.way, given.folder, given.data)))
 
 
 def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray:
@@ -200,9 +207,9 @@ def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray
     _, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(3, 2), layout="constrained")
     wide = one.pivot(index="way", columns="picture", values="p50").loc[one["way"].unique()]
     upper = one.pivot(index="way", columns="picture", values="p95").loc[wide.index] - wide
-    for number, (picture, colour) in enumerate(zip(wide.columns, (BLUE, ORANGE), strict=True)):
+    for number, (picture, color) in enumerate(zip(wide.columns, (BLUE, ORANGE), strict=True)):
         places = np.arange(len(wide)) + (number - 0.5) * 0.38
-        axes[0].barh(places, wide[picture], 0.36, color=colour, label=picture)
+        axes[0].barh(places, wide[picture], 0.36, color=color, label=picture)
         axes[0].errorbar(
             wide[picture],
             places,

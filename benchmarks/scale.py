@@ -23,9 +23,9 @@ from mnist_helpers.recipes import recipe_for
 from mnist_helpers.scale import predict_folder, ray_cluster, train_distributed
 from mnist_helpers.serve.load import as_png
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
-from .common import alternate, publish
+from .common import interleave, publish
 
 WORKERS = (1, 2)
 SIDE, BLOCK = 280, 64
@@ -69,7 +69,7 @@ def benchmark(
                     row |= read(whole, part, pictures, Path(folder, "out"))
                     rows.append(row | {"epoch": epoch(digits, workers, Path(folder, "train"))})
                     print(rows[-1])
-    table = summarise(pd.DataFrame(rows))
+    table = summarize_runs(pd.DataFrame(rows))
     words = table.copy()
     words["pictures_per_second"] = table["pictures_per_second"].map("{:,.0f}".format)
     for column in ("start", "epoch"):
@@ -107,7 +107,7 @@ def prepare_costs(repeats: int = 20) -> pd.DataFrame:
         "photo, JPEG 4000×3000": jpeg.getvalue(),
     }
     took = {  # one after the other: a photo in between would empty the processor's caches
-        name: alternate({name: partial(to_mnist, file)}, repeats)[name]
+        name: interleave({name: partial(to_mnist, file)}, repeats)[name]
         for name, file in files.items()
     }
     table = pd.DataFrame(
@@ -127,7 +127,7 @@ def draw_folder(folder: Path, number: int) -> None:
     folder.mkdir()
     files = []
     for index in range(min(number, 500)):
-        strokes = pen_strokes(index % 10, HANDS[index % len(HANDS)], SIDE, variation=index)
+        strokes = pen_strokes(index % 10, STYLES[index % len(STYLES)], SIDE, variation=index)
         files.append(as_png(np.asarray(draw_strokes(strokes, SIDE))))
     for index in range(number):
         (folder / f"{index:06d}.png").write_bytes(files[index % len(files)])
@@ -151,7 +151,7 @@ def epoch(digits: Digits, workers: int, out: Path) -> float:
     return float(np.median([row["seconds"] for row in history[1:]]))
 
 
-def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+def summarize_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the medians over repeats, and what share of the second worker was of use."""
     table = runs.drop(columns="repeat").groupby("workers").median().reset_index()
     share = table["workers"] / table["workers"].iloc[0]

@@ -13,7 +13,7 @@ from mnist_helpers.data import load_mnist
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.serve.load import as_png, crowd, server
+from mnist_helpers.serve.load import as_png, load_test, server
 
 from .common import plot_timings, publish
 
@@ -50,21 +50,21 @@ def benchmark(
     """
     images = load_mnist(root=data, val_size=0).test.images[:1000, 0].numpy()
     pictures = [as_png(image) for image in images]
-    right = MNISTPredictor(checkpoint, "cpu").probabilities(images).argmax(1).tolist()
-    done: dict[int, list[dict]] = {largest: [] for largest in NAMES}
+    right = MNISTPredictor(checkpoint, "cpu").predict_proba(images).argmax(1).tolist()
+    done: dict[int, list[dict]] = {max_batch_size: [] for max_batch_size in NAMES}
     for _ in tqdm(range(repeats), desc="serving"):
-        for largest, results in done.items():
-            with server(largest, checkpoint) as address:
-                asyncio.run(crowd(address, pictures, right, 200, clients))  # warm
-                results.append(asyncio.run(crowd(address, pictures, right, requests, clients)))
+        for max_batch_size, results in done.items():
+            with server(max_batch_size, checkpoint) as address:
+                asyncio.run(load_test(address, pictures, right, 200, clients))  # warm
+                results.append(asyncio.run(load_test(address, pictures, right, requests, clients)))
     rows = [
-        {"way": NAMES[largest]}
+        {"way": NAMES[max_batch_size]}
         | {name: sum(result[name] for result in results) for name in ("errors", "wrong")}
         | {
             name: float(np.median([result[name] for result in results]))
             for name in ("per_second", "p50", "p95")
         }
-        for largest, results in done.items()
+        for max_batch_size, results in done.items()
     ]
     table = pd.DataFrame(rows)
     table["times"] = table["per_second"] / table["per_second"].iloc[0]
@@ -76,7 +76,10 @@ def benchmark(
     )
     details = {"requests": requests, "clients": clients, "repeats": list(done.values())}
     publish("serve", table, shown, details)
-    waited = {NAMES[largest]: [r["p95"] for r in results] for largest, results in done.items()}
+    waited = {
+        NAMES[max_batch_size]: [r["p95"] for r in results]
+        for max_batch_size, results in done.items()
+    }
     label = f"milliseconds within which 95% of answers came, {clients} clients at once"
     save_figure(plot_timings(waited, label), outputs_folder("benchmarks") / "serve.png")
     return table

@@ -16,19 +16,19 @@ from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.preprocess import Picture, centre, fit_into_box, preprocessing_steps
+from mnist_helpers.preprocess import ImageLike, center, fit_into_box, preprocessing_steps
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
-from .common import publish, usual_checkpoint
-from .handwriting import labelled_pictures
+from .common import baseline_checkpoint, publish
+from .handwriting import list_labeled_images
 
 SHEET = 400  # side in pixels
 WAYS = ("as drawn", "MNIST's width")
 PENS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.25)  # widths, of the sheet's side
 SEED = 1_000_000  # no digit of these was written for training, which counts its seeds from 0
 
-Drawn = tuple[np.ndarray, Sequence[Picture]]  # labels, images
+Drawn = tuple[np.ndarray, Sequence[ImageLike]]  # labels, images
 
 
 def benchmark(
@@ -55,29 +55,29 @@ def benchmark(
         ``network``, ``strokes`` ("as drawn" or "MNIST's width") and ``errors``, a share.
     """
     networks = {
-        "MNIST alone": MNISTPredictor(usual_checkpoint(data=data)),
+        "MNIST alone": MNISTPredictor(baseline_checkpoint(data=data)),
         "shipped": MNISTPredictor(),
     }
     rows = []
     sets = chain(_drawn(number), _written(pictures))
     for what, pen, (labels, digits) in tqdm(sets, desc="reading"):
         row = {"what": what, "pen": pen, "pictures": len(labels)}
-        prepared = np.stack([without_and_with_even_strokes(digit) for digit in digits])
+        prepared = np.stack([with_and_without_normalized_width(digit) for digit in digits])
         for network, (number, way) in product(networks, enumerate(WAYS)):
-            wrong = networks[network].probabilities(prepared[:, number]).argmax(1) != labels
+            wrong = networks[network].predict_proba(prepared[:, number]).argmax(1) != labels
             rows.append(row | {"network": network, "strokes": way, "errors": wrong.mean()})
     table = pd.DataFrame(rows)
-    publish("strokes", table, in_words(table), {"seed": SEED})
+    publish("strokes", table, format_table(table), {"seed": SEED})
     save_figure(plot_stroke_scores(table), outputs_folder("benchmarks") / "strokes.png")
     return table
 
 
-def without_and_with_even_strokes(picture: Picture) -> tuple[np.ndarray, np.ndarray]:
+def with_and_without_normalized_width(picture: ImageLike) -> tuple[np.ndarray, np.ndarray]:
     """Return what `to_mnist` would without its step "stroke width", and what it does return."""
     steps = preprocessing_steps(picture)
     if "cropped" not in steps:
         return steps["already MNIST"], steps["already MNIST"]
-    return centre(fit_into_box(steps["cropped"])), steps["centered in 28×28"]
+    return center(fit_into_box(steps["cropped"])), steps["centered in 28×28"]
 
 
 def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
@@ -85,7 +85,7 @@ def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
     rng = np.random.default_rng(SEED)
     labels = rng.integers(0, 10, number)
     digits = [
-        pen_strokes(int(digit), rng.choice(HANDS), SHEET, int(rng.integers(1 << 30)))
+        pen_strokes(int(digit), rng.choice(STYLES), SHEET, int(rng.integers(1 << 30)))
         for digit in labels
     ]
     for pen in PENS:
@@ -95,12 +95,12 @@ def _drawn(number: int) -> Iterator[tuple[str, float, Drawn]]:
 
 def _written(folder: Path | None) -> Iterator[tuple[str, float, Drawn]]:
     """List the images of each set in a folder."""
-    found = labelled_pictures(folder) if folder else []
+    found = list_labeled_images(folder) if folder else []
     for name, files in pd.DataFrame(found, columns=("set", "label", "path")).groupby("set"):
         yield name, np.nan, (files["label"].to_numpy(), files["path"].tolist())
 
 
-def in_words(table: pd.DataFrame) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each kind of digit, and the errors of each network in either way."""
     rows = table.assign(
         reader=table["network"] + ", " + table["strokes"],
@@ -116,9 +116,9 @@ def plot_stroke_scores(table: pd.DataFrame) -> Axes:
     pens = table.dropna(subset="pen")
     styles = {"as drawn": "--", "MNIST's width": "-"}
     for (network, strokes), rows in pens.groupby(["network", "strokes"], sort=False):
-        colour = BLUE if network == "shipped" else ORANGE
+        color = BLUE if network == "shipped" else ORANGE
         label = f"{network}, {strokes}"
-        ax.plot(rows["pen"], rows["errors"], f"o{styles[strokes]}", color=colour, label=label)
+        ax.plot(rows["pen"], rows["errors"], f"o{styles[strokes]}", color=color, label=label)
     ax.set(xscale="log", xlabel="width of the pen, of the sheet's side", ylabel="errors")
     ax.set_ylim(bottom=0)
     widths = pens["pen"].unique()

@@ -24,16 +24,16 @@ from tqdm.auto import tqdm
 from mnist_helpers.data import Digits, data_folder, find_idx, load_mnist
 from mnist_helpers.device import choose_device
 from mnist_helpers.evaluation import Evaluation, evaluate
-from mnist_helpers.files import outputs_folder, replacing
+from mnist_helpers.files import atomic_write, outputs_folder
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.plots import save_figure
-from mnist_helpers.plots.base import GREY, axes_or_new
+from mnist_helpers.plots.base import GRAY, axes_or_new
 from mnist_helpers.recipes import Recipe, recipe_for
 from mnist_helpers.training import learning_rate, make_optimizer, train
 
-from .common import in_new_process, peak_memory, publish, usual_transform
+from .common import baseline_transform, in_new_process, peak_memory, publish
 
-MARKS = (0.99, 0.993, 0.995)
+TARGET_ACCURACIES = (0.99, 0.993, 0.995)
 THEIRS = ("mnistnet", "pytorch_example")
 OURS = ("tiny", "fast", "fast-fp32", "accurate")
 
@@ -73,12 +73,12 @@ def benchmark(
     Returns
     -------
     DataFrame
-        See `summarise`; and ``together``, see `together`.
+        See `summarize_runs`; and ``together``, see `together`.
     """
     unknown = set(contestants) - {*THEIRS, *OURS}
     if unknown:
         raise ValueError(f"no contestant {unknown.pop()!r}: choose of {', '.join(THEIRS + OURS)}")
-    folder = trainings_folder(quick, device)
+    folder = runs_folder(quick, device)
     count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
     todo = [(seed, name) for seed, name in todo if seed < count[name]]
@@ -96,12 +96,12 @@ def benchmark(
             elif quick:
                 given += ["--epochs", 1]
             result = in_new_process("training", name, seed, *given)
-            with replacing(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return report(contestants, quick, device)
 
 
-def trainings_folder(quick: bool = False, device: str = "cpu") -> Path:
+def runs_folder(quick: bool = False, device: str = "cpu") -> Path:
     """Return the folder in which `benchmark` leaves its training runs."""
     return outputs_folder("benchmarks", named_for("quick" if quick else "training", device))
 
@@ -113,34 +113,34 @@ def named_for(name: str, device: str) -> str:
 
 def report(contestants: tuple[str, ...], quick: bool = False, device: str = "cpu") -> pd.DataFrame:
     """Tabulate and draw the training runs that `benchmark` has left."""
-    folder = trainings_folder(quick, device)
+    folder = runs_folder(quick, device)
     paths = [path for name in contestants for path in sorted(folder.glob(f"{name}-[0-9]*.json"))]
     if not paths:
         raise ValueError(f"there are no training runs in {folder}: run without --report first")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    table = summarise(runs)
+    table = summarize_runs(runs)
     table = table.assign(together=[together(folder, name) for name in table["name"]])
     title = named_for("train-quick" if quick else "train", device)
-    publish(title, table, in_words(table), {"quick": quick, "runs": runs})
+    publish(title, table, format_table(table), {"quick": quick, "runs": runs})
     save_figure(plot_training_race(runs), outputs_folder("benchmarks") / f"{title}.png")
     return table
 
 
-def summarise(runs: list[dict]) -> pd.DataFrame:
+def summarize_runs(runs: list[dict]) -> pd.DataFrame:
     """Tabulate the training runs, a row for each contestant.
 
     Parameters
     ----------
     runs : list of dict
-        What `run_theirs` and `run_ours` return.
+        What `run_baseline` and `run_ours` return.
 
     Returns
     -------
     DataFrame
         ``name``, ``parameters``, ``seeds``, ``epochs`` (of the recipe), ``epoch_seconds`` (median),
         ``recipe_seconds`` (median; extrapolated where `extrapolated`), ``accuracy`` and ``std`` at
-        the end, ``memory_mb``; for each of `MARKS` ``seconds_99.3`` and ``epochs_99.3`` (medians
-        over the seeds that reached it) and ``reached_99.3`` (how many did).
+        the end, ``memory_mb``; for each of `TARGET_ACCURACIES` ``seconds_99.3`` and ``epochs_99.3``
+        (medians over the seeds that reached it) and ``reached_99.3`` (how many did).
     """
     rows = []
     for name, members in pd.DataFrame(runs).groupby("name", sort=False):
@@ -161,7 +161,7 @@ def summarise(runs: list[dict]) -> pd.DataFrame:
             "std": final.std(ddof=1) if done and len(final) > 1 else np.nan,
             "memory_mb": float(members["memory_mb"].max()),
         }
-        for mark in MARKS:
+        for mark in TARGET_ACCURACIES:
             reached = [found for history in histories if (found := first_above(history, mark))]
             seconds, count = np.median(reached, axis=0) if reached and done else (np.nan, np.nan)
             row |= {
@@ -193,8 +193,8 @@ def first_above(history: pd.DataFrame, mark: float) -> tuple[float, int] | None:
     return float(history["seconds"].iloc[: above[0] + 1].sum()), int(above[0]) + 1
 
 
-def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `summarise` for people, with the ratios to the fastest at 99.3%."""
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `summarize_runs` for people, with the ratios to the fastest at 99.3%."""
     words = table[["name", "parameters", "seeds", "epochs"]].copy()
     words["s/epoch"] = [f"{seconds:.1f}" for seconds in table["epoch_seconds"]]
     words["s in all"] = [
@@ -206,7 +206,7 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         for mean, std in zip(table["accuracy"], table["std"], strict=True)
     ]
     words["together"] = ["–" if np.isnan(value) else f"{value:.2%}" for value in table["together"]]
-    for mark in (f"{mark:.1%}" for mark in MARKS):
+    for mark in (f"{mark:.1%}" for mark in TARGET_ACCURACIES):
         words[f"s to {mark}"] = [
             _reached(row[f"seconds_{mark}"], row[f"epochs_{mark}"], row[f"reached_{mark}"], row)
             for row in table.to_dict("records")
@@ -226,15 +226,17 @@ def _reached(seconds: float, epochs: float, reached: int, row: dict) -> str:
 # ------------------------------------------------------------------- one training in one process
 
 
-def run_theirs(name: str, seed: int, epochs: int | None, data: Path, device: torch.device) -> dict:
+def run_baseline(
+    name: str, seed: int, epochs: int | None, data: Path, device: torch.device
+) -> dict:
     """Train a public project's network as its users do, with a `DataLoader`."""
     recipe = recipe_for(name)
     torch.manual_seed(seed)
     model = build_model(name)[1:].to(device)  # normalizing is the loader's task there
     optimizer = make_optimizer(model, recipe)
     test = load_mnist("idx", data, val_size=0).test.to(device)
-    with usual_dataset(data) as dataset:
-        loader = usual_loader(name, dataset, recipe, device)
+    with baseline_dataset(data) as dataset:
+        loader = baseline_loader(name, dataset, recipe, device)
         history = []
         for epoch in range(epochs or recipe.epochs):
             started = time.perf_counter()
@@ -247,11 +249,13 @@ def run_theirs(name: str, seed: int, epochs: int | None, data: Path, device: tor
                 optimizer.step()
             loss.item()  # waits for a GPU, as the end of our epochs does
             seconds = time.perf_counter() - started
-            history.append({"seconds": seconds, "test_accuracy": usual_accuracy(model, test)})
+            history.append({"seconds": seconds, "test_accuracy": baseline_accuracy(model, test)})
     return result(name, seed, model, recipe, history)
 
 
-def usual_loader(name: str, dataset: Dataset, recipe: Recipe, device: torch.device) -> DataLoader:
+def baseline_loader(
+    name: str, dataset: Dataset, recipe: Recipe, device: torch.device
+) -> DataLoader:
     """Return the `DataLoader` that a public project makes for a device."""
     options: dict = {"shuffle": name != "pytorch_example"}
     if name == "pytorch_example" and device.type == "cuda":
@@ -260,7 +264,7 @@ def usual_loader(name: str, dataset: Dataset, recipe: Recipe, device: torch.devi
 
 
 @contextmanager
-def usual_dataset(data: Path) -> Iterator:
+def baseline_dataset(data: Path) -> Iterator:
     """Give torchvision's MNIST over files that it understands, in a folder that is then deleted."""
     from torchvision.datasets import MNIST
 
@@ -271,15 +275,15 @@ def usual_dataset(data: Path) -> Iterator:
             content = path.read_bytes()
             packed = content[:2] == b"\x1f\x8b"
             (raw / stem).write_bytes(gzip.decompress(content) if packed else content)
-        yield MNIST(folder, train=True, transform=usual_transform())
+        yield MNIST(folder, train=True, transform=baseline_transform())
 
 
 @torch.inference_mode()
-def usual_accuracy(model: torch.nn.Module, test: Digits) -> float:
+def baseline_accuracy(model: torch.nn.Module, test: Digits) -> float:
     """Return the accuracy of a network that wants normalized images."""
-    normalise = build_model("mnistnet")[0].to(test.images.device)
+    normalize = build_model("mnistnet")[0].to(test.images.device)
     model.eval()
-    found = [model(normalise(images)).argmax(1) for images in test.images.split(1000)]
+    found = [model(normalize(images)).argmax(1) for images in test.images.split(1000)]
     return (torch.cat(found) == test.labels).double().mean().item()
 
 
@@ -347,22 +351,22 @@ def main() -> None:
     device, _ = choose_device(given.device)
     arguments = (given.name, given.seed, given.epochs, given.data, device)
     theirs = given.name in THEIRS
-    print(json.dumps(run_theirs(*arguments) if theirs else run_ours(*arguments, given.readings)))
+    print(json.dumps(run_baseline(*arguments) if theirs else run_ours(*arguments, given.readings)))
 
 
 def plot_training_race(runs: Sequence[dict], ax: Axes | None = None) -> Axes:
     """Draw test errors over seconds of training, a line for each run of ``benchmark train``."""
     ax = axes_or_new(ax, 8, 4.5)
     names = list(dict.fromkeys(run["name"] for run in runs))
-    colours = dict(zip(names, map(plt.get_cmap("tab10"), range(10)), strict=False))
+    colors = dict(zip(names, map(plt.get_cmap("tab10"), range(10)), strict=False))
     for run in runs:
         seconds = np.cumsum([row["seconds"] for row in run["history"]])
         errors = [1 - row["test_accuracy"] for row in run["history"]]
         label = run["name"] if run["name"] in names else None
         names = [name for name in names if name != run["name"]]
-        ax.plot(seconds, errors, "o-", color=colours[run["name"]], label=label, ms=3, lw=1)
+        ax.plot(seconds, errors, "o-", color=colors[run["name"]], label=label, ms=3, lw=1)
     for mark in (0.01, 0.007, 0.005):
-        ax.axhline(mark, color=GREY, lw=0.8, ls="--", zorder=0)
+        ax.axhline(mark, color=GRAY, lw=0.8, ls="--", zorder=0)
     ax.set(
         xscale="log", yscale="log", xlabel="seconds of training", ylabel="errors on the test set"
     )

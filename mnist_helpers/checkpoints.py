@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from .data.notices import warn
-from .files import replacing
-from .foreign import Normalization, check_name, fit_foreign, put_weights
+from .files import atomic_write
+from .foreign import Normalization, assign_weights, check_name, load_foreign_weights
 from .models import build_model, list_models
 from .onnx import OnnxNetwork
 from .recipes import Recipe
@@ -139,7 +139,7 @@ def save_checkpoint(
         },
     }
     state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         if Path(path).suffix == ".safetensors":
             from safetensors import SafetensorError
             from safetensors.torch import save_file
@@ -254,9 +254,9 @@ def _load_own(content: dict[str, Any], model: str | nn.Module | None, path: Path
         isinstance(state[key], Tensor) and state[key].shape == own[key].shape for key in own
     )
     if not fits:  # an older file, perhaps
-        network = fit_foreign({"state": state}, model or name, path).model
+        network = load_foreign_weights({"state": state}, model or name, path).model
     else:
-        put_weights(network, state, path)
+        assign_weights(network, state, path)
     checkpoint = Checkpoint(
         model=network.eval(),
         name=model_name(network),
@@ -275,7 +275,7 @@ def _load_foreign(content: dict[str, Any], model: str | nn.Module | None, path: 
     """Load a network that other people's code saved."""
     if isinstance(model, nn.Module):
         model = wrap_model(model)
-    found = fit_foreign(content, model, path)
+    found = load_foreign_weights(content, model, path)
     network = found.model.eval()
     _check_finite(network, path)
     notes = [*found.notes, *_tried(network, found.normalization, path)]

@@ -8,7 +8,7 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-from .files import notebooks_folder, replacing, short_path
+from .files import atomic_write, notebooks_folder, short_path
 
 FIRST_NOTEBOOK = "01_dataset.ipynb"
 WIDGETS_SAVED = Path(__file__).parent / "widgets" / "mnist_helpers.json"  # JupyterLab's settings
@@ -64,7 +64,7 @@ def copy_notebooks(folder: str | Path) -> list[str]:
         record[original.name] = digest(original)
     for name in sorted(set(record) - {path.name for path in originals}):
         messages += _retire(folder / name, record.pop(name))
-    with replacing(folder / RECORD) as part:
+    with atomic_write(folder / RECORD) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return ([f"Copied {copied} files to {short_path(folder)}."] if copied else []) + messages
 
@@ -122,7 +122,7 @@ def _retire(target: Path, given: str) -> list[str]:
 
 def _copy(original: Path, target: Path) -> None:
     """Copy a file's content, so that the copy can be written to whatever the original's mode."""
-    with replacing(target) as part:
+    with atomic_write(target) as part:
         shutil.copyfile(original, part)
 
 
@@ -135,7 +135,7 @@ def _read_record(folder: Path) -> dict[str, str]:
     return record if isinstance(record, dict) else {}
 
 
-def save_widgets_with_notebooks() -> str | None:
+def enable_widget_state_saving() -> str | None:
     """Tell this environment's JupyterLab to save widgets when it saves their notebook.
 
     Opened again without its kernel, a notebook then shows them as they were, and not "model not
@@ -152,7 +152,7 @@ def save_widgets_with_notebooks() -> str | None:
     path = Path(get_app_dir()) / "settings" / "overrides.d" / WIDGETS_SAVED.name
     try:
         if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
-            with replacing(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(wanted, encoding="utf-8")
     except OSError as error:
         return f"Widgets are not saved with the notebooks: {error}"

@@ -25,7 +25,7 @@ from .image_files import complaint_before_decoding, complaint_before_opening, co
 if TYPE_CHECKING:
     import torch
 
-Picture: TypeAlias = (
+ImageLike: TypeAlias = (
     "str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor"
 )
 
@@ -43,8 +43,8 @@ FORMATS = (
     "ICO",
 )
 WORKING_SIDE = 512  # larger images are reduced to this side before anything else is done
-MOST_PIXELS = 120_000_000
-LEAST_SIDE = 5
+MAX_PIXELS = 120_000_000
+MIN_SIDE = 5
 BIT_DEPTHS = (8, 10, 12, 14, 16, 32)  # of what scanners and cameras store in 16 bits or more
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 NO_IMAGES = {  # how files begin that people take for images, and what to do with them
@@ -68,15 +68,15 @@ UPRIGHT = {  # how an image is turned, by the orientation in its EXIF data
 }
 
 
-class PictureError(ValueError):
+class InvalidImageError(ValueError):
     """What was given is no image that can be read."""
 
 
-class EmptyPictureError(PictureError):
+class BlankImageError(InvalidImageError):
     """There is no digit in the image."""
 
 
-def decode(picture: Picture) -> np.ndarray:
+def decode(picture: ImageLike) -> np.ndarray:
     """Read an image of any kind as uint8 ``[H, W]`` or ``[H, W, 3]``, upright and without alpha.
 
     Photos carry their rotation in EXIF data; it is applied. Transparent images are laid on
@@ -85,7 +85,7 @@ def decode(picture: Picture) -> np.ndarray:
     return decode_with_scale(picture)[0]
 
 
-def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
+def decode_with_scale(picture: ImageLike) -> tuple[np.ndarray, float]:
     """Return the decoded image, and how many pixels of the original one of its pixels is."""
     if isinstance(picture, np.ndarray) or _is_tensor(picture):
         return _upright(_from_array(picture))
@@ -97,15 +97,15 @@ def decode_with_scale(picture: Picture) -> tuple[np.ndarray, float]:
     elif isinstance(picture, (bytes, bytearray)):
         file = io.BytesIO(picture)
     elif not hasattr(picture, "read"):
-        raise PictureError(
+        raise InvalidImageError(
             "expected a path, bytes, an open file, a PIL image, an array or a tensor, "
             f"not {type(picture).__name__}"
         )
     with open_image(cast("str | os.PathLike | BinaryIO", file), name) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise PictureError(
+        if image.width * image.height > MAX_PIXELS:
+            raise InvalidImageError(
                 f"{name} has {image.width:,} × {image.height:,} pixels: more than "
-                f"{MOST_PIXELS // 1_000_000} million are not read. Reduce it first."
+                f"{MAX_PIXELS // 1_000_000} million are not read. Reduce it first."
             )
         size = image.size
         image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
@@ -128,7 +128,7 @@ def open_image(
 
     Raises
     ------
-    PictureError
+    InvalidImageError
         If it is of another format or damaged, or asks its decoder for far more than an image of its
         size needs (see `image_files`); also for whatever goes wrong while it is used: Pillow's
         decoders raise errors of many kinds.
@@ -138,14 +138,14 @@ def open_image(
     try:
         with _as_binary(file) as opened, _open_within_bounds(opened, name) as image:
             yield image
-    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError, PictureError):
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError, InvalidImageError):
         raise
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} {error}") from error
+        raise InvalidImageError(f"{name} {error}") from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{name} is far too large to be read: {error}") from error
+        raise InvalidImageError(f"{name} is far too large to be read: {error}") from error
     except Exception as error:
-        raise PictureError(f"{name} is damaged: {error}") from error
+        raise InvalidImageError(f"{name} is damaged: {error}") from error
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def _open_within_bounds(file: BinaryIO, name: str) -> Iterator[Image.Image]:
 def _refuse(complaint: str | None, name: str) -> None:
     """Raise an error if there is anything to complain about."""
     if complaint:
-        raise PictureError(f"{name} {complaint}")
+        raise InvalidImageError(f"{name} {complaint}")
 
 
 @cache
@@ -214,7 +214,7 @@ def decode_base64(text: str) -> bytes:
 
     Raises
     ------
-    PictureError
+    InvalidImageError
         If it is not base64.
 
     Examples
@@ -227,17 +227,17 @@ def decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError as error:
-        raise PictureError(f"this is not base64: {error}") from error
+        raise InvalidImageError(f"this is not base64: {error}") from error
 
 
 def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
     """Reduce, turn and flatten an image that was once of `size`; see `decode_with_scale`."""
     pixels = _opaque(_reduced(image))
     height, width = pixels.shape[:2]
-    if min(height, width) < LEAST_SIDE:
-        raise PictureError(
+    if min(height, width) < MIN_SIDE:
+        raise InvalidImageError(
             f"an image of {width}×{height} pixels is too small to hold a digit: at least "
-            f"{LEAST_SIDE}×{LEAST_SIDE} are needed"
+            f"{MIN_SIDE}×{MIN_SIDE} are needed"
         )
     return pixels, max(size or image.size) / max(pixels.shape[:2])
 
@@ -256,29 +256,31 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Image.Image:
 def _from_ndarray(array: np.ndarray) -> Image.Image:
     """Turn an array into a PIL image."""
     if array.dtype.kind not in "biuf":
-        raise PictureError(f"expected numbers, not an array of {array.dtype}")
+        raise InvalidImageError(f"expected numbers, not an array of {array.dtype}")
     shape = array.shape
     if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
         array = np.moveaxis(array, 0, -1)  # channels first, as in PyTorch
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise PictureError(f"expected [H, W], [H, W, 3 or 4] or [1 or 3, H, W], not {list(shape)}")
+        raise InvalidImageError(
+            f"expected [H, W], [H, W, 3 or 4] or [1 or 3, H, W], not {list(shape)}"
+        )
     if 0 in array.shape:
-        raise PictureError(f"the image has no pixels: its shape is {list(shape)}")
+        raise InvalidImageError(f"the image has no pixels: its shape is {list(shape)}")
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16 and array.max() > 255:
         array = _to_8_bits(array)
     elif np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise PictureError(
+            raise InvalidImageError(
                 "floats must lie in [0, 1]; divide by 255, or pass whole numbers as uint8"
             )
         array = np.round(array * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
         if array.min() < 0 or array.max() > 255:
-            raise PictureError(f"{array.dtype} values must lie in 0 to 255")
+            raise InvalidImageError(f"{array.dtype} values must lie in 0 to 255")
         array = array.astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(array))
 
@@ -290,7 +292,7 @@ def _from_tensor(tensor: torch.Tensor) -> np.ndarray:
     try:
         return tensor.detach().cpu().numpy()
     except (TypeError, RuntimeError, NotImplementedError) as error:
-        raise PictureError(f"the tensor has no pixels that can be read: {error}") from error
+        raise InvalidImageError(f"the tensor has no pixels that can be read: {error}") from error
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
@@ -300,7 +302,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     """
     brightest = values.max()
     if not np.isfinite(brightest) or not np.isfinite(values.min()):
-        raise PictureError("some pixels are not numbers")
+        raise InvalidImageError("some pixels are not numbers")
     depth = next((bits for bits in BIT_DEPTHS if brightest < 1 << bits), BIT_DEPTHS[-1])
     if values.dtype.kind == "f":
         values = values * (255 / (1 if brightest <= 1 else (1 << depth) - 1))
@@ -332,19 +334,19 @@ def _opaque(image: Image.Image) -> np.ndarray:
     if np.asarray(alpha).min() > 252:
         return np.array(image.convert("RGB"))
     image = image.convert("RGBA")
-    *colour, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colors times alpha
-    paper = "white" if sum(colour) < 3 * opacity / 2 else "black"
+    *color, opacity = ImageStat.Stat(image.convert("RGBa")).sum  # colors times alpha
+    paper = "white" if sum(color) < 3 * opacity / 2 else "black"
     sheet = Image.new("RGB", image.size, paper)
     sheet.paste(image, mask=alpha)
     return np.array(sheet)
 
 
 @contextmanager
-def naming(picture: Picture) -> Iterator[None]:
+def naming(picture: ImageLike) -> Iterator[None]:
     """Let the error about an empty image begin with its path, if it has one."""
     try:
         yield
-    except EmptyPictureError as error:
+    except BlankImageError as error:
         if not isinstance(picture, (str, os.PathLike)):
             raise
-        raise EmptyPictureError(f"{os.fspath(picture)}: {error}") from error
+        raise BlankImageError(f"{os.fspath(picture)}: {error}") from error

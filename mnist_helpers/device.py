@@ -80,7 +80,7 @@ def stay_on_loopback() -> None:
 
 
 @contextmanager
-def memory_kept() -> Iterator[None]:
+def retain_freed_memory() -> Iterator[None]:
     """Have the C library keep what is freed meanwhile, and hand it back to the system at the end.
 
     Each training step frees what the next one asks for again. By itself glibc hands large pieces

@@ -67,7 +67,7 @@ def run_checks() -> list[Finding]:
     return [check() for check in checks]
 
 
-def greet() -> None:
+def check_environment() -> None:
     """Print the checks that fail: the first cell of each notebook calls this."""
     for finding in run_checks():
         if not finding.ok:
@@ -160,13 +160,13 @@ def _data() -> Finding:
 def _weights() -> Finding:
     """The pretrained weights are complete."""
     from .checkpoints import load_checkpoint
-    from .prediction import SHIPPED_WEIGHTS
+    from .prediction import PRETRAINED_WEIGHTS
 
     try:
-        name = load_checkpoint(SHIPPED_WEIGHTS).name
+        name = load_checkpoint(PRETRAINED_WEIGHTS).name
     except (OSError, ValueError) as error:
         return Finding("weights", False, str(error), "install the package again")
-    return Finding("weights", True, f"{name}, {SHIPPED_WEIGHTS.stat().st_size / 1e6:.2f} MB")
+    return Finding("weights", True, f"{name}, {PRETRAINED_WEIGHTS.stat().st_size / 1e6:.2f} MB")
 
 
 def _kernel() -> Finding:

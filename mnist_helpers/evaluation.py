@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .compare import ArrayEquality
-from .data import AT_ONCE, Batches, Digits
+from .data import EVAL_BATCH_SIZE, Batches, Digits
 from .wrapping import model_name, wrap_model
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Evaluation(ArrayEquality):
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Evaluation:
+def evaluate(model: nn.Module, digits: Digits, batch_size: int = EVAL_BATCH_SIZE) -> Evaluation:
     """Evaluate a network on labeled digits, in float32.
 
     Parameters
@@ -131,7 +131,9 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> Eva
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, digits: Digits, batch_size: int = AT_ONCE) -> np.ndarray:
+def predict_logits(
+    model: nn.Module, digits: Digits, batch_size: int = EVAL_BATCH_SIZE
+) -> np.ndarray:
     """Return the network's logits for each image, as float32 ``[N, 10]``."""
     model = wrap_model(model)
     device = next(chain(model.parameters(), model.buffers())).device

@@ -46,7 +46,7 @@ def short_path(path: str | os.PathLike) -> str:
     path = Path(path).absolute()
     if path.is_relative_to(project_root()):
         path = Path(os.path.relpath(path))
-    return as_text(path)
+    return escape_name(path)
 
 
 def outputs_folder(*parts: str) -> Path:
@@ -76,14 +76,14 @@ def notebooks_folder() -> Path:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to, which replaces `path` only if the block succeeds.
 
     A crash or a full disk in the middle of writing leaves the previous file as it was.
 
     Examples
     --------
-    >>> with replacing("history.csv") as part:
+    >>> with atomic_write("history.csv") as part:
     ...     _ = part.write_text("epoch,loss")
     >>> Path("history.csv").read_text()
     'epoch,loss'
@@ -105,7 +105,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone_in(folder: str | Path) -> Iterator[Path]:
+def exclusive_lock(folder: str | Path) -> Iterator[Path]:
     """Keep other processes out of a folder as long as the block lasts; create it if it is missing.
 
     The system takes the lock away from a process that dies. What a killed one left half-written is
@@ -132,13 +132,13 @@ def alone_in(folder: str | Path) -> Iterator[Path]:
         ) from error
 
 
-def as_text(name: str | os.PathLike) -> str:
+def escape_name(name: str | os.PathLike) -> str:
     r"""Return a name as text that any file can hold: bytes that are no UTF-8 become ``\xe9``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def name_of(text: str) -> str:
-    """Return the name that `as_text` has turned into this text."""
+def unescape_name(text: str) -> str:
+    """Return the name that `escape_name` has turned into this text."""
     bytes_ = re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes([int(hit[1], 16)]), text.encode())
     return os.fsdecode(bytes_)
 

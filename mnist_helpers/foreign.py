@@ -50,7 +50,9 @@ class Found(NamedTuple):
     normalization: Normalization | None
 
 
-def fit_foreign(content: dict[str, Any], model: str | nn.Module | None, path: Path) -> Found:
+def load_foreign_weights(
+    content: dict[str, Any], model: str | nn.Module | None, path: Path
+) -> Found:
     """Find weights in a file's content, and put them into the network that they belong to.
 
     Layers are matched by name, or else by kind and order, or else by shape.
@@ -96,7 +98,7 @@ def fit_foreign(content: dict[str, Any], model: str | nn.Module | None, path: Pa
             renamed = _renamed(theirs, own)
             if renamed is not None:
                 network = build()
-                put_weights(network, renamed, path)
+                assign_weights(network, renamed, path)
                 notes = _other_networks(tensors, branches, branch, own, path)
                 return Found(network, notes, _normalization(leaves, branch, path))
     raise ValueError(_misfit(tensors, model, path))
@@ -116,7 +118,7 @@ def check_name(name: str | None, path: str | Path) -> None:
         )
 
 
-def put_weights(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
+def assign_weights(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
     """Put weights into a network; names that it lacks are errors, as are numbers that are none.
 
     Raises

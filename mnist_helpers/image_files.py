@@ -22,7 +22,7 @@ MOST_BLOCKS = 50_000  # of up to 255 bytes each, before the first image of a GIF
 MOST_COMMENTS = 5_000  # blocks of comments in a GIF, and comments in a text of pixels
 MOST_VALUES = 200_000  # of a tag: offsets of strips or tiles, above all
 MOST_SLOW_PIXELS = 1_000_000  # of an image whose decoder is written in Python
-MOST_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
+MAX_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
 MOST_CODE_BLOCKS = 1 << 19  # of a JPEG 2000, whose decoder keeps a list of them
 MOST_TILES, MOST_LAYERS, MOST_COMPONENTS = 10_000, 100, 5  # of a JPEG 2000
 HEADER = 1 << 16  # bytes within which the header of a PPM ends
@@ -119,7 +119,7 @@ def _complaint_of_tiles(image: Image.Image, tags: Any) -> str | None:
     tile = [int(tags.get(tag, 0)) for tag in (322, 323)]
     wide, high = tile if any(tile) else (width, min(int(tags.get(278, height)), height))
     pixels = max(wide, width) * max(high, height)
-    if pixels > max(4 * width * height, MOST_TILE_PIXELS):
+    if pixels > max(4 * width * height, MAX_TILE_PIXELS):
         return (
             f"has {image.width:,} × {image.height:,} pixels in tiles of {wide:,} × {high:,}: "
             "it is not read. Save it without tiles."

@@ -15,10 +15,10 @@ from scipy import ndimage
 
 from .brightness import Brightness
 from .segment import (
-    LEAST_CONTRAST,
+    MIN_CONTRAST,
     MIN_LINED_SIDE,
-    box_around,
-    large_parts,
+    bounding_box,
+    drop_small_parts,
 )
 
 MIN_LINE_LENGTH = 0.5  # of the image's width or height
@@ -71,7 +71,7 @@ def remove_lines(
     if min(ink.shape) < MIN_LINED_SIDE:
         return ink
     brightness = brightness or Brightness.of(ink)
-    if brightness.span < LEAST_CONTRAST:
+    if brightness.span < MIN_CONTRAST:
         return ink
     mask = ink > np.uint8(0.6 * brightness.threshold)
     widest = MAX_LINE_WIDTH if alone else MAX_UNDERLINE_WIDTH
@@ -82,7 +82,7 @@ def remove_lines(
     ]
     if not found:
         return ink
-    rest = large_parts(mask & ~np.any([pixels for *_, pixels in found], axis=0))
+    rest = drop_small_parts(mask & ~np.any([pixels for *_, pixels in found], axis=0))
     lines = [
         (line, upright, pixels)
         for line, upright, pixels in found
@@ -113,7 +113,7 @@ class Runs:
         """Find the runs in a mask."""
         if not mask.any():
             return cls(mask.shape, *np.zeros((3, 0), int))
-        rows, columns = box_around(mask)
+        rows, columns = bounding_box(mask)
         high, wide = rows.stop - rows.start, columns.stop - columns.start
         padded = np.zeros((wide, high + 2), bool)  # a column after the other, no ink in between
         padded[:, 1:-1] = mask[rows, columns].T
@@ -221,7 +221,7 @@ def _is_no_stroke(line: Line, rest: np.ndarray, upright: bool) -> bool:
     height, width = rest.shape
     if not rest.any():
         return False
-    rows, columns = box_around(rest)
+    rows, columns = bounding_box(rest)
     if rows.stop - rows.start < 0.12 * height and columns.stop - columns.start < 0.12 * width:
         return False
     ends = (line.first <= 0.03 * width + 1) + (line.last >= 0.97 * width - 2)

@@ -131,10 +131,10 @@ def mnistnet() -> Classifier:
     )
 
 
-def conv3() -> Classifier:
+def conv3_nopool() -> Classifier:
     """Three convolutions without padding or pooling, and one large linear layer."""
     return Classifier(
-        "conv3",
+        "conv3_nopool",
         conv1=nn.Conv2d(1, 32, 3),
         relu1=nn.ReLU(),
         conv2=nn.Conv2d(32, 64, 3),
@@ -200,7 +200,7 @@ def speedrun_2020() -> Classifier:
     )
 
 
-def pooled_convolutions(name: str, width: int, depth: tuple[int, int, int]) -> Classifier:
+def conv_pool_net(name: str, width: int, depth: tuple[int, int, int]) -> Classifier:
     """Three stages of convolutions, pooled at the end of each, and one linear layer.
 
     Max-pooling before BatchNorm and ReLU leaves these a quarter of the values to work on. A bias
@@ -257,12 +257,12 @@ def tiny() -> Classifier:
 
 def fast() -> Classifier:
     """Our default: three pooled convolutions and one linear layer."""
-    return pooled_convolutions("fast", 32, (1, 1, 1))
+    return conv_pool_net("fast", 32, (1, 1, 1))
 
 
 def accurate() -> Classifier:
     """Our most accurate: two convolutions, not one, on each of the two smaller maps."""
-    return pooled_convolutions("accurate", 32, (1, 2, 2))
+    return conv_pool_net("accurate", 32, (1, 2, 2))
 
 
 MODELS: dict[str, Callable[[], Classifier]] = {
@@ -270,7 +270,7 @@ MODELS: dict[str, Callable[[], Classifier]] = {
     for builder in (
         cnn2,
         mnistnet,
-        conv3,
+        conv3_nopool,
         cnn2_dropout,
         cnn2_sgd,
         pytorch_example,
@@ -331,7 +331,7 @@ def shrink_variances(model: nn.Module, share: float) -> None:
             layer.running_var.lerp_(layer.running_var.mean(), share)
 
 
-def folded(model: Classifier) -> nn.Sequential:
+def fuse_batchnorm(model: Classifier) -> nn.Sequential:
     """Return a copy with BatchNorm fused into the convolutions, for inference only.
 
     A trained BatchNorm multiplies and shifts each channel by fixed numbers, which the convolution

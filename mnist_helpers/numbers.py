@@ -13,19 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .decode import EmptyPictureError, Picture, decode_with_scale, naming
+from .decode import BlankImageError, ImageLike, decode_with_scale, naming
 from .lines import remove_lines
 from .preprocess import (
     MAX_SHEETS,
-    centre,
-    cut_out,
-    even_strokes,
+    center,
+    crop_digit,
+    extract_ink,
     fit_into_box,
-    ink_on_black,
     is_mnist,
-    to_grey,
+    normalize_stroke_width,
+    to_gray,
 )
-from .segment import Box, box_around, digit_mask, find_sheets, group_columns, large_parts
+from .segment import Box, bounding_box, digit_mask, drop_small_parts, find_sheets, group_columns
 
 Classify = Callable[[np.ndarray], np.ndarray]
 
@@ -62,7 +62,7 @@ class Part:
     @property
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right and bottom in the decoded image."""
-        rows, columns = box_around(self.mask)
+        rows, columns = bounding_box(self.mask)
         left, top = self.corner
         return (
             left + columns.start / self.zoom,
@@ -79,15 +79,15 @@ class Part:
 
     def to_mnist(self) -> np.ndarray:
         """Return it as an MNIST image."""
-        return centre(fit_into_box(even_strokes(cut_out(self.ink, self.mask))))
+        return center(fit_into_box(normalize_stroke_width(crop_digit(self.ink, self.mask))))
 
     def with_mask(self, mask: np.ndarray) -> Part:
         """Return other pixels of the same cell."""
         return Part(self.ink, mask, self.corner, self.zoom)
 
 
-def split_digits(
-    picture: Picture, classify: Classify | None = None
+def segment_digits(
+    picture: ImageLike, classify: Classify | None = None
 ) -> list[tuple[Box, np.ndarray]]:
     """Find the digits that are written in a row, from left to right.
 
@@ -110,17 +110,17 @@ def split_digits(
 
     Raises
     ------
-    EmptyPictureError, PictureError, OSError
+    BlankImageError, InvalidImageError, OSError
         As for `to_mnist`.
     """
     decoded, scale = decode_with_scale(picture)
     if is_mnist(decoded):
-        rows, columns = box_around(decoded)
+        rows, columns = bounding_box(decoded)
         return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
     with naming(picture):
-        parts = find_parts(to_grey(decoded))
+        parts = find_parts(to_gray(decoded))
     if classify is not None:
-        parts = [piece for part in parts for piece in cut_apart(part, classify)]
+        parts = [piece for part in parts for piece in split_touching_digits(part, classify)]
     found = []
     for part in parts:
         left, top, right, bottom = (round(scale * side) for side in part.box)
@@ -133,7 +133,7 @@ def find_parts(gray: np.ndarray) -> list[Part]:
 
     Raises
     ------
-    EmptyPictureError
+    BlankImageError
         If there is no ink in any of them.
     """
     found: list[Part] = []
@@ -145,9 +145,9 @@ def find_parts(gray: np.ndarray) -> list[Part]:
             size = (SMALL_ROW, round(zoom * height))
             cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
         try:
-            ink = remove_lines(ink_on_black(cell), alone=False)
+            ink = remove_lines(extract_ink(cell), alone=False)
             masks = group_columns(digit_mask(ink))
-        except EmptyPictureError as error:
+        except BlankImageError as error:
             empty = error
             continue
         found += [Part(ink, mask, (left, top), zoom) for mask in masks]
@@ -170,14 +170,14 @@ def find_cells(gray: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
             if abs(sheet.place[0].start - rows.start) + abs(sheet.place[0].stop - rows.stop)
             < 0.3 * (rows.stop - rows.start)
         ]
-        cells = [(sheet.cut_from(gray), left + sheet.box[0], top + sheet.box[1]) for sheet in row]
+        cells = [(sheet.crop(gray), left + sheet.box[0], top + sheet.box[1]) for sheet in row]
         if len(cells) > 1:
             return sorted(cells, key=lambda cell: cell[1])
         ((gray, left, top),) = cells
     return [(gray, left, top)]
 
 
-def cut_apart(part: Part, classify: Classify, pieces: int = MAX_PIECES) -> list[Part]:
+def split_touching_digits(part: Part, classify: Classify, pieces: int = MAX_PIECES) -> list[Part]:
     """Cut a part into the digits that touch in it; one that is a digit as a whole is not cut."""
     return _best_cut(part, _certainty([part], classify)[0], classify, pieces)[0]
 
@@ -220,7 +220,7 @@ def _cuts(part: Part) -> Iterator[tuple[float, Part, Part]]:
 
     Yields how much of a cut lies in ink, as a share of the part's height, and both sides.
     """
-    rows, columns = box_around(part.mask)
+    rows, columns = bounding_box(part.mask)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     y, x = np.nonzero(part.mask)
     found = []
@@ -241,7 +241,7 @@ def _cuts(part: Part) -> Iterator[tuple[float, Part, Part]]:
         for side in (at < cut, at > cut):
             mask = np.zeros_like(part.mask)
             mask[y[side], x[side]] = True
-            sides.append(part.with_mask(large_parts(mask)))
+            sides.append(part.with_mask(drop_small_parts(mask)))
         lowest = min(np.ptp(np.nonzero(side.mask)[0]) + 1 for side in sides)
         if lowest < MIN_PIECE_HEIGHT * height:
             continue

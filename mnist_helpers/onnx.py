@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .files import replacing
+from .files import atomic_write
 from .models import Normalize
 from .wrapping import are_probabilities, trial_images, wrap_model
 
@@ -80,7 +80,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
     content = program.model_proto
     onnx.checker.check_model(content)
     onnx.helper.set_model_props(content, {"mnist_helpers": json.dumps(about or {})})
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content.SerializeToString())
 
 

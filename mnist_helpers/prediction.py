@@ -13,22 +13,22 @@ from torch import nn
 
 from .checkpoints import Checkpoint, load_checkpoint
 from .compare import ArrayEquality
-from .data import AT_ONCE
+from .data import EVAL_BATCH_SIZE
 from .device import choose_device
 from .evaluation import check_logits, softmax
-from .models import Classifier, folded
-from .numbers import split_digits
+from .models import Classifier, fuse_batchnorm
+from .numbers import segment_digits
 from .onnx import OnnxNetwork
-from .preprocess import Box, Picture, to_mnist
+from .preprocess import Box, ImageLike, to_mnist
 from .wrapping import model_name, to_device, wrap_model
 
-SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
-SHIPPED_NAME = "fast (pretrained)"
-CONFIDENT = 0.9
+PRETRAINED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
+PRETRAINED_NAME = "fast (pretrained)"
+CONFIDENCE_THRESHOLD = 0.9
 
 
 def is_confident(confidence: float | np.ndarray) -> bool | np.ndarray:
-    """Return whether a confidence reaches `CONFIDENT`: the one rule, wherever it is asked.
+    """Return whether a confidence reaches `CONFIDENCE_THRESHOLD`: the one place with the rule.
 
     Ask it of the confidence as it was computed, before it is rounded for display: 0.89997 is shown
     as 0.9 but is not confident.
@@ -49,7 +49,7 @@ def is_confident(confidence: float | np.ndarray) -> bool | np.ndarray:
     >>> is_confident(np.array([0.5, 0.95])).tolist()
     [False, True]
     """
-    reached = np.asarray(confidence, np.float64) >= CONFIDENT
+    reached = np.asarray(confidence, np.float64) >= CONFIDENCE_THRESHOLD
     return reached if reached.ndim else bool(reached)
 
 
@@ -79,7 +79,7 @@ class Prediction(ArrayEquality):
 
     @property
     def is_confident(self) -> bool:
-        """Whether the confidence reaches `CONFIDENT`; if not, a human should look."""
+        """Whether the confidence reaches `CONFIDENCE_THRESHOLD`; if not, a human should look."""
         return bool(is_confident(self.confidence))
 
     def __iter__(self) -> Iterator:
@@ -93,7 +93,7 @@ class Prediction(ArrayEquality):
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberPrediction:
     """Digits that are written in a row.
 
     Parameters
@@ -151,7 +151,7 @@ class MNISTPredictor:
             model = wrap_model(model)
             self.checkpoint = Checkpoint(model, model_name(model))
         else:
-            self.checkpoint = load_checkpoint(checkpoint or SHIPPED_WEIGHTS, model)
+            self.checkpoint = load_checkpoint(checkpoint or PRETRAINED_WEIGHTS, model)
         self.device, _ = choose_device(device)
         self.model = self.checkpoint.model
 
@@ -172,51 +172,51 @@ class MNISTPredictor:
             temperature = self.checkpoint.temperature
             self.checkpoint = Checkpoint(model, model_name(model), temperature=temperature)
         self._model = to_device(model, self.device).eval()
-        self._folded = folded(model) if isinstance(model, Classifier) else model
+        self._fused = fuse_batchnorm(model) if isinstance(model, Classifier) else model
 
     def __repr__(self) -> str:
         return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
 
-    def predict(self, picture: Picture) -> Prediction:
+    def predict(self, picture: ImageLike) -> Prediction:
         """Predict the digit in an image of any kind that `to_mnist` takes.
 
         Raises
         ------
-        EmptyPictureError
+        BlankImageError
             If there is nothing in the image.
         ValueError, OSError
             If it is no image, or cannot be read; see `to_mnist`.
         """
-        return self.predict_many([picture])[0]
+        return self.predict_batch([picture])[0]
 
-    def predict_many(self, pictures: Iterable[Picture]) -> list[Prediction]:
+    def predict_batch(self, pictures: Iterable[ImageLike]) -> list[Prediction]:
         """Predict many images at once; the first that cannot be decoded raises, as in `predict`."""
         return self._read([to_mnist(picture) for picture in pictures])
 
-    def predict_number(self, picture: Picture) -> Number:
-        """Predict several digits that are written in a row, each on its own; see `split_digits`.
+    def predict_number(self, picture: ImageLike) -> NumberPrediction:
+        """Predict several digits that are written in a row, each on its own; see `segment_digits`.
 
         Raises
         ------
-        EmptyPictureError, ValueError, OSError
+        BlankImageError, ValueError, OSError
             As `predict`.
         """
-        found = split_digits(picture, self.probabilities)
+        found = segment_digits(picture, self.predict_proba)
         predictions = self._read([image for _, image in found])
         text = "".join(str(prediction.digit) for prediction in predictions)
-        return Number(text, predictions, [box for box, _ in found])
+        return NumberPrediction(text, predictions, [box for box, _ in found])
 
     def _read(self, images: list[np.ndarray]) -> list[Prediction]:
         """Predict preprocessed images."""
         if not images:
             return []
-        probabilities = self.probabilities(np.stack(images))
+        probabilities = self.predict_proba(np.stack(images))
         return [
             Prediction(int(probs.argmax()), float(probs.max()), probs, image)
             for image, probs in zip(images, probabilities, strict=True)
         ]
 
-    def probabilities(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
+    def predict_proba(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
         """Return the calibrated probabilities for preprocessed images.
 
         Parameters
@@ -244,14 +244,14 @@ class MNISTPredictor:
                 f"not {images.dtype} of shape {shape}"
             )
         pixels = images.reshape(len(images), 1, 28, 28)
-        starts = range(0, max(1, len(pixels)), AT_ONCE)
-        logits = np.concatenate([self._logits(pixels[at : at + AT_ONCE]) for at in starts])
+        starts = range(0, max(1, len(pixels)), EVAL_BATCH_SIZE)
+        logits = np.concatenate([self._logits(pixels[at : at + EVAL_BATCH_SIZE]) for at in starts])
         check_logits(logits, len(pixels), self.checkpoint.name)
         return softmax(logits / self.checkpoint.temperature)
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """Return float32 logits ``[N, 10]`` for uint8 pixels ``[N, 1, 28, 28]``."""
-        if isinstance(self._folded, OnnxNetwork):  # without PyTorch: faster for a single image
-            return self._folded.logits(pixels)
+        if isinstance(self._fused, OnnxNetwork):  # without PyTorch: faster for a single image
+            return self._fused.logits(pixels)
         with torch.inference_mode():
-            return self._folded(torch.tensor(pixels, device=self.device)).float().cpu().numpy()
+            return self._fused(torch.tensor(pixels, device=self.device)).float().cpu().numpy()

@@ -19,27 +19,27 @@ from scipy import ndimage
 
 from .brightness import Brightness
 from .decode import (
-    EmptyPictureError,
-    Picture,
-    PictureError,
+    BlankImageError,
+    ImageLike,
+    InvalidImageError,
     decode,
     naming,
 )
 from .lines import remove_lines
 from .segment import (
-    LEAST_CONTRAST,
+    MIN_CONTRAST,
     Box,
-    box_around,
+    bounding_box,
     digit_mask,
-    dilated,
+    dilate,
     find_sheets,
 )
 
 __all__ = [
+    "BlankImageError",
     "Box",
-    "EmptyPictureError",
-    "Picture",
-    "PictureError",
+    "ImageLike",
+    "InvalidImageError",
     "decode",
     "preprocessing_steps",
     "to_mnist",
@@ -55,7 +55,7 @@ UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which i
 WINDOWS = (0.4, 0.25, 0.12)  # of the larger dimension: narrower is ink, wider a shadow
 
 
-def to_mnist(picture: Picture) -> np.ndarray:
+def to_mnist(picture: ImageLike) -> np.ndarray:
     """Turn any image of a digit into an MNIST image.
 
     Parameters
@@ -72,9 +72,9 @@ def to_mnist(picture: Picture) -> np.ndarray:
 
     Raises
     ------
-    EmptyPictureError
+    BlankImageError
         If there is no ink.
-    PictureError
+    InvalidImageError
         If it is no image, a damaged one, or far too large.
     FileNotFoundError, PermissionError
         If the file cannot be opened.
@@ -89,7 +89,7 @@ def to_mnist(picture: Picture) -> np.ndarray:
     return list(preprocessing_steps(picture).values())[-1]
 
 
-def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
+def preprocessing_steps(picture: ImageLike) -> dict[str, np.ndarray]:
     """Return the image after each step on its way to MNIST, by the step's name, in order.
 
     The last one is what `to_mnist` returns. An image that already is MNIST's has one step.
@@ -97,20 +97,20 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
     decoded = decode(picture)
     if is_mnist(decoded):
         return {"already MNIST": decoded}
-    grey = to_grey(decoded)
+    gray = to_gray(decoded)
     with naming(picture):
-        brightness = Brightness.of(grey)
-        sheet = cut_sheet(grey, brightness)
-        ink = ink_on_black(sheet, brightness if sheet is grey else None)
+        brightness = Brightness.of(gray)
+        sheet = crop_sheet(gray, brightness)
+        ink = extract_ink(sheet, brightness if sheet is gray else None)
         brightness = Brightness.of(ink)
         digit = remove_lines(ink, alone=True, brightness=brightness)
         mask = digit_mask(digit, alone=True, brightness=brightness if digit is ink else None)
-    crop = cut_out(digit, mask)
-    strokes = even_strokes(crop)
+    crop = crop_digit(digit, mask)
+    strokes = normalize_stroke_width(crop)
     fitted = fit_into_box(strokes)
     return {
         "decoded": decoded,
-        "gray": grey,
+        "gray": gray,
         "sheet": sheet,
         "ink on black": ink,
         "without lines": digit,
@@ -118,21 +118,21 @@ def preprocessing_steps(picture: Picture) -> dict[str, np.ndarray]:
         "cropped": crop,
         "stroke width": strokes,
         "fitted into 20×20": fitted,
-        "centered in 28×28": centre(fitted),
+        "centered in 28×28": center(fitted),
     }
 
 
-def cut_sheet(grey: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
+def crop_sheet(gray: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
     """Cut out the sheet that the digit stands on, if something else is around it.
 
     A sheet may lie on another: paper on a desk, and on it a form's box.
     """
     for _ in range(MAX_SHEETS):
-        sheets = find_sheets(grey, brightness)
+        sheets = find_sheets(gray, brightness)
         if not sheets:
             break
-        grey, brightness = sheets[0].cut_from(grey), None
-    return grey
+        gray, brightness = sheets[0].crop(gray), None
+    return gray
 
 
 def is_mnist(pixels: np.ndarray) -> bool:
@@ -143,16 +143,16 @@ def is_mnist(pixels: np.ndarray) -> bool:
     """
     if pixels.shape != (FRAME, FRAME) or pixels.max() < 254:
         return False
-    rows, columns = box_around(pixels)
+    rows, columns = bounding_box(pixels)
     if max(rows.stop - rows.start, columns.stop - columns.start) not in (19, 20):
         return False
-    return all(abs(middle - FRAME / 2) <= 0.55 for middle in centre_of_mass(pixels))
+    return all(abs(middle - FRAME / 2) <= 0.55 for middle in center_of_mass(pixels))
 
 
 # ----------------------------------------------------------------------------- from color to ink
 
 
-def to_grey(pixels: np.ndarray) -> np.ndarray:
+def to_gray(pixels: np.ndarray) -> np.ndarray:
     """Reduce colors to gray along the direction in which they differ most.
 
     Plain brightness would lose red ink on green paper. The main direction of the colors (their
@@ -162,8 +162,8 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels
     image = Image.fromarray(pixels)
-    colours = np.asarray(image.reduce(1 + max(image.size) // 128)).reshape(-1, 3)
-    spread = np.cov(colours, rowvar=False)
+    colors = np.asarray(image.reduce(1 + max(image.size) // 128)).reshape(-1, 3)
+    spread = np.cov(colors, rowvar=False)
     direction = np.linalg.eigh(spread)[1][:, -1]
     if abs(direction.sum()) < 1e-6 or np.allclose(spread, 0):
         direction = np.ones(3)
@@ -172,31 +172,31 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(image.convert("L", (*direction, -darkest)))
 
 
-def ink_on_black(grey: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
+def extract_ink(gray: np.ndarray, brightness: Brightness | None = None) -> np.ndarray:
     """Tell ink from paper: uint8 ``[H, W]``, 0 where there is paper, up to 255 for ink.
 
     The paper is what most of the border and most of the image show. Where its brightness differs
     from place to place, or so much is ink that half of it must be a shadow, the paper is estimated
     everywhere and taken away.
     """
-    brightness = brightness or Brightness.of(grey)
-    if brightness.span < LEAST_CONTRAST:
-        raise EmptyPictureError(
+    brightness = brightness or Brightness.of(gray)
+    if brightness.span < MIN_CONTRAST:
+        raise BlankImageError(
             "the image is empty: all of it has nearly the same brightness. Is there a digit "
             "in it, and is the ink dark enough?"
         )
-    light = grey > np.uint8(brightness.threshold)
+    light = gray > np.uint8(brightness.threshold)
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     share = border.mean() + brightness.light_share
     paper, threshold = brightness.part(light=share > 1).quantile(0.5), brightness.threshold
     if share > 1:  # the paper is the lighter part
-        grey, light, share = 255 - grey, ~light, 2 - share
+        gray, light, share = 255 - gray, ~light, 2 - share
         paper, threshold = 255 - paper, 255 - threshold
-    if share < 0.7 and is_even(grey, light, threshold):
-        return _above(np.float32(paper), grey)
-    if max(grey.shape) <= 64:  # a drawing or a scan, no photo
-        return _above(uneven_paper(grey), grey)
-    return ink_in_uneven_light(grey)
+    if share < 0.7 and is_even(gray, light, threshold):
+        return _above(np.float32(paper), gray)
+    if max(gray.shape) <= 64:  # a drawing or a scan, no photo
+        return _above(estimate_background(gray), gray)
+    return correct_illumination(gray)
 
 
 def is_even(gray: np.ndarray, light: np.ndarray, threshold: float) -> bool:
@@ -206,49 +206,49 @@ def is_even(gray: np.ndarray, light: np.ndarray, threshold: float) -> bool:
     """
     coarse = _coarse(gray)
     within = coarse <= int(coarse.min()) + 2 * UNEVEN  # none deviates by more than half of a range
-    if (within | dilated(coarse > threshold)).all():
+    if (within | dilate(coarse > threshold)).all():
         return True  # what is lighter is at ink; a cell with this mean has some
-    paper = ~dilated(_coarse(light.view(np.uint8) * np.uint8(255)) > 0)
+    paper = ~dilate(_coarse(light.view(np.uint8) * np.uint8(255)) > 0)
     if within[paper].all():
         return True
     opened = ndimage.grey_opening(coarse, (5, 5), mode="nearest")
     return bool(opened[paper].std(dtype=np.float32) <= UNEVEN)
 
 
-def _coarse(grey: np.ndarray) -> np.ndarray:
+def _coarse(gray: np.ndarray) -> np.ndarray:
     """Downsample an image to at most `COARSE_SIDE` pixels in width and height, by area."""
-    scale = max(1.0, max(grey.shape) / COARSE_SIDE)
-    height, width = (max(3, round(side / scale)) for side in grey.shape)
-    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX))
+    scale = max(1.0, max(gray.shape) / COARSE_SIDE)
+    height, width = (max(3, round(side / scale)) for side in gray.shape)
+    return np.asarray(Image.fromarray(gray).resize((width, height), Image.Resampling.BOX))
 
 
-def _above(level: np.ndarray | np.float32, grey: np.ndarray) -> np.ndarray:
+def _above(level: np.ndarray | np.float32, gray: np.ndarray) -> np.ndarray:
     """Return how much lighter than the paper's level each pixel is: uint8."""
     if np.ndim(level) == 0 and float(level).is_integer():
-        return np.maximum(grey, np.uint8(level)) - np.uint8(level)
-    return np.clip(np.round(grey - level), 0, 255).astype(np.uint8)
+        return np.maximum(gray, np.uint8(level)) - np.uint8(level)
+    return np.clip(np.round(gray - level), 0, 255).astype(np.uint8)
 
 
-def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
+def correct_illumination(gray: np.ndarray) -> np.ndarray:
     """Tell ink from paper where shadows and lamps make the paper's brightness differ.
 
     How wide the strokes are is not known yet, and in strong shade not even for certain which is
     the ink. So all windows are tried on a smaller copy, for light ink and for dark, and that try
     is taken whose digit has the sharpest outline: strokes have sharp edges, shadows soft ones.
 
-    Raises `EmptyPictureError` if no outline is sharp.
+    Raises `BlankImageError` if no outline is sharp.
     """
-    image = Image.fromarray(grey)
+    image = Image.fromarray(gray)
     small = np.asarray(image.reduce(max(1, -(-max(image.size) // 160))))
     slopes = [ndimage.sobel(small.astype(np.float32), axis, mode="nearest") for axis in (0, 1)]
     edges = np.hypot(*slopes)
     sharp = np.percentile(edges, 99) / 2
-    best, step, found = -np.inf, 0.0, (grey, WINDOWS[0])
+    best, step, found = -np.inf, 0.0, (gray, WINDOWS[0])
     # the border suggests that the second is the wrong polarity
-    for picture, copy, trust in ((grey, small, 1.0), (255 - grey, 255 - small, 0.7)):
+    for picture, copy, trust in ((gray, small, 1.0), (255 - gray, 255 - small, 0.7)):
         for window in WINDOWS:
-            ink = _above(uneven_paper(copy, window), copy)
-            if np.ptp(ink) < LEAST_CONTRAST:
+            ink = _above(estimate_background(copy, window), copy)
+            if np.ptp(ink) < MIN_CONTRAST:
                 continue
             mask = digit_mask(ink)
             outline = edges[ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)]
@@ -256,44 +256,44 @@ def ink_in_uneven_light(grey: np.ndarray) -> np.ndarray:
             if outline.size and score > best:
                 best, found = score, (picture, window)
                 step = outline.mean() / 4  # Sobel's filter adds four up
-    if step < LEAST_CONTRAST:
-        raise EmptyPictureError(
+    if step < MIN_CONTRAST:
+        raise BlankImageError(
             "the image is empty: it has shadows, but nothing in it has a sharp edge"
         )
     picture, window = found
-    return _above(uneven_paper(picture, window), picture)
+    return _above(estimate_background(picture, window), picture)
 
 
-def uneven_paper(grey: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
+def estimate_background(gray: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
     """Estimate the paper's brightness at each pixel, for light ink on dark: float32 ``[H, W]``.
 
     A gray opening at a coarse scale: the darkest value near each pixel, and the lightest of those
     near it, so that everything narrower than the window, and with it the ink, is leveled. The
     window is a share of the larger dimension.
     """
-    coarse = ndimage.median_filter(_coarse(grey).astype(np.float32), 3)
+    coarse = ndimage.median_filter(_coarse(gray).astype(np.float32), 3)
     side = max(3, round(window * max(coarse.shape)))
     level = ndimage.grey_opening(coarse, (side, side), mode="nearest")
     level = ndimage.gaussian_filter(level, side / 4, mode="nearest")
-    return np.asarray(Image.fromarray(level).resize(grey.shape[::-1], Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(level).resize(gray.shape[::-1], Image.Resampling.BICUBIC))
 
 
 # ---------------------------------------------------------------------------------- cut it out
 
 
-def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def crop_digit(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Cut the digit out with nothing around it, and bring it to a working size of 80 pixels.
 
     Returns float32 in [0, 1] with 0.5 at the threshold between ink and paper.
     """
-    rows, columns = box_around(mask)
+    rows, columns = bounding_box(mask)
     part = (
         slice(max(rows.start - 1, 0), rows.stop + 1),
         slice(max(columns.start - 1, 0), columns.stop + 1),
     )
     ink, mask = ink[part], mask[part]
     full = Brightness.of(ink[mask]).quantile(0.75)
-    near = dilated(mask)  # with the strokes' gray edges
+    near = dilate(mask)  # with the strokes' gray edges
     crop = ink / np.float32(full)
     np.minimum(crop, 1, out=crop)
     crop[~near] = 0
@@ -307,7 +307,7 @@ def cut_out(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------- strokes, box and frame
 
 
-def even_strokes(crop: np.ndarray) -> np.ndarray:
+def normalize_stroke_width(crop: np.ndarray) -> np.ndarray:
     """Bring strokes wider or thinner than MNIST's to the nearest width that it has.
 
     A hair-thin pen and a thick marker write the same digit. The width is measured along the
@@ -353,7 +353,7 @@ def fit_into_box(strokes: np.ndarray) -> np.ndarray:
     smaller dimension is rarely a whole number of pixels; it is padded up to the next one, since
     rounding it would make a thin 1 half as wide again.
     """
-    crop = strokes[box_around(strokes >= 0.25)]
+    crop = strokes[bounding_box(strokes >= 0.25)]
     pixel = max(crop.shape) / BOX
     cells = [int(np.ceil(round(side / pixel, 6))) for side in crop.shape]
     missing = [
@@ -366,18 +366,18 @@ def fit_into_box(strokes: np.ndarray) -> np.ndarray:
     return np.round(fitted * (255 / fitted.max())).astype(np.uint8)
 
 
-def centre(fitted: np.ndarray) -> np.ndarray:
+def center(fitted: np.ndarray) -> np.ndarray:
     """Place the digit in 28×28 so that its center of mass is in the middle: uint8 ``[28, 28]``."""
     frame = np.zeros((FRAME, FRAME), np.uint8)
     corner = [
         int(np.clip(round(FRAME / 2 - at), 0, FRAME - side))
-        for at, side in zip(centre_of_mass(fitted), fitted.shape, strict=True)
+        for at, side in zip(center_of_mass(fitted), fitted.shape, strict=True)
     ]
     frame[corner[0] : corner[0] + fitted.shape[0], corner[1] : corner[1] + fitted.shape[1]] = fitted
     return frame
 
 
-def centre_of_mass(pixels: np.ndarray) -> tuple[float, float]:
+def center_of_mass(pixels: np.ndarray) -> tuple[float, float]:
     """Return the row and the column in which the ink has its center of mass."""
     rows, columns = pixels.sum(1), pixels.sum(0)
     total = rows.sum()

@@ -96,7 +96,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "cnn2": Recipe(),
     "mnistnet": Recipe(),
-    "conv3": Recipe(),
+    "conv3_nopool": Recipe(),
     "cnn2_dropout": Recipe(),
     "cnn2_sgd": Recipe(optimizer="sgd", lr=0.01),
     "pytorch_example": Recipe(epochs=14, optimizer="adadelta", lr=1.0, schedule="step"),

@@ -41,7 +41,7 @@ def write_report(
     from . import models
     from .checkpoints import load_checkpoint, save_checkpoint
     from .evaluation import evaluate, fit_temperature
-    from .files import replacing
+    from .files import atomic_write
 
     run = load_checkpoint(out / "last.pt")
     models.shrink_variances(run.model, shrink)
@@ -59,7 +59,7 @@ def write_report(
         temperature=run.temperature,
     )
     test = evaluate(run.model, splits.test)
-    with replacing(out / "history.csv") as part:
+    with atomic_write(out / "history.csv") as part:
         pd.DataFrame(run.history).to_csv(part, index=False)
     recipe = asdict(run.recipe) if run.recipe else None
     write_json(out / "metrics.json", metrics(test, run) | {"recipe": recipe})
@@ -94,16 +94,16 @@ def metrics(test: Evaluation, checkpoint: Checkpoint) -> dict:
 
 def write_json(path: Path, value: dict) -> None:
     """Write a value as JSON."""
-    from .files import replacing
+    from .files import atomic_write
 
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_card(path: Path, run: Checkpoint, test: Evaluation) -> None:
     """Write a model card: what the model is, what it was trained and tested on."""
     from .data import is_sample
-    from .files import replacing
+    from .files import atomic_write
     from .models import count_parameters
 
     low, high = test.interval
@@ -121,7 +121,7 @@ def write_card(path: Path, run: Checkpoint, test: Evaluation) -> None:
         rows["beware"] = "**this is not MNIST's test set**: compare the accuracy with no other"
     lines = [f"# Model card: `{run.name}`", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -16,12 +16,12 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from .brightness import Brightness
-from .decode import EmptyPictureError
+from .decode import BlankImageError
 
 Box = tuple[int, int, int, int]
 Place = tuple[slice, slice]
 
-LEAST_CONTRAST = 12  # of 255: fainter than this is an empty image
+MIN_CONTRAST = 12  # of 255: fainter than this is an empty image
 MIN_SHEET = 0.1  # of the image's area
 MIN_FILLED = 0.5  # of the box around a sheet, which may be turned
 MIN_INK_ON_LIGHT = 0.1  # contrast of ink on a sheet, of that between sheet and desk: pencil
@@ -54,7 +54,7 @@ class Sheet:
         rows, columns = self.place
         return columns.start, rows.start, columns.stop, rows.stop
 
-    def cut_from(self, gray: np.ndarray) -> np.ndarray:
+    def crop(self, gray: np.ndarray) -> np.ndarray:
         """Return the sheet alone; around it, as at its edge, the paper continues."""
         part = gray[self.place]
         if self.inside.all():
@@ -75,7 +75,7 @@ def find_sheets(gray: np.ndarray, brightness: Brightness | None = None) -> list[
         That of `gray`, if it is known already.
     """
     brightness = brightness or Brightness.of(gray)
-    if brightness.span < LEAST_CONTRAST:
+    if brightness.span < MIN_CONTRAST:
         return []
     light = gray > np.uint8(brightness.threshold)  # far faster than comparing with a float
     found = []
@@ -103,7 +103,7 @@ def _filled_regions(light: np.ndarray) -> Iterator[tuple[bool, Place, np.ndarray
         if np.count_nonzero(mask) < enough or (is_paper and not _may_enclose(~mask, enough)):
             continue
         parts, count = ndimage.label(mask)
-        places = ndimage.find_objects(parts) if count > 1 else [box_around(mask)]
+        places = ndimage.find_objects(parts) if count > 1 else [bounding_box(mask)]
         for number, (rows, columns) in enumerate(places, 1):
             high, wide = rows.stop - rows.start, columns.stop - columns.start
             if high * wide < least or min(high, wide) < 12:
@@ -111,7 +111,7 @@ def _filled_regions(light: np.ndarray) -> Iterator[tuple[bool, Place, np.ndarray
             region = parts[rows, columns] == number
             if _is_frame_of(region, mask.shape) or not _fills_its_box(region):
                 continue
-            region = dilated(eroded(region))
+            region = dilate(erode(region))
             if not _fills_its_box(region) or not _may_be_rectangular(region):
                 continue
             place = _moved(rows, down.start), _moved(columns, right.start)
@@ -126,7 +126,7 @@ def _without_paper(light: np.ndarray) -> Place:
     paper = light[0, 0]
     if any((edge != paper).any() for edge in (light[0], light[-1], light[:, 0], light[:, -1])):
         return slice(0, light.shape[0]), slice(0, light.shape[1])
-    rows, columns = box_around(light != paper)
+    rows, columns = bounding_box(light != paper)
     return slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
 
 
@@ -168,7 +168,7 @@ def _as_sheet(
     gray: np.ndarray, place: Place, region: np.ndarray, contrast: float, least: float
 ) -> Sheet | None:
     """Return a region as a sheet, if it has four straight, sharp sides and ink in it."""
-    if region.sum() < MIN_RECTANGULARITY * rectangle_around(region):
+    if region.sum() < MIN_RECTANGULARITY * min_rectangle_area(region):
         return None
     place, region = _with_surroundings(place, region, gray.shape)
     part = gray[place]
@@ -180,7 +180,7 @@ def _as_sheet(
     inside = ndimage.binary_erosion(region, np.ones((3, 3)), iterations=trim, border_value=1)
     if not _has_ink(part, inside, least):
         return None
-    within = box_around(inside)
+    within = bounding_box(inside)
     down, right = (_moved(part, start.start) for start, part in zip(place, within, strict=True))
     return Sheet((down, right), inside[within])
 
@@ -201,10 +201,10 @@ def _with_surroundings(
 def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
     """Return whether a part of what is inside stands out from the rest, and is not tiny."""
     values = part[inside]
-    if values.size == 0 or np.ptp(values) < LEAST_CONTRAST:
+    if values.size == 0 or np.ptp(values) < MIN_CONTRAST:
         return False
-    high = values > between_dark_and_light(values)
-    if abs(values[high].mean() - values[~high].mean()) < max(LEAST_CONTRAST, least):
+    high = values > otsu_threshold(values)
+    if abs(values[high].mean() - values[~high].mean()) < max(MIN_CONTRAST, least):
         return False
     ink = np.zeros(part.shape, bool)
     ink[inside] = high if high.mean() < 0.5 else ~high
@@ -214,7 +214,7 @@ def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
     return max(rows.stop - rows.start for rows, _ in places) > 0.15 * part.shape[0]
 
 
-def rectangle_around(mask: np.ndarray) -> float:
+def min_rectangle_area(mask: np.ndarray) -> float:
     """Return the area of the smallest rectangle, turned in any way, around what is marked."""
     return _rectangle_around_rows(*_row_ends(mask))
 
@@ -257,11 +257,11 @@ def digit_mask(
         That of `ink`, if it is known already.
     """
     brightness = brightness or Brightness.of(ink)
-    if brightness.span < LEAST_CONTRAST:
-        raise EmptyPictureError("the image is empty: no ink stands out from the paper")
+    if brightness.span < MIN_CONTRAST:
+        raise BlankImageError("the image is empty: no ink stands out from the paper")
     high = brightness.threshold
     faint = ink > np.uint8(0.6 * high)
-    box = box_around(faint)  # a drawing is mostly paper
+    box = bounding_box(faint)  # a drawing is mostly paper
     numbers, count = ndimage.label(faint[box], np.ones((3, 3)))
     if count == 1:
         return faint
@@ -375,7 +375,7 @@ def group_columns(mask: np.ndarray) -> list[np.ndarray]:
     return [np.isin(parts, members) for _, members in groups]
 
 
-def large_parts(mask: np.ndarray) -> np.ndarray:
+def drop_small_parts(mask: np.ndarray) -> np.ndarray:
     """Return the connected parts that are not much smaller than the largest one."""
     parts, count = ndimage.label(mask, np.ones((3, 3)))
     if count < 2:
@@ -385,7 +385,7 @@ def large_parts(mask: np.ndarray) -> np.ndarray:
     return (sizes >= 0.25 * sizes.max())[parts]
 
 
-def dilated(mask: np.ndarray) -> np.ndarray:
+def dilate(mask: np.ndarray) -> np.ndarray:
     """Return what is marked and the eight pixels around each."""
     tall = mask.copy()
     tall[1:] |= mask[:-1]
@@ -396,9 +396,9 @@ def dilated(mask: np.ndarray) -> np.ndarray:
     return wide
 
 
-def eroded(mask: np.ndarray) -> np.ndarray:
+def erode(mask: np.ndarray) -> np.ndarray:
     """Return what is marked as are the eight pixels around it; outside the image nothing is."""
-    return ~dilated(~np.pad(mask, 1))[1:-1, 1:-1]
+    return ~dilate(~np.pad(mask, 1))[1:-1, 1:-1]
 
 
 def _share(first: slice, second: slice) -> float:
@@ -407,12 +407,12 @@ def _share(first: slice, second: slice) -> float:
     return common / min(first.stop - first.start, second.stop - second.start)
 
 
-def box_around(mask: np.ndarray) -> Place:
+def bounding_box(mask: np.ndarray) -> Place:
     """Return the smallest box that holds all that is marked."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def between_dark_and_light(grey: np.ndarray) -> float:
+def otsu_threshold(gray: np.ndarray) -> float:
     """Return the brightness halfway between dark and light pixels, by Otsu's method."""
-    return Brightness.of(grey).threshold
+    return Brightness.of(gray).threshold

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from .styles import HANDS, TABLES
+from .styles import STYLES, TABLES
 
 Strokes = list[np.ndarray]
 
 
 def pen_strokes(
-    digit: int, hand: str = "round", size: float = 280, variation: int | None = None
+    digit: int, style: str = "round", size: float = 280, variation: int | None = None
 ) -> Strokes:
     """Return the pen strokes of a digit in a writing style.
 
@@ -25,8 +25,8 @@ def pen_strokes(
     ----------
     digit : int
         0 to 9.
-    hand : str
-        One of `HANDS`.
+    style : str
+        One of `STYLES`.
     size : float
         Width and height of the square to write in, in pixels; the digit fills its middle 64%.
     variation : int, optional
@@ -43,13 +43,13 @@ def pen_strokes(
     ValueError
         If there is no such digit or style.
     """
-    if hand not in TABLES:
-        raise ValueError(f"no hand {hand!r}: choose one of {', '.join(HANDS)}")
+    if style not in TABLES:
+        raise ValueError(f"no hand {style!r}: choose one of {', '.join(STYLES)}")
     if digit not in range(10):
         raise ValueError(f"a digit is 0 to 9, not {digit!r}")
-    strokes = [_parse(stroke) for stroke in TABLES[hand][digit].split("|")]
+    strokes = [_parse(stroke) for stroke in TABLES[style][digit].split("|")]
     if variation is not None:
-        strokes = _vary(strokes, np.random.default_rng((variation, digit, HANDS.index(hand))))
+        strokes = _vary(strokes, np.random.default_rng((variation, digit, STYLES.index(style))))
     return [size * (0.18 + 0.64 * smooth(stroke) / 100) for stroke in strokes]
 
 

@@ -162,5 +162,5 @@ TABLES = {
     "angular": _ANGULAR,
     "ornate": _ORNATE,
 }
-HANDS = tuple(TABLES)
-SCHOOL_HANDS = HANDS[:-1]  # the pretrained network was trained on these, not on the ornate style
+STYLES = tuple(TABLES)
+TRAIN_STYLES = STYLES[:-1]  # the pretrained network was trained on these, not on the ornate style

@@ -44,7 +44,7 @@ def summarize(model: nn.Module) -> pd.DataFrame:
                     "type": type(module).__name__,
                     "output": "×".join(map(str, output.shape[1:])),
                     "parameters": count_parameters(module),
-                    "macs": multiply_accumulates(module, output),
+                    "macs": count_macs(module, output),
                 }
             )
 
@@ -67,7 +67,7 @@ def summarize(model: nn.Module) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame([total])], ignore_index=True)
 
 
-def multiply_accumulates(module: nn.Module, output: Tensor) -> int:
+def count_macs(module: nn.Module, output: Tensor) -> int:
     """Return the multiply-accumulates with which `module` computes `output` for one image."""
     values = output[0].numel()
     if isinstance(module, nn.Conv2d):

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .data import NO_DIGIT, Digits
+from .data import NON_DIGIT, Digits
 from .preprocess import to_mnist
 from .strokes import Strokes, draw_strokes, pen_strokes, smooth
-from .styles import HANDS, SCHOOL_HANDS
+from .styles import STYLES, TRAIN_STYLES
 
 # Without those that are written like a digit: O like 0, I and l like 1, Z like 2, S like 5, …
 LETTERS = "ACEFHKLMNPRTUVWXYacdefhkmnprtuvwxy"
@@ -51,12 +51,12 @@ def scribble(rng: np.random.Generator) -> Image.Image:
 
 def number(rng: np.random.Generator) -> Image.Image:
     """Draw two to four digits in a row, all in one writing style."""
-    hand, size = rng.choice(HANDS), SIDE // 2
+    style, size = rng.choice(STYLES), SIDE // 2
     digits = rng.integers(0, 10, rng.integers(2, 5))
     strokes = [
         stroke + np.array([place * 0.75 * size, 0])
         for place, digit in enumerate(digits)
-        for stroke in pen_strokes(int(digit), hand, size, _any(rng))
+        for stroke in pen_strokes(int(digit), style, size, _any(rng))
     ]
     wide = draw_strokes(strokes, 4 * size, pen=rng.uniform(3, 8), ink=255, paper=0)
     return wide.crop((0, 0, 4 * size, size))
@@ -106,7 +106,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 
 
 def non_digits(number: int, seed: int = 0) -> Digits:
-    """Return images of all `KINDS` in equal shares, preprocessed by `to_mnist`, labeled `NO_DIGIT`.
+    """Return synthetic images of all `KINDS` in equal shares, labeled `NON_DIGIT`.
 
     Parameters
     ----------
@@ -118,10 +118,10 @@ def non_digits(number: int, seed: int = 0) -> Digits:
     rng = np.random.default_rng(seed)
     draw = [list(KINDS.values())[index % len(KINDS)] for index in range(number)]
     images = torch.from_numpy(np.stack([to_mnist(kind(rng)) for kind in draw]))
-    return Digits(images.unsqueeze(1), torch.full((number,), NO_DIGIT), "synthetic non-digits")
+    return Digits(images.unsqueeze(1), torch.full((number,), NON_DIGIT), "synthetic non-digits")
 
 
-def pen_digits(number: int, seed: int = 0, hands: tuple[str, ...] = SCHOOL_HANDS) -> Digits:
+def synthetic_digits(number: int, seed: int = 0, styles: tuple[str, ...] = TRAIN_STYLES) -> Digits:
     """Return rendered digits in several writing styles, preprocessed by `to_mnist`.
 
     Parameters
@@ -130,14 +130,14 @@ def pen_digits(number: int, seed: int = 0, hands: tuple[str, ...] = SCHOOL_HANDS
         How many images.
     seed : int
         The same seed gives the same images.
-    hands : tuple of str
-        Which of `mnist_helpers.strokes.HANDS`.
+    styles : tuple of str
+        Which of `mnist_helpers.strokes.STYLES`.
     """
     rng = np.random.default_rng(seed)
     digits = rng.integers(0, 10, number)
     sheets = [
         draw_strokes(
-            _slanted(pen_strokes(int(digit), rng.choice(hands), SIDE, _any(rng)), rng),
+            _slanted(pen_strokes(int(digit), rng.choice(styles), SIDE, _any(rng)), rng),
             SIDE,
             pen=_pen(rng),
         )

@@ -25,15 +25,15 @@ from .checkpoints import (
     saved_history,
     saved_model_name,
 )
-from .data import AT_ONCE, NO_DIGIT, UNLABELLED, Batches, Digits
-from .device import autocast, choose_device, memory_kept
-from .files import alone_in
+from .data import EVAL_BATCH_SIZE, NON_DIGIT, UNLABELED, Batches, Digits
+from .device import autocast, choose_device, retain_freed_memory
+from .files import exclusive_lock
 from .models import Classifier, build_model
 from .progress import TextBar, progress_bar
 from .recipes import Recipe, recipe_for
 from .wrapping import model_name, to_device, wrap_model
 
-EXPLODED = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
+DIVERGED_LOSS = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
 
 
 def train(
@@ -64,7 +64,7 @@ def train(
     out : path, optional
         Folder for ``last.pt`` (written after each epoch; in the end the network as it is left)
         and ``best.pt`` (the epoch with the lowest validation loss). An earlier run's
-        ``last.pt`` is kept as ``former.pt``, unless `resume` continues it.
+        ``last.pt`` is kept as ``previous.pt``, unless `resume` continues it.
     resume : bool
         Continue from ``out/last.pt`` if it exists. On a CPU with the same number of threads the
         final weights are exactly those of an uninterrupted run, since each epoch's random
@@ -106,7 +106,10 @@ def train(
     to_device(model, device)
     optimizer = make_optimizer(model, recipe)
     run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
-    with memory_kept(), alone_in(run.out) if run.out and run.writes else nullcontext():
+    with (
+        retain_freed_memory(),
+        exclusive_lock(run.out) if run.out and run.writes else nullcontext(),
+    ):
         run.data = train.fingerprint() if out else None
         if resume:
             run.restore()
@@ -125,26 +128,26 @@ def _train_epochs(
     progress: bool,
 ) -> None:
     """Train the epochs that are left."""
-    recipe, model = run.recipe, in_parallel(run.model)
-    rank, world = ranks()
+    recipe, model = run.recipe, wrap_ddp(run.model)
+    rank, world_size = rank_and_world_size()
     augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
-    batches = Batches(train, recipe.batch_size, augment=augment, rank=rank, world=world)
+    batches = Batches(train, recipe.batch_size, augment=augment, rank=rank, world_size=world_size)
     steps = recipe.epochs * len(batches)
     done = len(run.history) * len(batches)
     with progress_bar(total=steps, initial=done, disable=not progress) as bar:
-        while len(run.history) < recipe.epochs and not run.out_of_patience():
-            with _memory_told(recipe):
+        while len(run.history) < recipe.epochs and not run.should_stop_early():
+            with _explain_out_of_memory(recipe):
                 row = train_epoch(model, batches, run.optimizer, recipe, len(run.history), bar)
                 if val is not None and len(val):
                     row |= validate(run.model, val, recipe)
             _check_loss(row, recipe)
-            run.note(row)
+            run.record_epoch(row)
             bar.set_postfix_str(_in_short(row))
             for callback in callbacks:
                 callback(run.history)
 
 
-def ranks() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Return this process's number and how many train together: ``(0, 1)`` for one on its own.
 
     Several do where `torch.distributed` was set up, as `mnist_helpers.scale` does it.
@@ -154,9 +157,9 @@ def ranks() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def in_parallel(model: nn.Module) -> nn.Module:
+def wrap_ddp(model: nn.Module) -> nn.Module:
     """Return the network, with gradients averaged over all processes that train together."""
-    if ranks()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return model
     device = next(model.parameters()).device
     return DistributedDataParallel(model, [device] if device.type == "cuda" else None)
@@ -191,23 +194,23 @@ def train_epoch(
             total_loss += loss.detach() * len(labels)
             correct += (logits.detach().argmax(1) == labels).sum()
             bar.update()
-    _agree(model, total_loss, correct)
+    _all_reduce_metrics(model, total_loss, correct)
     labels = batches.digits.labels
     return {
         "epoch": epoch + 1,
         "lr": lr,
         "train_loss": total_loss.item() / len(labels),
-        "train_accuracy": correct.item() / (labels != NO_DIGIT).sum().item(),
+        "train_accuracy": correct.item() / (labels != NON_DIGIT).sum().item(),
         "seconds": time.perf_counter() - started,
     }
 
 
-def _agree(model: nn.Module, *sums: Tensor) -> None:
+def _all_reduce_metrics(model: nn.Module, *sums: Tensor) -> None:
     """Add up what several processes counted, and give all of them the first one's averages.
 
     (BatchNorm's running averages: each process has seen its own part of the images.)
     """
-    if ranks()[1] > 1:
+    if rank_and_world_size()[1] > 1:
         for tensor in sums:
             distributed.all_reduce(tensor)
         for buffer in model.buffers():
@@ -222,7 +225,7 @@ def targets(labels: Tensor, smoothing: float = 0.0) -> Tensor:
     detection with outlier exposure", 2019, arXiv:1812.04606, section 3).
     """
     known = F.one_hot(labels.clamp(min=0), 10) * (1 - smoothing) + smoothing / 10
-    return torch.where(labels.unsqueeze(1) == NO_DIGIT, 0.1, known)
+    return torch.where(labels.unsqueeze(1) == NON_DIGIT, 0.1, known)
 
 
 @torch.inference_mode()
@@ -231,7 +234,7 @@ def validate(model: nn.Module, digits: Digits, recipe: Recipe) -> dict[str, floa
     device = next(model.parameters()).device
     model.eval()
     loss, correct = 0.0, 0
-    for images, labels in Batches(digits.to(device), AT_ONCE, shuffle=False):
+    for images, labels in Batches(digits.to(device), EVAL_BATCH_SIZE, shuffle=False):
         with autocast(device, recipe.precision):
             logits = model(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
@@ -277,7 +280,7 @@ def check_splits(train: Digits, val: Digits | None) -> None:
     """
     if len(train) < 2:
         raise ValueError(f"there are {len(train)} images to train on: at least 2 are needed")
-    if (train.labels == UNLABELLED).any() or not (train.labels >= 0).any():
+    if (train.labels == UNLABELED).any() or not (train.labels >= 0).any():
         raise ValueError(f"{train.source} has images without labels: training needs them")
     if val is not None and (val.labels < 0).any():
         raise ValueError(
@@ -290,7 +293,7 @@ def _check_loss(row: dict[str, float], recipe: Recipe) -> None:
     """Raise an error if the loss has diverged, or is not a finite number."""
     for name in ("train_loss", "val_loss"):
         loss = row.get(name, 0.0)
-        if not math.isfinite(loss) or loss > EXPLODED:
+        if not math.isfinite(loss) or loss > DIVERGED_LOSS:
             raise FloatingPointError(
                 f"the {name} became {loss:g} in epoch {row['epoch']}: training has diverged. "
                 f"Start again with a lower learning rate than {recipe.lr:g}."
@@ -298,7 +301,7 @@ def _check_loss(row: dict[str, float], recipe: Recipe) -> None:
 
 
 @contextmanager
-def _memory_told(recipe: Recipe) -> Iterator[None]:
+def _explain_out_of_memory(recipe: Recipe) -> Iterator[None]:
     """Say what to do when a GPU's memory does not suffice."""
     try:
         yield
@@ -337,14 +340,14 @@ class _Run:
     @property
     def writes(self) -> bool:
         """Whether this process is the one that writes files."""
-        return self.out is not None and ranks()[0] == 0
+        return self.out is not None and rank_and_world_size()[0] == 0
 
-    def out_of_patience(self) -> bool:
+    def should_stop_early(self) -> bool:
         patience = self.recipe.patience
         waited = len(self.history) - self.best_epoch
         return bool(patience and self.best_epoch and waited >= patience)
 
-    def note(self, row: dict[str, float]) -> None:
+    def record_epoch(self, row: dict[str, float]) -> None:
         """Add an epoch to the history, and save."""
         self.history.append(row)
         is_best = self.best_epoch == row["epoch"]
@@ -372,7 +375,7 @@ class _Run:
     def save_if_new(self) -> None:
         """Save before the first epoch, so that a run killed in it can be resumed too."""
         if self.out and self.writes and not self.history:
-            set_aside(self.out)
+            archive_previous_run(self.out)
             self.save("last.pt")
 
     def restore(self) -> None:
@@ -417,17 +420,17 @@ class _Run:
             self.save("last.pt")
 
 
-def set_aside(out: Path) -> None:
-    """Keep an earlier run's ``last.pt`` in a folder as ``former.pt``, before a new run."""
+def archive_previous_run(out: Path) -> None:
+    """Keep an earlier run's ``last.pt`` in a folder as ``previous.pt``, before a new run."""
     last = out / "last.pt"
     try:
         trained = last.is_file() and bool(saved_history(last))
     except ValueError:  # damaged
         trained = False
     if trained:
-        last.replace(out / "former.pt")
+        last.replace(out / "previous.pt")
         TextBar.write(
-            f"The previous run in {out} is kept as former.pt; to continue a run, use --resume."
+            f"The previous run in {out} is kept as previous.pt; to continue a run, use --resume."
         )
     (out / "best.pt").unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .foreign import Normalization
 from .models import MEAN, STD
 
-USUAL = {  # the more usual first
+COMMON_NORMALIZATIONS = {  # the more usual first
     "MNIST's mean 0.1307 and standard deviation 0.3081": (MEAN, STD),
     "pixels from 0 to 1": (0.0, 1.0),
     "mean 0.5 and standard deviation 0.5 (pixels from -1 to 1)": (0.5, 0.5),
@@ -74,11 +74,11 @@ def try_normalizations(
     if before >= 1 - GAIN or (own and own.is_buffer):
         return None, before
     accuracies = {}
-    for name, usual in USUAL.items():
+    for name, usual in COMMON_NORMALIZATIONS.items():
         normalize.set(*usual)
         accuracies[name] = _accuracy(model, FIRST)
     best = max(accuracies, key=accuracies.__getitem__)  # of equal ones the more usual
-    normalize.set(*USUAL[best])
+    normalize.set(*COMMON_NORMALIZATIONS[best])
     after = _accuracy(model, None)
     if after >= max(before + GAIN, MIN_ACCURACY):
         return best, after

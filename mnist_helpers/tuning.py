@@ -20,7 +20,7 @@ from .training import make_optimizer, targets, train
 from .wrapping import fresh_model, to_device
 
 
-def learning_rate_range(
+def lr_range_test(
     model: str | nn.Module | Callable[[], nn.Module],
     digits: Digits,
     recipe: Recipe,
@@ -71,7 +71,7 @@ def learning_rate_range(
         network = to_device(fresh_model(model, recipe.seed), device).train()
         optimizer = make_optimizer(network, recipe)
         augment = AUGMENTATIONS[recipe.augment] if recipe.augment else None
-        batches = endless(Batches(digits.to(device), recipe.batch_size, augment=augment))
+        batches = cycle(Batches(digits.to(device), recipe.batch_size, augment=augment))
         smooth = 0.0
         for step, lr in enumerate(np.geomspace(lowest, highest, steps), 1):
             images, labels = next(batches)
@@ -89,13 +89,13 @@ def learning_rate_range(
     return pd.DataFrame(rows)
 
 
-def endless(batches: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def cycle(batches: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield batches for ever, pass after pass."""
     while True:
         yield from batches
 
 
-def over_seeds(
+def train_seeds(
     model: str | nn.Module | Callable[[], nn.Module],
     digits: Digits,
     recipe: Recipe,
@@ -131,7 +131,7 @@ def over_seeds(
     return networks
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+def mean_confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     """Return the confidence interval of the mean of the distribution that `values` come from.
 
     Student's t, for roughly normally distributed values, as accuracies over seeds are.
@@ -158,7 +158,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
 
 
 @dataclass(frozen=True)
-class McNemar:
+class McNemarResult:
     """How two networks differ on the same images.
 
     Attributes
@@ -177,7 +177,7 @@ class McNemar:
     p: float
 
 
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemarResult:
     """Compare two networks by the images that only one of them classifies correctly.
 
     McNemar's test, exact: images that both classify correctly, or both wrongly, say nothing about
@@ -203,4 +203,4 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     differ = only_first + only_second
     p = float(binomtest(only_first, differ).pvalue) if differ else 1.0
     both, neither = int((a & b).sum()), int((~a & ~b).sum())
-    return McNemar(both, only_first, only_second, neither, p)
+    return McNemarResult(both, only_first, only_second, neither, p)

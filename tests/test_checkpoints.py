@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
-from mnist_helpers.files import replacing
+from mnist_helpers.files import atomic_write
 from mnist_helpers.models import Normalize, build_model, list_models
 from mnist_helpers.recipes import RECIPES, Recipe
 
@@ -178,7 +178,7 @@ class Example(nn.Module):
 THEIRS = {
     "cnn2": Seed0,
     "mnistnet": Seed1,
-    "conv3": Seed2,
+    "conv3_nopool": Seed2,
     "cnn2_sgd": Seed4,
     "pytorch_example": Example,
 }
@@ -440,11 +440,11 @@ def test_a_failed_save_leaves_the_former_file(ending: str, tmp_path: Path, monke
 
 def test_replacing(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "table.csv"
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         assert part.suffix == ".csv" and part.parent == path.parent
         part.write_text("1")
         assert not path.exists()
-    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as part:
         part.write_text("2")
         raise KeyboardInterrupt
     assert path.read_text() == "1" and os.listdir(path.parent) == ["table.csv"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnist_helpers import course
-from mnist_helpers.course import copy_notebooks, save_widgets_with_notebooks
+from mnist_helpers.course import copy_notebooks, enable_widget_state_saving
 from mnist_helpers.files import notebooks_folder
 
 
@@ -144,7 +144,7 @@ def test_jupyterlab_is_told_to_save_widgets(
 ) -> None:
     settings = pytest.importorskip("jupyterlab_server.settings_utils")
     monkeypatch.setenv("JUPYTERLAB_DIR", str(tmp_path))
-    assert save_widgets_with_notebooks() is None
+    assert enable_widget_state_saving() is None
     found, _errors = settings._get_overrides(str(tmp_path / "settings"))
     assert found["@jupyter-widgets/jupyterlab-manager:plugin"] == {"saveState": True}
 
@@ -155,4 +155,4 @@ def test_where_jupyterlab_cannot_be_told_it_says_so(
     pytest.importorskip("jupyterlab")
     (tmp_path / "lab").write_text("in the way")
     monkeypatch.setenv("JUPYTERLAB_DIR", str(tmp_path / "lab"))
-    assert "Widgets are not saved" in save_widgets_with_notebooks()
+    assert "Widgets are not saved" in enable_widget_state_saving()

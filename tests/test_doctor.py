@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mnist_helpers import doctor
-from mnist_helpers.doctor import Finding, greet, run_checks
+from mnist_helpers.doctor import Finding, check_environment, run_checks
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["Python", "packages", "device", "data", "weights", "kernel", "widgets"]
@@ -26,13 +26,13 @@ def test_all_is_well_here(capsys: pytest.CaptureFixture[str]) -> None:
     for finding in findings:
         assert finding.ok, str(finding)
         assert str(finding).startswith("ok ") and "\n" not in str(finding)
-    greet()
+    check_environment()
     assert capsys.readouterr().out == ""
 
 
 def test_a_fault_is_shown_with_what_to_do(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "OLDEST_PYTHON", (9, 0))
-    greet()
+    check_environment()
     said = capsys.readouterr().out
     assert said.startswith("!!  Python") and "what to do: install Python 9.0 or newer" in said
     assert said.count("!!") == 1, "it speaks of what is well"
@@ -101,7 +101,7 @@ def test_data_that_may_not_be_read(tmp_path: Path, monkeypatch) -> None:
 
 def test_damaged_weights(tmp_path: Path, monkeypatch) -> None:
     weights = tmp_path / "fast.safetensors"
-    monkeypatch.setattr("mnist_helpers.prediction.SHIPPED_WEIGHTS", weights)
+    monkeypatch.setattr("mnist_helpers.prediction.PRETRAINED_WEIGHTS", weights)
     assert not one("weights").ok and "fast.safetensors" in one("weights").text
     weights.write_bytes(b"version https://git-lfs.github.com/spec/v1")
     assert not one("weights").ok and "Git LFS pointer" in one("weights").text

@@ -133,9 +133,9 @@ def test_what_cannot_be_evaluated_is_refused(digits: Splits) -> None:
     model = build_model("fast")
     with pytest.raises(ValueError, match="no images"):
         evaluate(model, digits.test[:0])
-    unlabelled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
+    unlabeled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
     with pytest.raises(ValueError, match=r"test\.csv has images without labels"):
-        evaluate(model, unlabelled)
+        evaluate(model, unlabeled)
 
 
 def test_misclassified_lists_errors_by_loss(random_evaluation: Evaluation) -> None:
@@ -332,6 +332,6 @@ def test_what_cannot_be_led_astray_is_refused(network: nn.Module, digits: Splits
     for epsilon in (-1, 256, 0.1):
         with pytest.raises(ValueError, match="whole number of gray levels"):
             adversarial(network, digits.test[:1], epsilon)
-    unlabelled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
+    unlabeled = Digits(digits.test.images[:2], torch.tensor([3, -1]), "test.csv")
     with pytest.raises(ValueError, match=r"test\.csv has images without labels"):
-        adversarial(network, unlabelled, 8)
+        adversarial(network, unlabeled, 8)

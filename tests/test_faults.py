@@ -18,7 +18,7 @@ import torch
 
 from mnist_helpers import Digits, Recipe, build_model, load_checkpoint, train, training
 from mnist_helpers.checkpoints import save_checkpoint
-from mnist_helpers.files import alone_in
+from mnist_helpers.files import exclusive_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = Recipe(epochs=8, batch_size=50, lr=0.01, precision="fp32", patience=8, seed=3)
@@ -131,8 +131,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, ending: str
 
 def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     code = (
-        "import sys; from mnist_helpers.files import alone_in\n"
-        f"with alone_in({str(tmp_path)!r}):\n"
+        "import sys; from mnist_helpers.files import exclusive_lock\n"
+        f"with exclusive_lock({str(tmp_path)!r}):\n"
         "    print('in', flush=True); sys.stdin.read()"
     )
     first = subprocess.Popen(
@@ -147,7 +147,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> No
         first.wait()
         (tmp_path / ".mnist_helpers-abc.part.pt").write_bytes(b"half")  # as a killed one leaves it
         (tmp_path / ".thesis.part2.docx").touch()  # of somebody else
-        with alone_in(tmp_path):
+        with exclusive_lock(tmp_path):
             left = set(os.listdir(tmp_path))
             assert left == {".lock", ".thesis.part2.docx"}, "half a file is left, or another's gone"
     finally:
@@ -165,11 +165,11 @@ def test_a_former_training_is_kept_when_another_begins(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train_epoch", interrupted)
-    for said in ("is kept as former.pt", ""):  # the second finds nothing that was learned
+    for said in ("is kept as previous.pt", ""):  # the second finds nothing that was learned
         with pytest.raises(KeyboardInterrupt):
             train("tiny", made_up(20), **options)
         assert said in capsys.readouterr().out
-        assert (tmp_path / "former.pt").read_bytes() == former
+        assert (tmp_path / "previous.pt").read_bytes() == former
         assert not load_checkpoint(tmp_path / "last.pt").history
 
 

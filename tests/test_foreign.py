@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from mnist_helpers.checkpoints import ForeignWeightsWarning, load_checkpoint, save_checkpoint
 from mnist_helpers.models import MEAN, STD, build_model
-from mnist_helpers.prediction import SHIPPED_WEIGHTS
-from mnist_helpers.trial import USUAL, trial_digits
+from mnist_helpers.prediction import PRETRAINED_WEIGHTS
+from mnist_helpers.trial import COMMON_NORMALIZATIONS, trial_digits
 
 State = dict[str, Tensor]
 
@@ -33,7 +33,7 @@ State = dict[str, Tensor]
 @pytest.fixture(scope="module")
 def trained() -> State:
     """Trained weights as other people's code would have saved them: no normalization."""
-    state = load_checkpoint(SHIPPED_WEIGHTS).model.state_dict()
+    state = load_checkpoint(PRETRAINED_WEIGHTS).model.state_dict()
     return {name: value for name, value in state.items() if not name.startswith("normalize")}
 
 
@@ -44,7 +44,7 @@ def logits(model: nn.Module) -> Tensor:
 
 @pytest.fixture(scope="module")
 def expected() -> Tensor:
-    return logits(load_checkpoint(SHIPPED_WEIGHTS).model)
+    return logits(load_checkpoint(PRETRAINED_WEIGHTS).model)
 
 
 def prefixed(state: State, prefix: str) -> State:
@@ -207,12 +207,12 @@ def trained_for(mean: float, std: float, state: State) -> State:
     }
 
 
-@pytest.mark.parametrize("name", list(USUAL)[1:])
+@pytest.mark.parametrize("name", list(COMMON_NORMALIZATIONS)[1:])
 def test_another_normalization_is_found_by_trial(
     name: str, trained: State, expected: Tensor, tmp_path: Path
 ) -> None:
     path = tmp_path / "net.pth"
-    mean, std = USUAL[name]
+    mean, std = COMMON_NORMALIZATIONS[name]
     torch.save(trained_for(mean, std, trained), path)
     with pytest.warns(ForeignWeightsWarning) as caught:
         done = load_checkpoint(path)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_helpers.decode import PictureError, decode
+from mnist_helpers.decode import InvalidImageError, decode
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 MB = 1_000_000
@@ -226,7 +226,7 @@ def test_what_no_image_of_this_size_needs_is_refused(attack: str, tmp_path: Path
     path.write_bytes(content)
     tracemalloc.start()
     for given, name in ((content, "the image"), (path, str(path))):
-        with pytest.raises(PictureError, match=message) as caught:
+        with pytest.raises(InvalidImageError, match=message) as caught:
             decode(given)
         assert str(caught.value).startswith(name)
     peak = tracemalloc.get_traced_memory()[1]

@@ -11,7 +11,7 @@ from mnist_helpers.models import (
     STD,
     build_model,
     count_parameters,
-    folded,
+    fuse_batchnorm,
     list_models,
     shrink_variances,
 )
@@ -57,7 +57,7 @@ DESCRIBED: dict[str, list[tuple]] = {
         *[linear(256, 128), RELU, drop(0.5)],
         linear(128, 10),
     ],
-    "conv3": [
+    "conv3_nopool": [
         *[conv(1, 32), RELU, conv(32, 64), RELU, conv(64, 64), RELU],
         FLAT,
         linear(64 * 22 * 22, 10),
@@ -80,7 +80,7 @@ DESCRIBED: dict[str, list[tuple]] = {
 PARAMETERS = {
     "cnn2": 421_642,
     "mnistnet": 422_474,
-    "conv3": 320 + 18_496 + 36_928 + 309_770,
+    "conv3_nopool": 320 + 18_496 + 36_928 + 309_770,
     "cnn2_dropout": 421_642,
     "cnn2_sgd": 421_642,
     "pytorch_example": 1_199_882,
@@ -307,7 +307,7 @@ def test_folded_networks_read_the_same(name: str) -> None:
     for layer in model:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 2), nn.init.normal_(layer.bias)
-    smaller = folded(model.eval())
+    smaller = fuse_batchnorm(model.eval())
     kinds = {type(layer) for layer in smaller}
     assert not kinds & {nn.BatchNorm2d, nn.Dropout} and len(smaller) <= len(model)
     assert torch.allclose(smaller(pictures()), model(pictures()), atol=1e-4)
@@ -317,6 +317,6 @@ def test_channels_that_pooling_would_mix_up_are_not_folded() -> None:
     model = build_model("tiny")
     model(pictures())
     nn.init.constant_(model.eval().norm2.weight, -1)
-    smaller = folded(model)
+    smaller = fuse_batchnorm(model)
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in smaller) == 1
     assert torch.allclose(smaller(pictures()), model(pictures()), atol=1e-4)

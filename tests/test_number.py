@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnist_helpers.numbers import split_digits
+from mnist_helpers.numbers import segment_digits
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.preprocess import EmptyPictureError, to_mnist
+from mnist_helpers.preprocess import BlankImageError, to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
 
-def row_of(text: str, hand: str = "round", size: int = 120) -> np.ndarray:
+def row_of(text: str, style: str = "round", size: int = 120) -> np.ndarray:
     """Write digits side by side, dark on light."""
-    sheets = [draw_strokes(pen_strokes(int(digit), hand, size), size, 8) for digit in text]
+    sheets = [draw_strokes(pen_strokes(int(digit), style, size), size, 8) for digit in text]
     return np.concatenate([np.asarray(sheet) for sheet in sheets], axis=1)
 
 
@@ -23,10 +23,10 @@ def predictor() -> MNISTPredictor:
     return MNISTPredictor(device="cpu")
 
 
-@pytest.mark.parametrize("hand", HANDS[:4])
+@pytest.mark.parametrize("style", STYLES[:4])
 @pytest.mark.parametrize("text", ["2026", "10", "31415", "7", "8640"])
-def test_a_number_is_read(predictor: MNISTPredictor, text: str, hand: str) -> None:
-    number = predictor.predict_number(row_of(text, hand))
+def test_a_number_is_read(predictor: MNISTPredictor, text: str, style: str) -> None:
+    number = predictor.predict_number(row_of(text, style))
     assert number.text == text
     assert [prediction.digit for prediction in number.predictions] == [int(d) for d in text]
 
@@ -34,7 +34,7 @@ def test_a_number_is_read(predictor: MNISTPredictor, text: str, hand: str) -> No
 @pytest.mark.parametrize("size", [120, 400])  # the larger row is reduced before it is read
 def test_boxes_lie_around_their_digits_from_left_to_right(size: int) -> None:
     sheet = row_of("305", size=size)
-    found = split_digits(sheet)
+    found = segment_digits(sheet)
     assert len(found) == 3
     for place, (box, image) in enumerate(found):
         alone = sheet[:, size * place : size * (place + 1)]
@@ -54,11 +54,11 @@ def test_a_digit_in_two_parts_stays_one() -> None:
     sheet = row_of("5")
     rows, _ = np.nonzero(sheet < 128)
     sheet[rows.min() + 12 : rows.min() + 15] = 255  # the bar does not touch the rest
-    assert len(split_digits(sheet)) == 1
+    assert len(segment_digits(sheet)) == 1
 
 
 def test_an_empty_sheet_says_so(predictor: MNISTPredictor) -> None:
-    with pytest.raises(EmptyPictureError):
+    with pytest.raises(BlankImageError):
         predictor.predict_number(np.full((50, 200), 255, np.uint8))
 
 
@@ -108,14 +108,14 @@ def test_most_digits_that_touch_are_cut_apart(predictor: MNISTPredictor) -> None
         image[:, :120] = ink[0]
         start = ends[0][1] - 3 - ends[1][0]  # they overlap by four columns
         image[:, start : start + 120] = np.maximum(image[:, start : start + 120], ink[1])
-        joined += len(split_digits(image)) == 1
+        joined += len(segment_digits(image)) == 1
         correct += predictor.predict_number(image).text == first + second
     assert joined >= 6, "most of these pairs touch"
     assert correct >= 6
 
 
 def test_a_digit_that_is_certain_is_not_cut(predictor: MNISTPredictor) -> None:
-    for digit, style in ((d, style) for d in range(10) for style in HANDS[:6]):
+    for digit, style in ((d, style) for d in range(10) for style in STYLES[:6]):
         image = draw_strokes(pen_strokes(digit, style, 120), 120, 8)
         assert len(predictor.predict_number(image).text) == 1, (digit, style)
 

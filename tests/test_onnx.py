@@ -16,7 +16,7 @@ from mnist_helpers.data import Splits
 from mnist_helpers.evaluation import evaluate, predict_logits, softmax
 from mnist_helpers.models import build_model
 from mnist_helpers.onnx import OPSET, OnnxNetwork, export_onnx
-from mnist_helpers.prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from mnist_helpers.prediction import PRETRAINED_WEIGHTS, MNISTPredictor
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.trial import trial_digits
 from mnist_helpers.wrapping import wrap_model
@@ -27,7 +27,7 @@ onnx = pytest.importorskip("onnx", reason="the extra `serve` is not installed")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "fast.onnx"
-    done = load_checkpoint(SHIPPED_WEIGHTS)
+    done = load_checkpoint(PRETRAINED_WEIGHTS)
     export_onnx(done.model, path, {"model": "fast", "temperature": done.temperature})
     return path
 
@@ -35,7 +35,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_onnx_runtime_and_pytorch_agree_on_all_test_pictures(
     exported: Path, splits: Splits
 ) -> None:
-    ours, theirs = load_checkpoint(SHIPPED_WEIGHTS), load_checkpoint(exported)
+    ours, theirs = load_checkpoint(PRETRAINED_WEIGHTS), load_checkpoint(exported)
     expected = predict_logits(ours.model, splits.test)
     found = predict_logits(theirs.model, splits.test, batch_size=777)
     assert np.abs(found - expected).max() < 1e-4
@@ -85,7 +85,7 @@ def test_what_is_no_such_network_is_refused(exported: Path, tmp_path: Path) -> N
     onnx.save(other, broken)
     with pytest.raises(ValueError, match="a network of another kind"):
         load_checkpoint(broken)
-    export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, broken, {"temperature": "abc"})
+    export_onnx(load_checkpoint(PRETRAINED_WEIGHTS).model, broken, {"temperature": "abc"})
     with pytest.raises(ValueError, match=r"broken\.onnx holds the temperature 'abc'"):
         load_checkpoint(broken)
     deep = onnx.load(exported)
@@ -193,12 +193,12 @@ def test_networks_with_float_input_are_read_and_normalized(
     with pytest.warns(ForeignWeightsWarning, match="pixels from 0 to 1"):
         predictor = MNISTPredictor(path, "cpu")
     images, labels = trial_digits()
-    probs = predictor.probabilities(images[:130])
+    probs = predictor.predict_proba(images[:130])
     assert probs.shape == (130, 10)
     assert (probs.argmax(1) == labels[:130].numpy()).mean() > 0.9
     expected = softmax((images[:130].numpy().reshape(-1, 784) / 255 @ linear).astype(np.float32))
     assert np.allclose(probs, expected, atol=1e-3)
-    assert predictor.probabilities(images[:0]).shape == (0, 10)
+    assert predictor.predict_proba(images[:0]).shape == (0, 10)
     asked = wrap_model(predictor.model, mean=0.5, std=0.5)
     shifted = (images[:5].numpy().reshape(-1, 784) / 255 - 0.5) / 0.5 @ linear
     assert np.allclose(
@@ -225,7 +225,7 @@ def test_operators_that_networks_like_ours_do_not_need_are_refused(
         load_checkpoint(path)
     assert "theirs.onnx" in str(caught.value)
     allowed = OnnxNetwork(path, operators=["Sign", "Ceil"])
-    assert MNISTPredictor(model=allowed).probabilities(trial_digits()[0][:3]).shape == (3, 10)
+    assert MNISTPredictor(model=allowed).predict_proba(trial_digits()[0][:3]).shape == (3, 10)
 
 
 def test_no_other_file_is_read_but_the_weights_beside(linear: np.ndarray, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_another_number_of_rows_is_refused(linear: np.ndarray, tmp_path: Path) -
 def test_a_predictor_on_onnx_can_be_pickled_and_copied(exported: Path) -> None:
     predictor = MNISTPredictor(exported, "cpu")
     images = trial_digits()[0][:3]
-    expected = predictor.probabilities(images)
+    expected = predictor.predict_proba(images)
     for again in (pickle.loads(pickle.dumps(predictor)), copy.deepcopy(predictor)):
-        assert np.allclose(again.probabilities(images), expected)
+        assert np.allclose(again.predict_proba(images), expected)
         assert again.checkpoint.temperature == predictor.checkpoint.temperature

@@ -65,10 +65,10 @@ def test_the_front_door_names_the_room_in_which_a_name_is_defined(name: str) -> 
 
 
 def test_what_public_functions_return_and_raise_is_public() -> None:
-    names = """Checkpoint History Evaluation Calibration McNemar Limits DownloadError PictureError
-    EmptyPictureError Number Prediction Recipe Splits"""
+    names = """Checkpoint History Evaluation Calibration McNemarResult Limits DownloadError
+    InvalidImageError BlankImageError NumberPrediction Prediction Recipe Splits"""
     assert set(names.split()) <= set(mnist_helpers.__all__)
-    assert issubclass(mnist_helpers.EmptyPictureError, mnist_helpers.PictureError)
+    assert issubclass(mnist_helpers.BlankImageError, mnist_helpers.InvalidImageError)
 
 
 def test_every_figure_is_public() -> None:
@@ -90,8 +90,8 @@ def test_unknown_names_are_no_attributes() -> None:
 @pytest.mark.slow
 def test_names_load_what_they_need_and_no_more() -> None:
     code = (
-        "import sys, mnist_helpers as m; m.outputs_folder; m.greet; a = 'torch' in sys.modules; "
-        "m.load_mnist; print(a, [n in sys.modules for n in "
+        "import sys, mnist_helpers as m; m.outputs_folder; m.check_environment; "
+        "a = 'torch' in sys.modules; m.load_mnist; print(a, [n in sys.modules for n in "
         "('torch', 'torchvision', 'matplotlib', 'pandas', 'sklearn', 'ipycanvas', 'mlxtend')])"
     )
     shown = subprocess.run(

@@ -19,17 +19,17 @@ from mnist_helpers.data import Splits, load_mnist
 from mnist_helpers.evaluation import calibration, evaluate, softmax
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.prediction import (
-    CONFIDENT,
-    SHIPPED_WEIGHTS,
+    CONFIDENCE_THRESHOLD,
+    PRETRAINED_WEIGHTS,
     MNISTPredictor,
-    Number,
+    NumberPrediction,
     Prediction,
     is_confident,
 )
-from mnist_helpers.preprocess import EmptyPictureError, to_mnist
+from mnist_helpers.preprocess import BlankImageError, to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
-CARD = next(SHIPPED_WEIGHTS.parent.glob("*.md")).read_text(encoding="utf-8")
+CARD = next(PRETRAINED_WEIGHTS.parent.glob("*.md")).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def sheet(digit: int) -> Image.Image:
 
 
 def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
-    shipped = load_checkpoint(SHIPPED_WEIGHTS)
+    shipped = load_checkpoint(PRETRAINED_WEIGHTS)
     assert shipped.name == "fast"
-    assert SHIPPED_WEIGHTS.stat().st_size < 1e6
+    assert PRETRAINED_WEIGHTS.stat().st_size < 1e6
     assert shipped.recipe is not None and len(shipped.history) == shipped.recipe.epochs
     assert "MNIST" in shipped.source and shipped.versions.keys() >= {"python", "torch"}
     assert all(value.isfinite().all() for value in shipped.model.state_dict().values())
@@ -72,7 +72,7 @@ def test_the_pretrained_model_is_as_accurate_as_its_card_says(
 
 
 def test_the_model_card_says_what_the_network_has_seen() -> None:
-    shipped = load_checkpoint(SHIPPED_WEIGHTS)
+    shipped = load_checkpoint(PRETRAINED_WEIGHTS)
     assert f"{count_parameters(shipped.model):,} parameters" in CARD
     assert f"--epochs {shipped.recipe.epochs} " in CARD
     assert f"--augment {shipped.recipe.augment} " in CARD
@@ -98,16 +98,16 @@ def test_a_prediction_unpacks_and_has_names(predictor: MNISTPredictor) -> None:
 
 def test_confident_from_nine_tenths_on() -> None:
     probs, image = np.zeros(10, np.float32), np.zeros((28, 28), np.uint8)
-    assert Prediction(3, CONFIDENT, probs, image).is_confident
-    for almost in (0.899, 0.89997, float(np.nextafter(CONFIDENT, 0))):
+    assert Prediction(3, CONFIDENCE_THRESHOLD, probs, image).is_confident
+    for almost in (0.899, 0.89997, float(np.nextafter(CONFIDENCE_THRESHOLD, 0))):
         assert not Prediction(3, almost, probs, image).is_confident
         assert not is_confident(almost) and not is_confident(np.array([almost]))[0]
-    assert is_confident(CONFIDENT) is True and is_confident(0.89997) is False
+    assert is_confident(CONFIDENCE_THRESHOLD) is True and is_confident(0.89997) is False
 
 
 def test_one_rule_says_what_is_confident() -> None:
     """No other file compares with the threshold, or has one of its own."""
-    package = Path(SHIPPED_WEIGHTS).parents[1]
+    package = Path(PRETRAINED_WEIGHTS).parents[1]
     comparisons = [
         f"{path.relative_to(package)}: {line.strip()}"
         for path in set(package.rglob("*.py")) - {package / "serve" / "page.py"}
@@ -127,9 +127,9 @@ def test_predictions_are_equal_if_all_of_them_is() -> None:
     assert [made(), made(4)] == [made(), made(4)]
     for other in (made(digit=4), made(ink=8), made(share=0.25), (3, 0.95), None):
         assert made() != other
-    number = Number("3", [made()], [(0, 0, 5, 5)])
-    assert number == Number("3", [made()], [(0, 0, 5, 5)])
-    assert number != Number("3", [made(ink=8)], [(0, 0, 5, 5)])
+    number = NumberPrediction("3", [made()], [(0, 0, 5, 5)])
+    assert number == NumberPrediction("3", [made()], [(0, 0, 5, 5)])
+    assert number != NumberPrediction("3", [made(ink=8)], [(0, 0, 5, 5)])
 
 
 def test_a_prediction_is_indexed_as_it_unpacks() -> None:
@@ -153,14 +153,14 @@ def test_every_kind_of_picture_gives_the_same(predictor: MNISTPredictor, tmp_pat
     for kind in kinds:
         assert predictor.predict(kind).digit == 3
         assert np.allclose(predictor.predict(kind).probs, expected.probs, atol=1e-5)
-    many = predictor.predict_many(iter([path, sheet(7), picture]))
+    many = predictor.predict_batch(iter([path, sheet(7), picture]))
     assert [one.digit for one in many] == [3, 7, 3]
     assert np.allclose(many[2].probs, expected.probs, atol=1e-5)
-    assert predictor.predict_many([]) == []
+    assert predictor.predict_batch([]) == []
 
 
 def test_what_cannot_be_read_raises(predictor: MNISTPredictor, tmp_path: Path) -> None:
-    with pytest.raises(EmptyPictureError):
+    with pytest.raises(BlankImageError):
         predictor.predict(Image.new("L", (100, 100), 255))
     (tmp_path / "broken.png").write_text("no image")
     with pytest.raises(ValueError, match=r"broken\.png"):
@@ -174,26 +174,26 @@ def test_an_empty_picture_from_a_file_is_named(predictor: MNISTPredictor, tmp_pa
     Image.new("L", (100, 100), 255).save(path)
     for read, given in (
         (predictor.predict, path),
-        (predictor.predict_many, [sheet(7), str(path)]),
+        (predictor.predict_batch, [sheet(7), str(path)]),
         (predictor.predict_number, path),
     ):
-        with pytest.raises(EmptyPictureError) as caught:
+        with pytest.raises(BlankImageError) as caught:
             read(given)
         assert str(caught.value).startswith(f"{path}: the image is empty: ")
-    with pytest.raises(EmptyPictureError, match=r"^the image is empty: "):
+    with pytest.raises(BlankImageError, match=r"^the image is empty: "):
         predictor.predict(path.read_bytes())
 
 
 def test_mnist_pictures_are_read_as_they_are(predictor: MNISTPredictor, digits: Splits) -> None:
     images = digits.test.images[:40]
-    probs = predictor.probabilities(images)
+    probs = predictor.predict_proba(images)
     assert probs.shape == (40, 10) and probs.dtype == np.float32
     assert np.allclose(probs.sum(1), 1, atol=1e-5)
     for kind in (images[:, 0], images.numpy(), images[:, 0].numpy(), list(images[:, 0].numpy())):
-        assert np.allclose(predictor.probabilities(kind), probs, atol=1e-6)
-    many = predictor.predict_many(images[:, 0].numpy())
+        assert np.allclose(predictor.predict_proba(kind), probs, atol=1e-6)
+    many = predictor.predict_batch(images[:, 0].numpy())
     assert np.allclose([one.probs for one in many], probs, atol=1e-5)
-    assert predictor.probabilities(images[:0]).shape == (0, 10)
+    assert predictor.predict_proba(images[:0]).shape == (0, 10)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_mnist_pictures_are_read_as_they_are(predictor: MNISTPredictor, digits: 
 )
 def test_other_shapes_and_types_are_refused(images, predictor: MNISTPredictor) -> None:
     with pytest.raises(ValueError, match=r"uint8 of shape \[N, 1, 28, 28\]"):
-        predictor.probabilities(images)
+        predictor.predict_proba(images)
 
 
 def test_probabilities_are_calibrated(tmp_path: Path, digits: Splits) -> None:
@@ -220,7 +220,7 @@ def test_probabilities_are_calibrated(tmp_path: Path, digits: Splits) -> None:
     save_checkpoint(tmp_path / "net.pt", model, temperature=0.01)
     predictor = MNISTPredictor(tmp_path / "net.pt", device="cpu")
     logits = evaluate(model, digits.test).logits
-    probs = predictor.probabilities(digits.test.images)
+    probs = predictor.predict_proba(digits.test.images)
     assert np.allclose(probs, softmax(logits / np.float32(0.01)), atol=1e-4)
     assert np.allclose(probs.argmax(1), logits.argmax(1))
     assert repr(predictor) == "MNISTPredictor(cnn2, on cpu)"
@@ -231,16 +231,16 @@ def test_probabilities_are_calibrated(tmp_path: Path, digits: Splits) -> None:
 def test_a_network_that_is_set_anew_is_the_one_that_reads(digits: Splits) -> None:
     predictor = MNISTPredictor(device="cpu")
     images = digits.test.images[:5]
-    before = predictor.probabilities(images)
+    before = predictor.predict_proba(images)
     model = build_model("fast").train()  # dropout and BatchNorm read otherwise in training mode
     predictor.model = model
     assert predictor.model is model and not model.training
-    former = load_checkpoint(SHIPPED_WEIGHTS)
+    former = load_checkpoint(PRETRAINED_WEIGHTS)
     assert predictor.checkpoint.recipe is None and predictor.checkpoint.source == "unknown"
     assert predictor.checkpoint.temperature == former.temperature
     temperature = np.float32(former.temperature)
     expected = softmax(evaluate(model, digits.test).logits[:5] / temperature)
-    assert np.allclose(predictor.probabilities(images), expected, atol=1e-5)
+    assert np.allclose(predictor.predict_proba(images), expected, atol=1e-5)
     assert not np.allclose(before, expected, atol=1e-2)
 
 
@@ -255,7 +255,7 @@ def inherited(sheet):
 
 sheets = [np.asarray(draw_strokes(pen_strokes(digit), 200, 12)) for digit in (3, 7)] * 2
 predictor = MNISTPredictor(sys.argv[1] or None, device="cpu")
-predictor.probabilities(np.zeros((300, 28, 28), np.uint8))  # starts threads
+predictor.predict_proba(np.zeros((300, 28, 28), np.uint8))  # starts threads
 expected = [predictor.predict(sheet).digit for sheet in sheets]
 with multiprocessing.get_context("fork").Pool(2) as pool:
     # A guard against a hang, which is what this would show.
@@ -274,7 +274,7 @@ def test_a_predictor_works_in_forked_processes_after_use(runtime: str, tmp_path:
         from mnist_helpers.onnx import export_onnx
 
         path = str(tmp_path / "fast.onnx")
-        export_onnx(load_checkpoint(SHIPPED_WEIGHTS).model, path)
+        export_onnx(load_checkpoint(PRETRAINED_WEIGHTS).model, path)
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     shown = subprocess.run(
         [sys.executable, "-c", FORK, path], capture_output=True, text=True, env=environment

@@ -22,14 +22,14 @@ from scipy import ndimage
 from mnist_helpers.data import Splits
 from mnist_helpers.decode import (
     FORMATS,
-    EmptyPictureError,
-    PictureError,
+    BlankImageError,
+    InvalidImageError,
     _formats,
     decode,
     decode_base64,
     open_image,
 )
-from mnist_helpers.numbers import split_digits
+from mnist_helpers.numbers import segment_digits
 from mnist_helpers.preprocess import (
     is_mnist,
     preprocessing_steps,
@@ -92,7 +92,7 @@ def transparent(ink: int) -> Image.Image:
     return picture
 
 
-GREY = np.asarray(sheet())
+GRAY = np.asarray(sheet())
 KINDS = {
     "L": sheet(),
     "RGB": sheet().convert("RGB"),
@@ -101,29 +101,29 @@ KINDS = {
     "P": sheet().convert("RGB").quantize(16),
     "1": sheet().convert("1", dither=Image.Dither.NONE),
     "CMYK": sheet().convert("CMYK"),
-    "I;16": Image.fromarray(GREY.astype(np.uint16) * 257),
-    "I;16 of 10 bits": Image.fromarray(GREY.astype(np.uint16) * 4),
-    "I;16 of 12 bits": Image.fromarray(GREY.astype(np.uint16) * 16),
-    "F": Image.fromarray(GREY.astype(np.float32)),
-    "F in [0, 1]": Image.fromarray((GREY / 255).astype(np.float32)),
+    "I;16": Image.fromarray(GRAY.astype(np.uint16) * 257),
+    "I;16 of 10 bits": Image.fromarray(GRAY.astype(np.uint16) * 4),
+    "I;16 of 12 bits": Image.fromarray(GRAY.astype(np.uint16) * 16),
+    "F": Image.fromarray(GRAY.astype(np.float32)),
+    "F in [0, 1]": Image.fromarray((GRAY / 255).astype(np.float32)),
     "black on nothing": transparent(0),
     "white on nothing": transparent(255),
-    "uint8 array": GREY,
-    "float array": GREY / 255,
-    "float32 array": (GREY / 255).astype(np.float32),
-    "bool array": GREY > 127,
-    "uint16 array": GREY.astype(np.uint16) * 257,
-    "uint16 array up to 255": GREY.astype(np.uint16),
-    "uint16 array of 10 bits": GREY.astype(np.uint16) * 4,
-    "uint16 array of 12 bits": GREY.astype(np.uint16) * 16,
-    "bfloat16 tensor": torch.from_numpy(GREY / 255).to(torch.bfloat16),
-    "float16 tensor": torch.from_numpy(GREY / 255).half(),
-    "tensor that needs gradients": torch.from_numpy(GREY / 255).requires_grad_(),
-    "int64 array": GREY.astype(np.int64),
-    "H W 1": GREY[..., None],
-    "H W 3": np.dstack([GREY] * 3),
-    "1 H W tensor": torch.from_numpy(GREY.copy()).unsqueeze(0),
-    "3 H W tensor": torch.from_numpy(np.stack([GREY] * 3)) / 255,
+    "uint8 array": GRAY,
+    "float array": GRAY / 255,
+    "float32 array": (GRAY / 255).astype(np.float32),
+    "bool array": GRAY > 127,
+    "uint16 array": GRAY.astype(np.uint16) * 257,
+    "uint16 array up to 255": GRAY.astype(np.uint16),
+    "uint16 array of 10 bits": GRAY.astype(np.uint16) * 4,
+    "uint16 array of 12 bits": GRAY.astype(np.uint16) * 16,
+    "bfloat16 tensor": torch.from_numpy(GRAY / 255).to(torch.bfloat16),
+    "float16 tensor": torch.from_numpy(GRAY / 255).half(),
+    "tensor that needs gradients": torch.from_numpy(GRAY / 255).requires_grad_(),
+    "int64 array": GRAY.astype(np.int64),
+    "H W 1": GRAY[..., None],
+    "H W 3": np.dstack([GRAY] * 3),
+    "1 H W tensor": torch.from_numpy(GRAY.copy()).unsqueeze(0),
+    "3 H W tensor": torch.from_numpy(np.stack([GRAY] * 3)) / 255,
     "PNG bytes": encoded(sheet()),
     "JPEG bytes": encoded(sheet(), "JPEG"),
     "file": io.BytesIO(encoded(sheet())),
@@ -168,11 +168,11 @@ def test_a_turned_photo_is_read_whatever_else_its_exif_data_say() -> None:
 @pytest.mark.parametrize("dark", [True, False])
 def test_a_deep_scan_loses_nothing_but_its_depth(bits: int, dark: bool, tmp_path: Path) -> None:
     """Scanners store 10 or 12 bits in 16."""
-    deep = (GREY if dark else 255 - GREY).astype(np.uint16) << (bits - 8)
+    deep = (GRAY if dark else 255 - GRAY).astype(np.uint16) << (bits - 8)
     path = tmp_path / "scan.tif"
     Image.fromarray(deep).save(path, compression="tiff_lzw")
-    np.testing.assert_array_equal(decode(path), GREY if dark else 255 - GREY)
-    np.testing.assert_array_equal(decode(deep), GREY if dark else 255 - GREY)
+    np.testing.assert_array_equal(decode(path), GRAY if dark else 255 - GRAY)
+    np.testing.assert_array_equal(decode(deep), GRAY if dark else 255 - GRAY)
 
 
 def test_coloured_ink_on_coloured_paper_of_equal_brightness() -> None:
@@ -299,8 +299,8 @@ def test_a_dark_margin_is_left_out() -> None:
 
 
 def test_grain_does_not_hide_the_digit() -> None:
-    noise = np.random.default_rng(0).normal(0, 12, GREY.shape)
-    noisy = np.clip(GREY * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, 12, GRAY.shape)
+    noisy = np.clip(GRAY * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
     assert difference(to_mnist(noisy), REFERENCE) < 40
 
 
@@ -310,7 +310,7 @@ def test_grain_does_not_hide_the_digit() -> None:
 def test_steps_lead_from_the_picture_to_mnist() -> None:
     steps = preprocessing_steps(sheet())
     assert len(steps) >= 5
-    np.testing.assert_array_equal(next(iter(steps.values())), GREY)
+    np.testing.assert_array_equal(next(iter(steps.values())), GRAY)
     np.testing.assert_array_equal(list(steps.values())[-1], REFERENCE)
     assert all(array.ndim in (2, 3) for array in steps.values())
 
@@ -320,7 +320,7 @@ def test_steps_lead_from_the_picture_to_mnist() -> None:
 
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_an_empty_picture_says_so(value: int) -> None:
-    with pytest.raises(EmptyPictureError, match="empty"):
+    with pytest.raises(BlankImageError, match="empty"):
         to_mnist(np.full((50, 60), value, np.uint8))
 
 
@@ -330,7 +330,7 @@ def test_shadows_on_an_empty_sheet_are_no_digit(steep: int, grain: int) -> None:
     down, right = np.mgrid[-1:1:300j, -1:1:260j]
     light = 1 - 0.5 / (1 + np.exp(-steep * (0.6 * down + right)))
     noise = np.random.default_rng(0).normal(0, grain, light.shape)
-    with pytest.raises(EmptyPictureError, match="empty"):
+    with pytest.raises(BlankImageError, match="empty"):
         to_mnist((220 * light + noise).clip(0, 255).astype(np.uint8))
 
 
@@ -343,28 +343,28 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
         "half.jpg": encoded(sheet(), "JPEG")[:200],
     }.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(PictureError, match=name):
+        with pytest.raises(InvalidImageError, match=name):
             to_mnist(tmp_path / name)
 
 
 def test_tensors_without_readable_pixels_are_refused() -> None:
     for tensor in (torch.empty(28, 28, device="meta"), torch.eye(28).to_sparse()):
-        with pytest.raises(PictureError, match="no pixels that can be read"):
+        with pytest.raises(InvalidImageError, match="no pixels that can be read"):
             to_mnist(tensor)
-    with pytest.raises(PictureError, match="complex"):
+    with pytest.raises(InvalidImageError, match="complex"):
         to_mnist(torch.zeros(28, 28, dtype=torch.complex64))
 
 
 @pytest.mark.parametrize("given", [None, 5, [[0, 255], [255, 0]]])
 def test_what_cannot_be_a_picture_is_named_by_its_type(given: object) -> None:
-    with pytest.raises(PictureError, match=f"expected a path.*{type(given).__name__}"):
+    with pytest.raises(InvalidImageError, match=f"expected a path.*{type(given).__name__}"):
         to_mnist(given)
 
 
-@pytest.mark.parametrize("reader", [to_mnist, split_digits])
+@pytest.mark.parametrize("reader", [to_mnist, segment_digits])
 def test_a_picture_of_a_few_pixels_is_said_to_be_too_small(reader: Callable) -> None:
     for size in ((1, 1), (4, 100), (100, 4)):
-        with pytest.raises(PictureError, match=f"{size[0]}×{size[1]} .*too small"):
+        with pytest.raises(InvalidImageError, match=f"{size[0]}×{size[1]} .*too small"):
             reader(Image.new("RGB", size))
 
 
@@ -373,7 +373,7 @@ def test_no_file_is_handed_to_other_programs(tmp_path: Path, monkeypatch) -> Non
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("was run"))
     path = tmp_path / "seven.png"
     sheet().convert("RGB").save(path, "EPS")
-    with pytest.raises(PictureError, match=r"seven\.png is a drawing.*PNG"):
+    with pytest.raises(InvalidImageError, match=r"seven\.png is a drawing.*PNG"):
         to_mnist(path)
 
 
@@ -401,7 +401,7 @@ def test_what_people_take_for_an_image_is_named(
     path.write_bytes(content)
     try:
         for given, name in ((path, "photo.png"), (content, "the image")):
-            with pytest.raises(PictureError, match=f"{name} {message}"):
+            with pytest.raises(InvalidImageError, match=f"{name} {message}"):
                 to_mnist(given)
     finally:
         _formats.cache_clear()
@@ -412,7 +412,7 @@ def test_a_heic_photo_is_read_where_pillow_heif_is() -> None:
     file = io.BytesIO()
     heif.from_pillow(sheet().convert("RGB")).save(file, quality=90)
     assert difference(to_mnist(file.getvalue()), REFERENCE) < 25
-    with pytest.raises(PictureError, match="damaged"):
+    with pytest.raises(InvalidImageError, match="damaged"):
         to_mnist(file.getvalue()[:200])
 
 
@@ -440,7 +440,9 @@ def test_tiles_count_as_pixels() -> None:
     """A TIFF of 64×64 pixels may make its decoder allocate gigabytes for one tile."""
     assert decode(tiled_tiff(64, 256)).shape == (64, 64)
     for tile in (4096, 46_336):
-        with pytest.raises(PictureError, match=f"64 × 64 pixels in tiles of {tile:,} × {tile:,}"):
+        with pytest.raises(
+            InvalidImageError, match=f"64 × 64 pixels in tiles of {tile:,} × {tile:,}"
+        ):
             decode(tiled_tiff(64, tile))
 
 
@@ -448,9 +450,9 @@ def test_no_file_is_one_format_for_the_check_and_another_for_the_decoder() -> No
     """What is of none of `FORMATS` is opened nowhere, though Pillow could read it."""
     for kind in ("IM", "PCX", "SGI", "DDS"):
         content = encoded(sheet().convert("RGB"), kind)
-        with pytest.raises(PictureError, match="not an image in a format that can be read"):
+        with pytest.raises(InvalidImageError, match="not an image in a format that can be read"):
             decode(content)
-        with pytest.raises(PictureError), open_image(io.BytesIO(content)):
+        with pytest.raises(InvalidImageError), open_image(io.BytesIO(content)):
             pass
     for kind in set(FORMATS) - {"HEIF", "AVIF"}:
         with open_image(io.BytesIO(encoded(sheet().convert("RGB"), kind))) as image:
@@ -470,7 +472,7 @@ def test_base64_is_decoded_in_every_usual_form(
 
 @pytest.mark.parametrize("text", ["7!", "abcde", "é", "====a"])
 def test_what_is_not_base64_is_said_to_be_so(text: str) -> None:
-    with pytest.raises(PictureError, match="not base64"):
+    with pytest.raises(InvalidImageError, match="not base64"):
         decode_base64(text)
 
 
@@ -484,13 +486,13 @@ def test_whatever_a_decoder_stumbles_over_the_file_is_named(
     path = tmp_path / "seven.png"
     sheet().save(path)
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", stumble)
-    with pytest.raises(PictureError, match=r"seven\.png is damaged.*deep within"):
+    with pytest.raises(InvalidImageError, match=r"seven\.png is damaged.*deep within"):
         to_mnist(path)
 
 
 def test_deep_pictures_take_little_more_memory_than_their_pixels() -> None:
     """16 bits a pixel; a few large ones together must not fill a server."""
-    picture = Image.fromarray(np.tile(GREY.astype(np.uint16) * 257, (7, 7)))
+    picture = Image.fromarray(np.tile(GRAY.astype(np.uint16) * 257, (7, 7)))
     tracemalloc.start()
     decode(picture)
     peak = tracemalloc.get_traced_memory()[1]
@@ -508,7 +510,7 @@ def test_a_missing_file_and_a_folder_are_the_systems_errors(tmp_path: Path) -> N
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (20_000, 20_000)).save(path)
-    with pytest.raises(PictureError, match=r"bomb\.png"):
+    with pytest.raises(InvalidImageError, match=r"bomb\.png"):
         to_mnist(path)
 
 
@@ -530,7 +532,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
 def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(PictureError):
+    with pytest.raises(InvalidImageError):
         to_mnist(array)
 
 
@@ -546,7 +548,7 @@ def test_any_pixels_give_a_picture_or_a_clear_error(
     pixels = rng.integers(0, 256, shape, dtype=np.uint8)
     try:
         result = to_mnist(pixels)
-    except (EmptyPictureError, PictureError):
+    except (BlankImageError, InvalidImageError):
         return
     assert result.shape == (28, 28)
     assert result.dtype == np.uint8

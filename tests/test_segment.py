@@ -15,9 +15,9 @@ from benchmarks.frames import FRAMES, draw_framed
 from mnist_helpers.lines import Runs, find_lines, remove_lines
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import preprocessing_steps, to_mnist
-from mnist_helpers.segment import dilated, eroded, find_sheets, rectangle_around
+from mnist_helpers.segment import dilate, erode, find_sheets, min_rectangle_area
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
 few = settings(max_examples=40, deadline=None)
 
@@ -37,7 +37,7 @@ def test_a_framed_digit_is_predicted_as_without_its_frame(
 ) -> None:
     """At least 93% are correct; of 30 digits at most two are not, and none of them confidently."""
     images = [to_mnist(draw_framed(kind, digit % 10, 500 + digit)) for digit in range(30)]
-    probs = predictor.probabilities(np.stack(images))
+    probs = predictor.predict_proba(np.stack(images))
     wrong = probs.argmax(1) != np.arange(30) % 10
     assert wrong.sum() <= 2
     assert (wrong & (probs.max(1) >= 0.9)).sum() <= (kind == "underline")
@@ -46,7 +46,7 @@ def test_a_framed_digit_is_predicted_as_without_its_frame(
 @few
 @given(
     st.integers(0, 9),
-    st.sampled_from(HANDS),
+    st.sampled_from(STYLES),
     st.integers(60, 300),
     st.floats(0.03, 0.12),
     st.booleans(),
@@ -66,7 +66,7 @@ def test_a_drawing_cropped_tightly_keeps_its_strokes() -> None:
     One in some 1,400 is taken for a line all the same: the bar of an angular 4.
     """
     rng, changed = np.random.default_rng(0), []
-    for digit, style in itertools.product(range(10), HANDS):
+    for digit, style in itertools.product(range(10), STYLES):
         size = int(rng.integers(100, 300))
         pixels = drawing(digit, style, size, rng.uniform(0.05, 0.12) * size)
         rows, columns = np.nonzero(pixels < 200)
@@ -109,7 +109,7 @@ def test_a_box_on_a_sheet_on_a_desk() -> None:
 @pytest.mark.parametrize("digit", [0, 4, 6, 8, 9])
 @pytest.mark.parametrize("light", [True, False])
 def test_the_inside_of_a_digit_is_no_sheet(digit: int, light: bool) -> None:
-    for style, pen in itertools.product(HANDS, (6, 20, 40)):
+    for style, pen in itertools.product(STYLES, (6, 20, 40)):
         pixels = drawing(digit, style, pen=pen)
         assert find_sheets(255 - pixels if light else pixels) == []
 
@@ -162,7 +162,7 @@ def test_the_smallest_rectangle_around_a_turned_one() -> None:
     square.paste(255, (80, 100, 220, 200))
     for angle in (0, 10, 30, 45, 77):
         mask = np.asarray(square.rotate(angle, Image.Resampling.NEAREST)) > 0
-        assert rectangle_around(mask) == pytest.approx(140 * 100, rel=0.04)
+        assert min_rectangle_area(mask) == pytest.approx(140 * 100, rel=0.04)
 
 
 def test_a_number_is_no_digit_with_neighbors() -> None:
@@ -227,7 +227,7 @@ def test_runs_are_those_of_each_column(seed: int, height: int, width: int, share
 def test_opening_is_that_of_scipy(seed: int, height: int, width: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < 0.8
     expected = ndimage.binary_opening(mask, np.ones((3, 3)))
-    np.testing.assert_array_equal(dilated(eroded(mask)), expected)
+    np.testing.assert_array_equal(dilate(erode(mask)), expected)
 
 
 @pytest.mark.parametrize(("style", "size"), [("round", 60), ("hasty", 60), ("hasty", 64)])

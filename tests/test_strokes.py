@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from mnist_helpers.strokes import draw_outlined, draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
 
-@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("digit", range(10))
-def test_strokes_stay_on_the_sheet(digit: int, hand: str) -> None:
+def test_strokes_stay_on_the_sheet(digit: int, style: str) -> None:
     for variation in (None, 0, 1):
-        points = np.concatenate(pen_strokes(digit, hand, 200, variation))
+        points = np.concatenate(pen_strokes(digit, style, 200, variation))
         assert points.min() > 0
         assert points.max() < 200
 
@@ -29,10 +29,10 @@ def test_size_scales_the_points() -> None:
     np.testing.assert_allclose(np.array(small[0]) * 3, large[0])
 
 
-@pytest.mark.parametrize(("digit", "hand"), [(10, "round"), (-1, "round"), (3, "left")])
-def test_unknown_digits_and_hands_are_named(digit: int, hand: str) -> None:
-    with pytest.raises(ValueError, match=str(digit) if digit != 3 else hand):
-        pen_strokes(digit, hand)
+@pytest.mark.parametrize(("digit", "style"), [(10, "round"), (-1, "round"), (3, "left")])
+def test_unknown_digits_and_hands_are_named(digit: int, style: str) -> None:
+    with pytest.raises(ValueError, match=str(digit) if digit != 3 else style):
+        pen_strokes(digit, style)
 
 
 def test_drawing_has_the_size_ink_and_paper_asked_for() -> None:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnist_helpers.data import NO_DIGIT
-from mnist_helpers.prediction import CONFIDENT, MNISTPredictor
+from mnist_helpers.data import NON_DIGIT
+from mnist_helpers.prediction import CONFIDENCE_THRESHOLD, MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
-from mnist_helpers.styles import SCHOOL_HANDS
-from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter, non_digits, pen_digits
+from mnist_helpers.styles import TRAIN_STYLES
+from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter, non_digits, synthetic_digits
 
 
 def test_the_seed_repeats_the_pictures() -> None:
     first, again, other = non_digits(10, 3), non_digits(10, 3), non_digits(10, 4)
     assert first.images.equal(again.images) and not first.images.equal(other.images)
-    assert (first.labels == NO_DIGIT).all() and len(first) == 10
-    first, again, other = pen_digits(10, 3), pen_digits(10, 3), pen_digits(10, 4)
+    assert (first.labels == NON_DIGIT).all() and len(first) == 10
+    first, again, other = synthetic_digits(10, 3), synthetic_digits(10, 3), synthetic_digits(10, 4)
     assert first.images.equal(again.images) and first.labels.equal(again.labels)
     assert not first.images.equal(other.images)
 
 
 def test_the_shipped_network_reads_our_pen() -> None:
-    digits = pen_digits(300, seed=99)
-    read = MNISTPredictor(device="cpu").probabilities(digits.images).argmax(1)
+    digits = synthetic_digits(300, seed=99)
+    read = MNISTPredictor(device="cpu").predict_proba(digits.images).argmax(1)
     assert (read == digits.labels.numpy()).mean() > 0.97
-    assert "ornate" not in SCHOOL_HANDS
+    assert "ornate" not in TRAIN_STYLES
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "letters in other fonts"])
@@ -33,5 +33,5 @@ def test_the_shipped_network_is_unsure_of_what_is_no_digit(kind: str) -> None:
     rng = np.random.default_rng(99)
     draw = KINDS.get(kind, lambda rng: letter(rng, OTHER_FONTS))
     images = np.stack([to_mnist(draw(rng)) for _ in range(60)])
-    confidence = MNISTPredictor(device="cpu").probabilities(images).max(1)
-    assert (confidence < CONFIDENT).mean() > 0.7
+    confidence = MNISTPredictor(device="cpu").predict_proba(images).max(1)
+    assert (confidence < CONFIDENCE_THRESHOLD).mean() > 0.7

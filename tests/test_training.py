@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mnist_helpers import device, training
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
-from mnist_helpers.data import NO_DIGIT, UNLABELLED, Digits, Splits
+from mnist_helpers.data import NON_DIGIT, UNLABELED, Digits, Splits
 from mnist_helpers.device import autocast, choose_device, has_native_bf16
 from mnist_helpers.evaluation import evaluate, predict_logits, softmax
 from mnist_helpers.models import build_model, list_models
@@ -313,8 +313,8 @@ def test_a_new_run_leaves_nothing_of_the_former_but_what_it_has_learnt(
     train("fast", few, digits.val, brief, out=tmp_path, **CPU)
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "best.pt", "last.pt"}
     train("cnn2", few, None, brief, out=tmp_path, **CPU)
-    assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt", "former.pt"}
-    assert load_checkpoint(tmp_path / "former.pt").name == "fast"
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt", "previous.pt"}
+    assert load_checkpoint(tmp_path / "previous.pt").name == "fast"
 
 
 def test_divergence_is_said_and_not_saved(
@@ -331,10 +331,10 @@ def test_divergence_is_said_and_not_saved(
 
 
 def test_what_cannot_be_trained_on_is_refused(few: Digits) -> None:
-    unlabelled = Digits(few.images, torch.full((len(few),), -1), "test.csv")
+    unlabeled = Digits(few.images, torch.full((len(few),), -1), "test.csv")
     with pytest.raises(ValueError, match=r"test\.csv has images without labels"):
-        train("fast", unlabelled, **CPU)
-    for label in (UNLABELLED, NO_DIGIT):
+        train("fast", unlabeled, **CPU)
+    for label in (UNLABELED, NON_DIGIT):
         some = Digits(few.images, few.labels.where(few.labels != 3, label), "some.csv")
         with pytest.raises(ValueError, match=r"some\.csv has .* without a digit .*leave them out"):
             train("fast", few, some, callbacks=[lambda _: pytest.fail("an epoch")], **CPU)
@@ -544,7 +544,7 @@ import resource
 from pathlib import Path
 import torch
 from mnist_helpers.recipes import Recipe
-from mnist_helpers.synthetic import pen_digits
+from mnist_helpers.synthetic import synthetic_digits
 from mnist_helpers.training import train
 
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -558,7 +558,7 @@ def measure(history):
     print(faults() - before, megabytes())
 
 recipe = Recipe(epochs=1)
-train("tiny", pen_digits(64), None, recipe, device="cpu", callbacks=[measure], progress=False)
+train("tiny", synthetic_digits(64), None, recipe, device="cpu", callbacks=[measure], progress=False)
 print(megabytes())
 """
 
@@ -589,7 +589,7 @@ def test_training_on_a_gpu(few: Digits, digits: Splits, tmp_path: Path) -> None:
 
 
 def test_targets_are_smoothed_and_even_for_what_is_no_digit() -> None:
-    wanted = targets(torch.tensor([3, NO_DIGIT]), 0.1)
+    wanted = targets(torch.tensor([3, NON_DIGIT]), 0.1)
     assert torch.allclose(wanted.sum(1), torch.ones(2))
     assert wanted[0, 3] == pytest.approx(0.91) and wanted[0, 0] == pytest.approx(0.01)
     assert torch.allclose(wanted[1], torch.full((10,), 0.1))
@@ -600,12 +600,12 @@ def test_targets_are_smoothed_and_even_for_what_is_no_digit() -> None:
 
 def test_a_network_learns_to_be_undecided(few: Digits) -> None:
     blots = torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8)
-    mixed = few + Digits(blots[:150], torch.full((150,), NO_DIGIT), "noise")
+    mixed = few + Digits(blots[:150], torch.full((150,), NON_DIGIT), "noise")
     recipe = replace(BRIEF, epochs=6)
     model = build_model("fast")
     history = train(model, mixed, recipe=recipe, **CPU)
     assert 0.5 < history[-1]["train_accuracy"] <= 1, "counted over digits alone"
-    others = Digits(blots[150:], torch.full((50,), NO_DIGIT), "noise")
+    others = Digits(blots[150:], torch.full((50,), NON_DIGIT), "noise")
     assert softmax(predict_logits(model, others)).max(1).mean() < 0.5
     assert softmax(predict_logits(model, few)).max(1).mean() > 0.6
     with pytest.raises(ValueError, match="without labels"):

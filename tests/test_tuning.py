@@ -11,13 +11,13 @@ from scipy import stats
 
 from mnist_helpers.data import Digits, Splits
 from mnist_helpers.recipes import RECIPES
-from mnist_helpers.tuning import learning_rate_range, mcnemar, mean_interval, over_seeds
+from mnist_helpers.tuning import lr_range_test, mcnemar, mean_confidence_interval, train_seeds
 
 RECIPE = RECIPES["tiny"]
 
 
 def test_the_range_test_falls_rises_and_stops(digits: Splits) -> None:
-    table = learning_rate_range("tiny", digits.train, RECIPE, 1e-5, 100, 120, "cpu")
+    table = lr_range_test("tiny", digits.train, RECIPE, 1e-5, 100, 120, "cpu")
     assert list(table.columns) == ["lr", "loss", "smooth"]
     assert np.allclose(table["lr"], np.geomspace(1e-5, 100, 120)[: len(table)])
     best = int(table["smooth"].idxmin())
@@ -28,34 +28,34 @@ def test_the_range_test_falls_rises_and_stops(digits: Splits) -> None:
 
 def test_the_range_test_repeats_and_leaves_the_random_numbers_alone(digits: Splits) -> None:
     before = torch.get_rng_state()
-    first = learning_rate_range("tiny", digits.train, RECIPE, steps=5, device="cpu")
+    first = lr_range_test("tiny", digits.train, RECIPE, steps=5, device="cpu")
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(3)
-    assert first.equals(learning_rate_range("tiny", digits.train, RECIPE, steps=5, device="cpu"))
+    assert first.equals(lr_range_test("tiny", digits.train, RECIPE, steps=5, device="cpu"))
     with pytest.raises(ValueError, match="lowest < highest"):
-        learning_rate_range("tiny", digits.train, RECIPE, 1, 0.1)
+        lr_range_test("tiny", digits.train, RECIPE, 1, 0.1)
 
 
 def test_seeds_give_different_networks_and_each_the_same_again(digits: Splits) -> None:
     few: Digits = digits.train[:300]
     before = torch.get_rng_state()
-    first = over_seeds("tiny", few, RECIPE, [0, 1])
+    first = train_seeds("tiny", few, RECIPE, [0, 1])
     assert torch.equal(before, torch.get_rng_state())
     assert not any(network.training for network in first)
-    again = over_seeds("tiny", few, replace(RECIPE, seed=7), [1])
+    again = train_seeds("tiny", few, replace(RECIPE, seed=7), [1])
     weights = [network.fc.weight for network in (*first, *again)]
     assert not torch.equal(weights[0], weights[1]) and torch.equal(weights[1], weights[2])
 
 
 def test_the_interval_is_students() -> None:
     values = [0.99, 0.991, 0.993, 0.989, 0.992]
-    low, high = mean_interval(values)
+    low, high = mean_confidence_interval(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (low, high) == pytest.approx((expected.low, expected.high))
-    narrow = mean_interval(values, 0.5)
+    narrow = mean_confidence_interval(values, 0.5)
     assert low < narrow[0] < np.mean(values) < narrow[1] < high
     with pytest.raises(ValueError, match="more seeds"):
-        mean_interval([0.99])
+        mean_confidence_interval([0.99])
 
 
 def test_mcnemar_counts_and_judges() -> None:

@@ -26,7 +26,7 @@ from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.summary import summarize
 from mnist_helpers.training import train
 from mnist_helpers.trial import trial_digits
-from mnist_helpers.tuning import learning_rate_range, over_seeds
+from mnist_helpers.tuning import lr_range_test, train_seeds
 from mnist_helpers.wrapping import WrappedModel, wrap_model
 
 CPU = {"device": "cpu", "progress": False}
@@ -105,7 +105,7 @@ def test_it_trains_predicts_is_saved_and_comes_back(
     assert len(misclassified(result)) == (~result.correct).sum()
     assert calibration(result.probs, result.labels).table["count"].sum() == 200
     predictor = MNISTPredictor(device="cpu", model=net)
-    probs = predictor.probabilities(some.images[300:])
+    probs = predictor.predict_proba(some.images[300:])
     assert np.allclose(probs, result.probs, atol=1e-4)
     assert predictor.model.network is net and predictor.checkpoint.temperature == 1
     with pytest.raises(ValueError, match="a network of your own: give it an instance"):
@@ -116,7 +116,7 @@ def test_it_trains_predicts_is_saved_and_comes_back(
         done = load_checkpoint(tmp_path / name, model=NETWORKS[kind]())
         assert done.name == type(net).__name__ and len(done.history) == 2
         again = MNISTPredictor(tmp_path / name, "cpu", model=NETWORKS[kind]())
-        assert np.allclose(again.probabilities(some.images[300:]), probs, atol=1e-5)
+        assert np.allclose(again.predict_proba(some.images[300:]), probs, atol=1e-5)
 
 
 def test_a_run_of_ones_own_network_is_resumed_and_kept(some: Digits, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_run_of_ones_own_network_is_resumed_and_kept(some: Digits, tmp_path: P
     with pytest.raises(ValueError, match="a training of MyNet, not of Rows"):
         train(Rows(), some[:200], recipe=BRIEF, out=tmp_path, resume=True, **CPU)
     train(fresh(), some[:200], recipe=BRIEF, out=tmp_path, **CPU)
-    assert len(load_checkpoint(tmp_path / "former.pt", model=MyNet()).history) == 2
+    assert len(load_checkpoint(tmp_path / "previous.pt", model=MyNet()).history) == 2
 
 
 def test_without_a_recipe_it_gets_the_default_one(some: Digits, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_predictor_takes_another_network(some: Digits) -> None:
     predictor.model = net
     assert predictor.checkpoint.name == "MyNet" and not net.training
     expected = evaluate(net, some).logits / np.float32(predictor.checkpoint.temperature)
-    found = predictor.probabilities(some.images)
+    found = predictor.predict_proba(some.images)
     assert np.allclose(
         np.log(found), expected - np.logaddexp.reduce(expected, 1)[:, None], atol=1e-3
     )
@@ -169,7 +169,7 @@ def test_canvas_and_folders_use_it(tmp_path: Path) -> None:
     canvas.draw(pen_strokes(3))
     assert canvas.prediction is not None
     sheet = draw_strokes(pen_strokes(7), 100, 8)
-    assert canvas.prediction.digit == int(predictor.probabilities(canvas.image[None]).argmax())
+    assert canvas.prediction.digit == int(predictor.predict_proba(canvas.image[None]).argmax())
     (tmp_path / "in").mkdir()
     sheet.save(tmp_path / "in" / "7.png")
     processor = BatchProcessor(predictor, out=tmp_path / "out")
@@ -206,11 +206,11 @@ def test_saliency_and_adversarial_examples(kind: str, some: Digits) -> None:
 def test_several_seeds_and_the_range_test(some: Digits) -> None:
     recipe = replace(BRIEF, epochs=1)
     for given in (MyNet, MyNet()):
-        one, two = over_seeds(given, some[:100], recipe, [0, 1])
-        (again,) = over_seeds(given, some[:100], recipe, [0])
+        one, two = train_seeds(given, some[:100], recipe, [0, 1])
+        (again,) = train_seeds(given, some[:100], recipe, [0])
         first, second, third = (net.network.fc2.weight for net in (one, two, again))
         assert torch.equal(first, third) and not torch.equal(first, second)
-    table = learning_rate_range(MyNet, some[:100], recipe, steps=5, device="cpu")
+    table = lr_range_test(MyNet, some[:100], recipe, steps=5, device="cpu")
     assert len(table) > 1
 
     class Scaled(nn.Module):
@@ -223,7 +223,7 @@ def test_several_seeds_and_the_range_test(some: Digits) -> None:
             return self.fc(x.flatten(1)) * self.scale
 
     with pytest.raises(ValueError, match=r"Scaled has weights but no reset_parameters\(\)"):
-        over_seeds(Scaled(), some[:100], recipe, [0])
+        train_seeds(Scaled(), some[:100], recipe, [0])
 
 
 def test_its_layers_are_listed() -> None:
@@ -337,7 +337,7 @@ def test_rows_are_counted_whatever_the_batch(some: Digits) -> None:
     ):
         wrap_model(net)(some.images[:6])
     with pytest.raises(ValueError, match=r"shape \[5, 10\]"):
-        MNISTPredictor(device="cpu", model=net).probabilities(some.images[:6])
+        MNISTPredictor(device="cpu", model=net).predict_proba(some.images[:6])
 
 
 def test_numbers_that_are_not_finite_never_become_a_prediction(some: Digits) -> None:
@@ -346,7 +346,7 @@ def test_numbers_that_are_not_finite_never_become_a_prediction(some: Digits) -> 
     with torch.no_grad():
         net.fc.bias[3] = torch.nan
     predictor.model = net
-    for use in (predictor.probabilities, lambda images: evaluate(net, some[:3])):
+    for use in (predictor.predict_proba, lambda images: evaluate(net, some[:3])):
         with pytest.raises(
             ValueError, match="the network tiny returned numbers that are not finite"
         ):

@@ -16,16 +16,16 @@ import tempfile
 from pathlib import Path
 
 from mnist_helpers.checkpoints import load_checkpoint
-from mnist_helpers.files import outputs_folder, replacing
+from mnist_helpers.files import atomic_write, outputs_folder
 from mnist_helpers.onnx import export_onnx
-from mnist_helpers.prediction import SHIPPED_WEIGHTS
+from mnist_helpers.prediction import PRETRAINED_WEIGHTS
 from mnist_helpers.serve.page import STATIC, read
 
 NPM = Path(__file__).parent / "page"
 RUNTIME = "ort-wasm-simd-threaded"
 
 
-def build(out: Path, checkpoint: Path = SHIPPED_WEIGHTS) -> Path:
+def build(out: Path, checkpoint: Path = PRETRAINED_WEIGHTS) -> Path:
     """Write the page into a folder; return the path to open.
 
     Raises
@@ -83,14 +83,14 @@ def as_base64(content: bytes) -> str:
 
 def write_script(path: Path, name: str, value: dict) -> None:
     """Write a value as a script that a page from a folder may load."""
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(f"const {name} = {json.dumps(value)};\n", encoding="utf-8")
 
 
 def main() -> None:
     """Build the page from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=SHIPPED_WEIGHTS)
+    parser.add_argument("--checkpoint", type=Path, default=PRETRAINED_WEIGHTS)
     parser.add_argument("--out", type=Path, default=None, help="default: outputs/page")
     given = parser.parse_args()
     try:

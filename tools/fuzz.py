@@ -77,10 +77,10 @@ def targets() -> dict[str, Callable[[bytes], object]]:
 
 def _images_in(path: Path) -> None:
     """Predict nothing, but unpack and preprocess the images in an archive, as the page does."""
-    from mnist_helpers.serve.archives import pictures_in
+    from mnist_helpers.serve.archives import uploaded_images
     from mnist_helpers.serve.uploads import Limits, prepare
 
-    for _, found in pictures_in([str(path)], Limits()):
+    for _, found in uploaded_images([str(path)], Limits()):
         if isinstance(found, bytes):
             attempt(partial(prepare, limits=Limits()), found)
 

@@ -38,7 +38,7 @@ if "google.colab" in sys.modules:  # lets Colab show the drawing canvas
 
     output.enable_custom_widget_manager()
 
-mnist_helpers.greet()  # speaks only if something is wrong"""
+mnist_helpers.check_environment()  # speaks only if something is wrong"""
 INSTALL = """:  # on Colab: install the package, leaving Colab's own PyTorch as it is
     %pip install --quiet git+{address}
     import mnist_helpers"""

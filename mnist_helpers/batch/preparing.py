@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import as_text
-from ..preprocess import Picture, to_mnist
+from ..files import escape_name
+from ..preprocess import ImageLike, to_mnist
 from .files import regular_file
 
 Prepared = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
@@ -20,12 +20,12 @@ def prepare(path: Path) -> Prepared:
     return timed_to_mnist(lambda: regular_file(path))
 
 
-def timed_to_mnist(load: Callable[[], Picture]) -> Prepared:
+def timed_to_mnist(load: Callable[[], ImageLike]) -> Prepared:
     """Return an image preprocessed as MNIST's, the seconds it took, and the error, if any."""
     start = time.perf_counter()
     try:
         return to_mnist(load()), time.perf_counter() - start, None
     except Exception as error:  # whatever a decoder raises: the others are predicted
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-        text = as_text(" ".join(f"{kind}{error}".split())) or type(error).__name__
+        text = escape_name(" ".join(f"{kind}{error}".split())) or type(error).__name__
         return None, time.perf_counter() - start, text

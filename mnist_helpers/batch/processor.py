@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import alone_in, as_text, name_of, project_root, replacing
-from ..prediction import CONFIDENT, MNISTPredictor, is_confident
+from ..files import atomic_write, escape_name, exclusive_lock, project_root, unescape_name
+from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, is_confident
 from ..progress import progress_bar
 from .files import EXTENSIONS, is_large
 from .labels import LABELS, find_labels, label_of
@@ -146,12 +146,12 @@ class BatchProcessor:
         self.labels = find_labels(map(self._name, paths)) if labels == "auto" else labels
         self._labels_wanted = labels
         settings = {
-            "folder": as_text(folder.resolve()),
+            "folder": escape_name(folder.resolve()),
             "recursive": recursive,
             "pattern": pattern,
             "model": _fingerprint(self.predictor),
         }
-        with alone_in(self.reports), _log(self.logs) as log:
+        with exclusive_lock(self.reports), _log(self.logs) as log:
             done = self._start(settings, resume)
             waiting = [path for path in paths if self._name(path) not in done]
             log.info("%s: %d images, %d done before", settings, len(paths), len(done))
@@ -179,7 +179,7 @@ class BatchProcessor:
                 )
             return finished_files(self.rows_path)
         self.rows_path.unlink(missing_ok=True)
-        with replacing(record) as part:
+        with atomic_write(record) as part:
             part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
         with self.rows_path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
@@ -244,18 +244,18 @@ class BatchProcessor:
                 ):
                     yield path
                 else:
-                    self.skipped[as_text(path.suffix) or "without extension"] += 1
+                    self.skipped[escape_name(path.suffix) or "without extension"] += 1
         yield from (Path(error.filename) for error in unreadable)
 
     def _name(self, path: Path) -> str:
         """Return a file's path within the folder; bytes that are no UTF-8 come out escaped."""
         inside = os.fspath(path).removeprefix(os.path.join(self.folder, ""))
-        return as_text(inside.replace(os.sep, "/"))
+        return escape_name(inside.replace(os.sep, "/"))
 
     def _path(self, name: str) -> Path:
         """Return the file that `_name` gave this name."""
         path = self.folder / name
-        return path if path.exists() else self.folder / name_of(name)
+        return path if path.exists() else self.folder / unescape_name(name)
 
     def _read(
         self, paths: list[Path], prepared: list[Prepared], log: logging.Logger
@@ -263,7 +263,7 @@ class BatchProcessor:
         """Yield a row for each path, in order."""
         good = [image for image, _, _ in prepared if image is not None]
         start = time.perf_counter()
-        read = iter(self.predictor.probabilities(np.stack(good)).tolist() if good else [])
+        read = iter(self.predictor.predict_proba(np.stack(good)).tolist() if good else [])
         share = (time.perf_counter() - start) / max(1, len(good))
         for path, (image, seconds, error) in zip(paths, prepared, strict=True):
             row: dict = {"file": self._name(path)}
@@ -337,7 +337,7 @@ class BatchProcessor:
     def summary(self) -> dict:
         """Counts, mean confidence, the digits' frequencies; with labels the accuracy.
 
-        Of the images with a label, ``labelled`` were predicted, ``labelled_unreadable`` failed.
+        Of the images with a label, ``labeled`` were predicted, ``labeled_failed`` failed.
         """
         from ..evaluation import accuracy_interval
 
@@ -353,7 +353,7 @@ class BatchProcessor:
                 lost += 1
         read = digits.total()
         result = {
-            "folder": as_text(self.folder),
+            "folder": escape_name(self.folder),
             "pictures": pictures,
             "read": read,
             "unreadable": pictures - read,
@@ -367,8 +367,8 @@ class BatchProcessor:
         if self.labels:
             confusion = self.confusion
             right, known = int(confusion.trace()), int(confusion.sum())
-            result |= {"labelled": known, "right": right, "confusion": confusion.tolist()}
-            result["labelled_unreadable"] = lost
+            result |= {"labeled": known, "right": right, "confusion": confusion.tolist()}
+            result["labeled_failed"] = lost
             if known:
                 result["accuracy"] = right / known
                 result["interval"] = accuracy_interval(right, known)
@@ -386,7 +386,8 @@ class BatchProcessor:
             digits = ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
             text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
             doubtful = summary["not_confident"]
-            text += f"{doubtful:,} below {CONFIDENT:.0%}{': look at these' if doubtful else ''}"
+            text += f"{doubtful:,} below {CONFIDENCE_THRESHOLD:.0%}"
+            text += ": look at these" if doubtful else ""
             text += f"\npredicted digits: {digits}"
         return "\n".join([text, *self._accuracy_text(summary)])
 
@@ -394,14 +395,14 @@ class BatchProcessor:
         """Return the accuracy in words, or why there is none; nothing if none was asked for."""
         if "accuracy" in summary:
             low, high = summary["interval"]
-            failed = summary["labelled_unreadable"]
+            failed = summary["labeled_failed"]
             where = {"folder": "folder names", "name": "file names"}[str(self.labels)]
             return [
                 f"accuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labeled images "
                 f"(labels from the {where}; 95% confidence interval {low:.1%} to {high:.1%})"
                 + (f"; {failed:,} more labeled images failed" if failed else "")
             ]
-        if self._labels_wanted is None or summary.get("labelled_unreadable"):
+        if self._labels_wanted is None or summary.get("labeled_failed"):
             return []
         return [
             "no labels found, so no accuracy: "
@@ -421,7 +422,7 @@ class BatchProcessor:
         """Write the table as CSV. Default: ``reports/results.csv``."""
         path = Path(path) if path is not None else self.reports / "results.csv"
         columns = [*COLUMNS, "label"] if self.labels else COLUMNS
-        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(map(without_formulas, self.rows()))
@@ -430,7 +431,7 @@ class BatchProcessor:
     def save_results_json(self, path: str | Path | None = None) -> Path:
         """Write summary and table as JSON. Default: ``reports/results.json``."""
         path = Path(path) if path is not None else self.reports / "results.json"
-        with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+        with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
             file.write(f'{{"summary": {strict_json(self.summary)},\n"results": [')
             for number, row in enumerate(self.rows()):
                 file.write(f"{',' if number else ''}\n{strict_json(row)}")

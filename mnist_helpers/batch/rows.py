@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..files import escape_formula, replacing, unescape_formula
+from ..files import atomic_write, escape_formula, unescape_formula
 
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
@@ -37,7 +37,7 @@ def whole_rows(path: Path) -> Iterator[dict]:
 def finished_files(path: Path) -> set[str]:
     """Return the files that an earlier run has done, and cut a torn last row off."""
     names = set()
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for row in whole_rows(path):

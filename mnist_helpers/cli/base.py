@@ -31,7 +31,7 @@ app = typer.Typer(
 ModelName = Literal[
     "cnn2",
     "mnistnet",
-    "conv3",
+    "conv3_nopool",
     "cnn2_dropout",
     "cnn2_sgd",
     "pytorch_example",
@@ -137,7 +137,7 @@ def command(*arguments: object) -> str:
     >>> command("evaluate", "--checkpoint", Path("my run")).partition(" evaluate ")[2]
     "--checkpoint 'my run'"
     """
-    from ..files import as_text, short_path
+    from ..files import escape_name, short_path
 
     program, name = Path(sys.argv[0]), "mnist-helpers"
     module = [] if program.stem == name else ["-m", "mnist_helpers"]
@@ -145,19 +145,19 @@ def command(*arguments: object) -> str:
     found = shutil.which(name)
     on_path = found is not None and Path(found).parent == program.absolute().parent
     start = name if on_path else str(short_path(program))
-    return as_text(shlex.join([start, *module, *map(str, arguments)]))
+    return escape_name(shlex.join([start, *module, *map(str, arguments)]))
 
 
 def load_data(source: str, folder: Path | None, val_size: int = 0) -> Splits:
     """Load MNIST; a folder that is not there is named with the option that named it."""
     from ..data import load_mnist
-    from ..files import as_text
+    from ..files import escape_name
 
     if folder is not None and source not in ("download", "sample") and not folder.exists():
         get = command("data", "--data", folder, "--download")
         raise FileNotFoundError(
-            f"there is no folder {as_text(folder)} (--data): correct the name, or download MNIST "
-            f"to it: {get}"
+            f"there is no folder {escape_name(folder)} (--data): correct the name, or download "
+            f"MNIST to it: {get}"
         )
     return load_mnist(source, folder, val_size)
 

@@ -124,9 +124,9 @@ def predict(
 
 def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool) -> int:
     """Print the prediction of each image, and return how many failed."""
-    from ..files import as_text
+    from ..files import escape_name
 
-    names = [as_text(image) for image in images]
+    names = [escape_name(image) for image in images]
     width, failed = max(map(len, names)) + 1, 0
     rows: list[dict[str, object]] = []
     for image, name in zip(images, names, strict=True):
@@ -134,7 +134,7 @@ def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool
             _check_file(image)
             prediction = predictor.predict(image)
         except (ValueError, OSError) as error:
-            text = as_text(str(error))
+            text = escape_name(str(error))
             typer.secho(text if name in text else f"{name}: {text}", fg="red", err=True)
             rows.append({"image": name, "error": text})
             failed += 1
@@ -169,9 +169,9 @@ def _expand(images: list[Path]) -> Iterator[Path]:
 
 def _check_file(image: Path) -> None:
     """Refuse what is not a file, with what helps."""
-    from ..files import as_text
+    from ..files import escape_name
 
-    name = as_text(image)
+    name = escape_name(image)
     if image.is_dir():
         batch = command("batch", image)
         raise IsADirectoryError(f"{name} is a folder; to predict every image in it: {batch}")
@@ -183,7 +183,7 @@ def _check_file(image: Path) -> None:
         raise FileNotFoundError(f"there is no file {name}: there is no folder {image.parent}")
     others = [path.name for path in image.parent.iterdir() if path.is_file()]
     similar = difflib.get_close_matches(image.name, others, 1)
-    hint = f": did you mean {as_text(image.with_name(similar[0]))}?" if similar else ""
+    hint = f": did you mean {escape_name(image.with_name(similar[0]))}?" if similar else ""
     raise FileNotFoundError(f"there is no file {name}{hint}")
 
 
@@ -194,18 +194,18 @@ def write_submission(
     import pandas as pd
 
     from ..data import read_table
-    from ..files import replacing, short_path
+    from ..files import atomic_write, short_path
 
     table = read_table(csv, label_column)
     for note in table.notes:
         typer.echo(f"{csv}: {note}", err=True)
-    labels = predictor.probabilities(table.digits.images).argmax(1)
+    labels = predictor.predict_proba(table.digits.images).argmax(1)
     name = table.id_name or "ImageId"
     rows = {
         name: table.ids or range(1, len(labels) + 1),
         "label" if name.islower() else "Label": labels,
     }
-    with replacing(out) as part:
+    with atomic_write(out) as part:
         pd.DataFrame(rows).to_csv(part, index=False)
     typer.echo(f"{len(labels):,} digits predicted; submission: {short_path(out)}")
 
@@ -331,10 +331,10 @@ def export(
     from ..checkpoints import load_checkpoint
     from ..files import short_path
     from ..onnx import export_onnx
-    from ..prediction import SHIPPED_WEIGHTS
+    from ..prediction import PRETRAINED_WEIGHTS
 
     with plain_errors():
-        run = load_checkpoint(model_file(checkpoint) or SHIPPED_WEIGHTS)
+        run = load_checkpoint(model_file(checkpoint) or PRETRAINED_WEIGHTS)
         about = {"model": run.name, "source": run.source, "temperature": run.temperature}
         export_onnx(run.model, onnx, about | {"versions": run.versions})
         size = onnx.stat().st_size / 1e6

@@ -73,7 +73,7 @@ def lab(
     Run it again to get new versions. Notebooks that you edited are never overwritten: a new version
     is written beside them, as 01_dataset.new.ipynb. Delete a notebook to get the original back.
     """
-    from ..course import FIRST_NOTEBOOK, copy_notebooks, save_widgets_with_notebooks
+    from ..course import FIRST_NOTEBOOK, copy_notebooks, enable_widget_state_saving
     from ..files import is_checkout, project_root, short_path
 
     options = [argument for argument in arguments or [] if argument.startswith("-")]
@@ -85,7 +85,7 @@ def lab(
         )
     with plain_errors():
         start = _jupyterlab()
-        if problem := save_widgets_with_notebooks():
+        if problem := enable_widget_state_saving():
             typer.echo(problem)
         root = project_root()
         default = root / ("work" if is_checkout(root) else "mnist_notebooks")
@@ -129,18 +129,18 @@ def data(
     repository: in the clone).
     """
     from ..data import data_folder, download_mnist, find_mnist, load_mnist, remove_damaged
-    from ..files import as_text, project_root, short_path
+    from ..files import escape_name, project_root, short_path
 
     with plain_errors():
         folder = data_folder(root)
-        typer.echo(f"Looking in {as_text(folder.absolute())}")
+        typer.echo(f"Looking in {escape_name(folder.absolute())}")
         if download:
             if not _holds_mnist(folder):
                 download_mnist(folder)
             for path in remove_damaged(folder):
                 typer.echo(f"  {short_path(path)} was damaged: replaced")
         elif not folder.is_dir() and folder != project_root() / "data":
-            raise FileNotFoundError(f"there is no folder {as_text(folder)}")
+            raise FileNotFoundError(f"there is no folder {escape_name(folder)}")
         found = find_mnist(folder)
         for name, path in found.files.items():
             size = f" ({path.stat().st_size:,} bytes)" if path.is_file() else ""

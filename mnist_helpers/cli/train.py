@@ -64,7 +64,7 @@ def train(
     val_size: Annotated[
         int, typer.Option(help="Training images held out for the validation set.")
     ] = 5000,
-    pen_digits: Annotated[
+    synthetic_digits: Annotated[
         int, typer.Option(help="Rendered digits to add to the training set.", min=0)
     ] = 0,
     non_digits: Annotated[
@@ -142,7 +142,7 @@ def train(
             _check_resumable(out)
         splits = load_data(source, data, val_size)
         _check_classes(splits.train)
-        splits = _with_synthetic(splits, pen_digits, non_digits)
+        splits = _with_synthetic(splits, synthetic_digits, non_digits)
         typer.echo(why)
         typer.echo(f"{splits.source}: {_sizes(splits)}")
         typer.echo(f"Training {model}: {describe_recipe(recipe)}")
@@ -253,7 +253,7 @@ def _with_synthetic(splits: Splits, pen: int, non: int) -> Splits:
 
     train = splits.train
     if pen:
-        train = train + synthetic.pen_digits(pen)
+        train = train + synthetic.synthetic_digits(pen)
     if non:
         train = train + synthetic.non_digits(non)
     return splits._replace(train=train)
@@ -292,7 +292,7 @@ def tune(
     Trials run in parallel, and unpromising ones are stopped early. trials.csv gets one row per
     trial, the best first: its values, epochs, val_accuracy, val_loss, seconds, error.
     """
-    from ..files import project_root, replacing, short_path
+    from ..files import atomic_write, project_root, short_path
     from ..recipes import recipe_for
 
     with plain_errors():
@@ -317,7 +317,7 @@ def tune(
             seed=seed,
             address=address,
         )
-        with replacing(out / "trials.csv") as part:
+        with atomic_write(out / "trials.csv") as part:
             table.to_csv(part, index=False)
         typer.echo(table.to_string(float_format=lambda value: f"{value:.5g}"))
         ended = table[table["error"].isna()]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .digits import (
-    AT_ONCE,
-    NO_DIGIT,
-    UNLABELLED,
+    EVAL_BATCH_SIZE,
+    NON_DIGIT,
+    UNLABELED,
     Batches,
     Digits,
     Splits,
@@ -19,11 +19,11 @@ from .notices import ConvertedPixelsWarning, DataWarning, NotMNISTWarning, Offli
 from .tables import find_tables, load_csv, read_table
 
 __all__ = [
-    "AT_ONCE",
+    "EVAL_BATCH_SIZE",
     "IDX_STEMS",
-    "NO_DIGIT",
+    "NON_DIGIT",
     "STEMS",
-    "UNLABELLED",
+    "UNLABELED",
     "Batches",
     "ConvertedPixelsWarning",
     "DataWarning",

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..files import as_text
+from ..files import escape_name
 from .digits import Digits
 from .identity import name_source
 from .notices import ConvertedPixelsWarning, warn
-from .packed import BROKEN_ARCHIVE, opened
+from .packed import BROKEN_ARCHIVE, open_packed
 from .pixels import PixelError, as_mnist_pixels
 from .unpickle import load_plain_pickle
 
@@ -88,7 +88,7 @@ def make_digits(images: Any, labels: Any, path: Path) -> Digits:
 
 def name_splits(train: Digits, test: Digits, path: Path) -> tuple[Digits, Digits]:
     """Say in both splits where they come from."""
-    what = f"{as_text(path.name)} (folder {as_text(path.parent.name)})"
+    what = f"{escape_name(path.name)} (folder {escape_name(path.parent.name)})"
     source = name_source(train, test, what, path.parent)
     return Digits(train.images, train.labels, source), Digits(test.images, test.labels, source)
 
@@ -164,7 +164,7 @@ def read_pickle_folder(folder: Path) -> tuple[Digits, Digits]:
     """
     (path,) = find_pickle(folder).values()
     try:
-        with opened(path) as file:
+        with open_packed(path) as file:
             content = file.read(MAX_BYTES + 1)
     except BROKEN_ARCHIVE as error:
         raise ValueError(f"{path} is a damaged gzip file ({error}): fetch it again") from error

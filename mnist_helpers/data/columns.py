@@ -151,7 +151,7 @@ def without_header(count: int, label_column: str | int | None = "auto") -> Colum
     return columns
 
 
-def find_label(values: np.ndarray, unlabelled: bool = False) -> tuple[int | None, int | None]:
+def find_label(values: np.ndarray, unlabeled: bool = False) -> tuple[int | None, int | None]:
     """Find the label, or the numbers of the rows, in 785 columns without telling names.
 
     The corners of an image are background, and as such equal to the border beside them; labels
@@ -176,9 +176,9 @@ def find_label(values: np.ndarray, unlabelled: bool = False) -> tuple[int | None
     """
     background = np.median(values[:, [*range(1, 27), *range(758, 784)]], axis=1)
     counting = [at for at in (0, -1) if _counts(values[:, at])]
-    if counting and (unlabelled or len(values) > 10):
+    if counting and (unlabeled or len(values) > 10):
         return None, counting[0] % values.shape[1]
-    if unlabelled:
+    if unlabeled:
         raise ValueError("has 785 columns, none of which counts the rows: remove the one too many")
     corners = {at: bool((values[:, at] == background).all()) for at in (0, -1)}
     fits = [

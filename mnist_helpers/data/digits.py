@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..compare import ArrayEquality
 
-UNLABELLED = -1
-NO_DIGIT = -2
-AT_ONCE = 256  # images to predict: what layers hand on had better fit into a CPU's cache
+UNLABELED = -1
+NON_DIGIT = -2
+EVAL_BATCH_SIZE = 256  # images to predict: what layers hand on had better fit into a CPU's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Digits(ArrayEquality):
     images : Tensor of shape [N, 1, 28, 28], dtype uint8
         Light ink on black, 0 to 255.
     labels : Tensor of shape [N], dtype int64
-        0 to 9, `UNLABELLED` (-1) where the label is not known, or `NO_DIGIT` (-2) for an image
+        0 to 9, `UNLABELED` (-1) where the label is not known, or `NON_DIGIT` (-2) for an image
         of something else.
     source : str
         Where the images come from, in words.
@@ -64,7 +64,7 @@ class Digits(ArrayEquality):
                 f"labels must be int64 of shape [{len(self.images)}], one for each image, "
                 f"not {self.labels.dtype} of shape {list(self.labels.shape)}"
             )
-        if len(self.labels) and not NO_DIGIT <= self.labels.min() <= self.labels.max() <= 9:
+        if len(self.labels) and not NON_DIGIT <= self.labels.min() <= self.labels.max() <= 9:
             raise ValueError(
                 "labels must lie between 0 and 9 (-1: unlabeled, -2: no digit), "
                 f"not between {self.labels.min()} and {self.labels.max()}"
@@ -144,9 +144,10 @@ class Batches:
         Draw a new order for each pass from PyTorch's global random numbers.
     augment : callable, optional
         Applied to each batch of images as a whole, see `mnist_helpers.augment`.
-    rank, world : int
-        Where `world` processes train together: each makes the same batches from the same random
-        numbers, and yields its own part of them, every `world`-th image from number `rank` on.
+    rank, world_size : int
+        Where `world_size` processes train together: each makes the same batches from the same
+        random numbers, and yields its own part of them, every `world_size`-th image from number
+        `rank` on.
 
     Yields
     ------
@@ -162,19 +163,19 @@ class Batches:
         shuffle: bool = True,
         augment: Callable[[Tensor], Tensor] | None = None,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
     ) -> None:
-        if batch_size < world:
-            raise ValueError(f"batch_size must be at least {world}, not {batch_size}")
+        if batch_size < world_size:
+            raise ValueError(f"batch_size must be at least {world_size}, not {batch_size}")
         self.digits = digits
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.augment = augment
-        self.rank, self.world = rank, world
+        self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.digits), self.batch_size)
-        return full + (rest >= 2 * self.world or (rest > 0 and full == 0))
+        return full + (rest >= 2 * self.world_size or (rest > 0 and full == 0))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.digits.images, self.digits.labels
@@ -184,7 +185,7 @@ class Batches:
         for index in order.tensor_split(starts):
             batch = images[index]
             batch = self.augment(batch) if self.augment else batch
-            yield batch[self.rank :: self.world], labels[index][self.rank :: self.world]
+            yield batch[self.rank :: self.world_size], labels[index][self.rank :: self.world_size]
 
 
 def split_stratified(digits: Digits, size: int, seed: int = 0) -> tuple[Digits, Digits]:

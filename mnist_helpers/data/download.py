@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from threading import Thread
 
-from ..files import replacing
+from ..files import atomic_write
 from ..progress import progress_bar
 
 SLOWEST = 20_000  # bytes a second below which a mirror is given up
@@ -57,7 +57,7 @@ def download_mnist(folder: str | Path, timeout: float = 10.0) -> None:
     if len(files) < len(MNIST.resources):
         raise DownloadError("MNIST could not be downloaded. " + "; ".join(answers))
     for name, content in files.items():
-        with replacing(Path(folder) / "MNIST" / "raw" / name) as part:
+        with atomic_write(Path(folder) / "MNIST" / "raw" / name) as part:
             part.write_bytes(content)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import as_text
+from ..files import escape_name
 from .digits import Digits
 from .identity import name_source
-from .packed import BROKEN_ARCHIVE, MAX_GZIP_RATIO, is_gzip, is_packed, opened
+from .packed import BROKEN_ARCHIVE, MAX_GZIP_RATIO, is_gzip, is_packed, open_packed
 
 IDX_STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -106,7 +106,7 @@ def looks_whole(path: Path) -> bool:
     Of a gzipped file its own note of its length is compared; nothing is unpacked.
     """
     try:
-        with opened(path) as file:
+        with open_packed(path) as file:
             kind, shape, header = _header(path, file)
         size = header + kind.itemsize * int(np.prod(shape, dtype=object))
         if not is_packed(path):
@@ -149,7 +149,7 @@ def read_idx(path: str | Path) -> Tensor:
     path = Path(path)
     size, packed = path.stat().st_size, is_packed(path)
     try:
-        with opened(path) as file:
+        with open_packed(path) as file:
             kind, shape, header = _header(path, file)
             count = kind.itemsize * int(np.prod(shape, dtype=object))
             limit = size * MAX_GZIP_RATIO if is_gzip(path) else MAX_PACKED
@@ -208,7 +208,9 @@ def _read_set(files: Candidates) -> tuple[Digits, Digits]:
         used += [image_path, label_path]
     folder = Path(os.path.commonpath(used))
     train, test = splits
-    source = name_source(train, test, f"idx files (folder {as_text(folder.name)})", folder, used)
+    source = name_source(
+        train, test, f"idx files (folder {escape_name(folder.name)})", folder, used
+    )
     train, test = (Digits(split.images, split.labels, source) for split in (train, test))
     return train, test
 

@@ -20,7 +20,7 @@ _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open
 
 
 @contextmanager
-def opened(path: Path, ending: str = "") -> Iterator[IO[bytes]]:
+def open_packed(path: Path, ending: str = "") -> Iterator[IO[bytes]]:
     """Open a file to read; a compressed one, which its first bytes tell, as what is in it.
 
     Parameters

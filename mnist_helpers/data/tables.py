@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from ..files import as_text
+from ..files import escape_name
 from .columns import (
     PIXELS,
     Columns,
@@ -22,9 +22,9 @@ from .columns import (
     is_header,
     without_header,
 )
-from .digits import UNLABELLED, Digits, split_stratified
+from .digits import UNLABELED, Digits, split_stratified
 from .notices import ConvertedPixelsWarning, warn
-from .packed import BROKEN_ARCHIVE, opened
+from .packed import BROKEN_ARCHIVE, open_packed
 from .pixels import PixelError, as_mnist_pixels
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def load_csv(path: str | Path, label_column: str | int | None = "auto") -> Digit
     Returns
     -------
     Digits
-        Without labels in the file, all labels are `UNLABELLED` (-1).
+        Without labels in the file, all labels are `UNLABELED` (-1).
 
     Raises
     ------
@@ -132,7 +132,7 @@ def read_table(path: str | Path, label_column: str | int | None = "auto") -> Tab
         except ValueError as error:
             raise ValueError(f"{path} {error}") from None
         with (
-            opened(path, ".csv") as file,
+            open_packed(path, ".csv") as file,
             pd.read_csv(file, chunksize=ROWS_AT_ONCE, **form.options) as parts,
         ):
             read = [_numbers(part, path, columns, form) for part in parts]
@@ -149,7 +149,7 @@ def read_table(path: str | Path, label_column: str | int | None = "auto") -> Tab
         np.concatenate([pixels for pixels, _, _ in read]),
         np.concatenate(labels) if labels else None,
         None if columns.ids is None else ids,
-        unlabelled=label_column is None,
+        unlabeled=label_column is None,
     )
 
 
@@ -160,12 +160,12 @@ def _table(
     values: np.ndarray,
     labels: np.ndarray | None,
     ids: list | None,
-    unlabelled: bool,
+    unlabeled: bool,
 ) -> Table:
     """Make digits of a table's numbers."""
     if values.shape[1] > PIXELS:
         try:
-            label, odd = find_label(values, unlabelled)
+            label, odd = find_label(values, unlabeled)
         except ValueError as error:
             raise ValueError(f"{path} {error}") from None
         labels = None if label is None else values[:, label]
@@ -180,16 +180,16 @@ def _table(
     except PixelError as error:
         where = f"row {error.row + 1 + form.skipped}, column {columns.pixels[error.column] + 1}"
         raise ValueError(f"{path}, {where}: {error}") from None
-    source = f"CSV file {as_text(path.name)}" + "".join(f"; {note}" for note in notes)
+    source = f"CSV file {escape_name(path.name)}" + "".join(f"; {note}" for note in notes)
     images = torch.from_numpy(np.ascontiguousarray(pixels)).reshape(-1, 1, 28, 28)
-    known = torch.full((len(images),), UNLABELLED) if labels is None else torch.from_numpy(labels)
+    known = torch.full((len(images),), UNLABELED) if labels is None else torch.from_numpy(labels)
     name = None if columns.ids is None else columns.names[columns.ids]
     return Table(Digits(images, known, source), ids, name, notes)
 
 
 def _labels(values: np.ndarray, path: Path, columns: Columns, form: Form) -> np.ndarray | None:
     """Return labels as int64, or None where all are empty or -1; say where one is no digit."""
-    if (np.isnan(values) | (values == UNLABELLED)).all():
+    if (np.isnan(values) | (values == UNLABELED)).all():
         return None
     wrong = ~((values >= 0) & (values <= 9) & (values == np.floor(values)))
     if wrong.any():
@@ -206,9 +206,9 @@ def _labels(values: np.ndarray, path: Path, columns: Columns, form: Form) -> np.
 
 def _form_of(path: Path) -> Form:
     """Find out how a table is written from its first lines."""
-    with opened(path, ".csv") as file:
+    with open_packed(path, ".csv") as file:
         encoding = _encoding(file)
-    with opened(path, ".csv") as file:
+    with open_packed(path, ".csv") as file:
         lines = _Lines(path, file, encoding)
         first = lines.next_row()
         before = lines.number - 1
@@ -355,10 +355,10 @@ def find_tables(folder: Path) -> list[Path]:
     if train and test:
         return [train, test]
     one = _table_named(folder, "train")  # the Digit Recognizer's, a name many other tables have
-    if one is None or not _is_labelled(one):
+    if one is None or not _is_labeled(one):
         return []
     other = _table_named(folder, "test")
-    return [one, other] if other and _is_labelled(other) else [one]
+    return [one, other] if other and _is_labeled(other) else [one]
 
 
 def _table_named(folder: Path, name: str) -> Path | None:
@@ -367,7 +367,7 @@ def _table_named(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _is_labelled(path: Path) -> bool:
+def _is_labeled(path: Path) -> bool:
     """Return whether a table's header has a label and 784 pixels, or it has 785 bare columns."""
     try:
         form = _form_of(path)

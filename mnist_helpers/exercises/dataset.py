@@ -48,11 +48,11 @@ def _nearest_mean(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
     rng = np.random.default_rng(0)
-    centres = rng.uniform(0, 1, (10, 784)) * np.linspace(0.5, 1.5, 10)[:, None]
+    centers = rng.uniform(0, 1, (10, 784)) * np.linspace(0.5, 1.5, 10)[:, None]
     labels = np.arange(200) % 10
-    images = centres[labels] + rng.normal(0, 0.1, (200, 784))
-    images[-50:] = centres[(labels[-50:] + 1) % 10]  # each digit has five that lie elsewhere
-    others = centres[(labels[:40] + 1) % 10] + 0.01
+    images = centers[labels] + rng.normal(0, 0.1, (200, 784))
+    images[-50:] = centers[(labels[-50:] + 1) % 10]  # each digit has five that lie elsewhere
+    others = centers[(labels[:40] + 1) % 10] + 0.01
     got = np.asarray(answer(images, labels, others))
     if got.shape != (40,):
         return f"One digit for each of the others was asked for: shape (40,), not {got.shape}."

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ..synthetic import pen_digits
+from ..synthetic import synthetic_digits
 from .engine import exercise, expect_function, number, recall_hint, solution
 from .torch_checks import (
     compare_tensors,
@@ -139,7 +139,7 @@ def _network(answer: Callable[[], nn.Module]) -> str | None:
         return "The class was asked for, this is a network: pass Net, not Net()."
     if hint := expect_function(answer):
         return hint
-    digits = pen_digits(32)
+    digits = synthetic_digits(32)
     images, labels = digits.images.float() / 255, digits.labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -30,7 +30,7 @@ def _invert(answer: Callable) -> str | None:
 
 
 @exercise("05-2")
-def _centre_of_mass(answer: Callable) -> str | None:
+def _center_of_mass(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
     image = np.zeros((28, 28), np.uint8)

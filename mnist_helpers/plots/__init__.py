@@ -13,7 +13,7 @@ from .architecture import (
     plot_filters,
     plot_maps,
 )
-from .base import BLUE, GREEN, GREY, ORANGE, RED, save_figure
+from .base import BLUE, GRAY, GREEN, ORANGE, RED, save_figure
 from .digits import (
     plot_class_counts,
     plot_class_means,
@@ -42,8 +42,8 @@ from .training import (
 
 __all__ = [
     "BLUE",
+    "GRAY",
     "GREEN",
-    "GREY",
     "ORANGE",
     "RED",
     "LiveHistory",

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .base import BLUE, GREEN, GREY, ORANGE, RED, axes_or_new, image_grid, show_image
+from .base import BLUE, GRAY, GREEN, ORANGE, RED, axes_or_new, image_grid, show_image
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LINE_COLORS = (BLUE, ORANGE, GREEN, RED, GREY)
+LINE_COLORS = (BLUE, ORANGE, GREEN, RED, GRAY)
 
 
 def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:

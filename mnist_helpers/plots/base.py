@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..files import replacing
+from ..files import atomic_write
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Images: TypeAlias = np.ndarray | torch.Tensor
 
 
-BLUE, ORANGE, GREEN, RED, GREY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
+BLUE, ORANGE, GREEN, RED, GRAY = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#949494"
 
 
 def save_figure(
@@ -39,7 +39,7 @@ def save_figure(
     if title:
         title = textwrap.fill(title, round(12 * figure.get_figwidth()))
         figure.suptitle(title, fontsize=9, parse_math=False)  # a folder's name may hold dollars
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=dpi, format="png")
     plt.close(figure)
 

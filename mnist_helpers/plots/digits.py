@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from .base import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     RED,
     as_images,
@@ -112,8 +112,8 @@ def plot_pixel_values(image: Images, ax: Axes | None = None) -> Axes:
     show_image(ax, pixels)
     for (row, column), value in np.ndenumerate(pixels):
         if value:
-            colour = "black" if value > 127 else "white"
-            ax.text(column, row, value, ha="center", va="center", fontsize=6.5, color=colour)
+            color = "black" if value > 127 else "white"
+            ax.text(column, row, value, ha="center", va="center", fontsize=6.5, color=color)
     return ax
 
 
@@ -124,8 +124,8 @@ def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = Non
     for number, (name, values) in enumerate(labels.items()):
         shares = np.bincount(np.asarray(values), minlength=10) / len(values)
         places = np.arange(10) + (number - (len(labels) - 1) / 2) * width
-        colour = (BLUE, ORANGE, GREEN, GREY)[number % 4]
-        ax.bar(places, shares, width, label=f"{name} ({len(values):,})", color=colour)
+        color = (BLUE, ORANGE, GREEN, GRAY)[number % 4]
+        ax.bar(places, shares, width, label=f"{name} ({len(values):,})", color=color)
     ax.set(xticks=range(10), xlabel="digit", ylabel="share of images")
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.legend(ncols=len(labels), loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
@@ -144,12 +144,12 @@ def plot_embedding(
 ) -> Axes:
     """Draw points ``[N, 2]`` as the digits that they stand for."""
     ax = axes_or_new(ax, 8, 7)
-    colours = plt.get_cmap("tab10")
+    colors = plt.get_cmap("tab10")
     points, known = np.asarray(points), np.asarray(labels)
     if points.shape != (len(known), 2):
         raise ValueError(f"expected points [{len(known)}, 2], not {list(points.shape)}")
     for digit in range(10):
         x, y = points[known == digit].T
-        ax.scatter(x, y, marker=f"${digit}$", s=28, color=colours(digit), linewidths=0.3)
+        ax.scatter(x, y, marker=f"${digit}$", s=28, color=colors(digit), linewidths=0.3)
     ax.set(xticks=[], yticks=[])
     return ax

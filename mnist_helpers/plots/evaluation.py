@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from .base import BLUE, GREEN, GREY, ORANGE, axes_or_new, tick_accuracies
+from .base import BLUE, GRAY, GREEN, ORANGE, axes_or_new, tick_accuracies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def plot_confusion(
     if hide_diagonal:
         for digit, count in enumerate(np.diag(confusion)):
             ax.text(
-                digit + 0.5, digit + 0.5, count, ha="center", va="center", fontsize=8, color=GREY
+                digit + 0.5, digit + 0.5, count, ha="center", va="center", fontsize=8, color=GRAY
             )
     ax.set(xlabel="predicted digit", ylabel="true digit", aspect="equal")
     ax.tick_params(axis="y", rotation=0)
@@ -57,8 +57,8 @@ def plot_confusion(
 def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw precision and recall of each digit, from `Evaluation.per_class`."""
     ax = axes_or_new(ax, 8, 3.4)
-    for shift, column, colour in ((-0.2, "precision", BLUE), (0.2, "recall", ORANGE)):
-        ax.bar(table.index + shift, table[column], 0.38, label=column, color=colour)
+    for shift, column, color in ((-0.2, "precision", BLUE), (0.2, "recall", ORANGE)):
+        ax.bar(table.index + shift, table[column], 0.38, label=column, color=color)
     lowest = float(table[["precision", "recall"]].to_numpy().min())
     ax.set(xticks=list(table.index), xlabel="digit", ylim=(max(0, lowest - 0.01), 1.0))
     tick_accuracies(ax)
@@ -76,7 +76,7 @@ def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
     bounds = [accuracy_interval(*pair) for pair in zip(right, table["count"], strict=True)]
     low, high = np.array(bounds).T
     errors = np.maximum(0, (table["accuracy"] - low, high - table["accuracy"]))
-    ax.plot([0, 1], [0, 1], ":", color=GREY, label="confidence = accuracy")
+    ax.plot([0, 1], [0, 1], ":", color=GRAY, label="confidence = accuracy")
     ax.errorbar(
         table["confidence"], table["accuracy"], errors, fmt="o", capsize=3, color=BLUE,
         label="measured, 95% interval",
@@ -133,7 +133,7 @@ def plot_accuracies(table: pd.DataFrame, x: str, log: bool = False, ax: Axes | N
     ax = axes_or_new(ax, 6.4, 3.8)
     for number, (method, rows) in enumerate(table.groupby("method", sort=False)):
         errors = (rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"])
-        style, color = (("o-", BLUE), ("s--", ORANGE), ("^:", GREEN), ("D-.", GREY))[number % 4]
+        style, color = (("o-", BLUE), ("s--", ORANGE), ("^:", GREEN), ("D-.", GRAY))[number % 4]
         ax.errorbar(
             rows[x], rows["accuracy"], errors, fmt=style, color=color, ms=5, capsize=3, label=method
         )

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from .base import BLUE, GREY, axes_or_new, image_grid, show_image
+from .base import BLUE, GRAY, axes_or_new, image_grid, show_image
 
 if TYPE_CHECKING:
     from .base import Images
@@ -28,8 +28,8 @@ def plot_probabilities(
         )
         show_image(beside, np.asarray(image).reshape(28, 28))
     ax = axes_or_new(ax, 6, 2.8)
-    colours = [BLUE if digit == probs.argmax() else GREY for digit in range(10)]
-    bars = ax.bar(range(10), probs, color=colours)
+    colors = [BLUE if digit == probs.argmax() else GRAY for digit in range(10)]
+    bars = ax.bar(range(10), probs, color=colors)
     ax.bar_label(bars, [f"{p:.0%}" if p >= 0.005 else "" for p in probs], fontsize=9)
     ax.set(xticks=range(10), xlabel="digit", ylabel="probability", ylim=(0, 1.12))
     ax.yaxis.set_major_formatter("{x:.0%}")

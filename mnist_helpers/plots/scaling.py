@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from .base import BLUE, GREY, ORANGE, axes_or_new
+from .base import BLUE, GRAY, ORANGE, axes_or_new
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def plot_gradient_agreement(
         1, len(estimates), figsize=(4.5 * len(estimates), 4.2), layout="constrained", sharey=True
     )
     for ax, (title, gradient) in zip(np.ravel(axes), estimates.items(), strict=True):
-        ax.axline((0, 0), slope=1, color=GREY, zorder=0)
+        ax.axline((0, 0), slope=1, color=GRAY, zorder=0)
         ax.plot(whole[some], np.asarray(gradient)[some], ".", color=BLUE, markersize=3)
         ax.set(title=title, xlabel="gradient of the whole batch")
         ax.locator_params(nbins=5)
@@ -81,7 +81,7 @@ def plot_trials(trials: pd.DataFrame, epochs: int, ax: Axes | None = None) -> Ax
     """
     ax = axes_or_new(ax, 7, 3.4)
     styles = zip(sorted(set(trials["batch_size"])), ("o", "s", "^", "D"), strict=False)
-    for color, (size, marker) in zip((BLUE, ORANGE, GREY, "black"), styles, strict=False):
+    for color, (size, marker) in zip((BLUE, ORANGE, GRAY, "black"), styles, strict=False):
         for full in (True, False):
             part = trials[(trials["batch_size"] == size) & ((trials["epochs"] == epochs) == full)]
             name = f"batch {size}, {'trained to the end' if full else 'ended early'}"

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from .base import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     RED,
     as_images,
@@ -70,7 +70,7 @@ def _draw_history(axes: np.ndarray, history: Sequence[dict] | Mapping) -> np.nda
                     styles[number % 4] if several else "-",
                     marker="s",
                     ms=4,
-                    color=(BLUE, GREEN, RED, GREY, ORANGE)[number % 5] if several else BLUE,
+                    color=(BLUE, GREEN, RED, GRAY, ORANGE)[number % 5] if several else BLUE,
                     label=f"{name} validation".strip(),
                 )
                 best = table[f"val_{what}"].agg("idxmin" if what == "loss" else "idxmax")
@@ -156,7 +156,7 @@ def plot_descent_paths(
         Default: of a new figure.
     """
     ax = axes_or_new(ax, 6, 4.6)
-    ax.contour(first, second, loss, levels=18, colors=GREY, linewidths=0.7)
+    ax.contour(first, second, loss, levels=18, colors=GRAY, linewidths=0.7)
     lowest = np.unravel_index(np.argmin(loss), loss.shape)
     ax.plot(first[lowest[1]], second[lowest[0]], "*", color=RED, ms=13, label="lowest loss")
     for (name, path), color, style in zip(

@@ -75,7 +75,9 @@ def ray_cluster(address: str | None = None, cpus: int | None = None) -> Iterator
         else:
             stay_on_loopback()
             quiet["runtime_env"] = runtime_env()
-            _patiently(lambda: ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet))
+            _retry_startup(
+                lambda: ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
+            )
     try:
         yield ray.cluster_resources()
     finally:
@@ -95,7 +97,7 @@ def runtime_env() -> dict[str, str] | None:
     return {"py_executable": quoted}
 
 
-def _patiently(start: Callable[[], Any]) -> Any:
+def _retry_startup(start: Callable[[], Any]) -> Any:
     """Start Ray's processes; again, if they were too slow to find each other.
 
     They wait for each other for 15 seconds, whatever one sets, which is too short on a busy

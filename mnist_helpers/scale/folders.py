@@ -16,7 +16,7 @@ from ..batch.files import EXTENSIONS
 from ..batch.preparing import timed_to_mnist
 from ..batch.rows import PROBABILITIES
 from ..checkpoints import load_checkpoint
-from ..files import alone_in, as_text, escape_formula, name_of, outputs_folder
+from ..files import escape_formula, escape_name, exclusive_lock, outputs_folder, unescape_name
 from ..prediction import MNISTPredictor, is_confident
 from .cluster import check_room, need_ray, ray_cluster
 from .state import check_ours, emptied, remove
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-PART = 50_000  # rows in one file of a table
+ROWS_PER_FILE = 50_000  # rows in one file of a table
 FORMATS = ("parquet", "csv")
 
 
@@ -35,17 +35,17 @@ def predict_folder(
     checkpoint: str | Path | None = None,
     *,
     format: str = "parquet",
-    readers: int = 1,
+    num_actors: int = 1,
     use_gpu: bool = False,
     batch_size: int = 256,
     address: str | None = None,
 ) -> dict[str, Any]:
     """Predict the digit in each image of a folder or bucket, however many there are.
 
-    The names of the images are listed into a table, which streams through the cluster: tasks
-    fetch, decode and preprocess, `readers` actors with a network each predict, tasks write. None of
-    them, nor this process, ever holds more than some batches. An image that cannot be read is a
-    row with its error; a task whose worker dies is done again.
+    The names of the images are listed into a table, which streams through the cluster: tasks fetch,
+    decode and preprocess, `num_actors` actors with a network each predict, tasks write. None of
+    them, nor this process, ever holds more than some batches. An image that cannot be read is a row
+    with its error; a task whose worker dies is done again.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def predict_folder(
     checkpoint : path, optional
         All machines must reach it. Default: the weights that ship.
     format : {"parquet", "csv"}
-    readers : int
+    num_actors : int
         Actors that predict.
     use_gpu : bool
         Give each of them a GPU.
@@ -90,17 +90,17 @@ def predict_folder(
     if network:
         load_checkpoint(network)  # says what is wrong with it before anything starts
     check_ours(out / "rows")
-    with alone_in(out):
+    with exclusive_lock(out):
         names = emptied(out / "names")
         listed = _list_pictures(uri, names)  # before a cluster is started for nothing
         with ray_cluster(address) as resources:
-            check_room(resources, "readers", readers, "GPU" if use_gpu else "CPU")
+            check_room(resources, "num_actors", num_actors, "GPU" if use_gpu else "CPU")
             rows = emptied(out / "rows")
             with ray.data.DataContext.current(_context_of_one_slow_step()):
-                table = _table_of_digits(names, uri, network, readers, int(use_gpu), batch_size)
+                table = _table_of_digits(names, uri, network, num_actors, int(use_gpu), batch_size)
                 if format == "csv":
-                    table = table.map_batches(_without_formulas, batch_format="pandas")
-                getattr(table, f"write_{format}")(str(rows), min_rows_per_file=PART)
+                    table = table.map_batches(_escape_formulas, batch_format="pandas")
+                getattr(table, f"write_{format}")(str(rows), min_rows_per_file=ROWS_PER_FILE)
     summary = _count(rows, format)
     if summary["pictures"] != listed:
         raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} images")
@@ -109,7 +109,7 @@ def predict_folder(
 
 
 def _table_of_digits(
-    names: Path, uri: str, checkpoint: Path | None, readers: int, gpus: int, batch_size: int
+    names: Path, uri: str, checkpoint: Path | None, num_actors: int, gpus: int, batch_size: int
 ) -> Any:
     """Return the steps from names to rows, as a table that Ray makes while it is written."""
     import ray.data
@@ -122,7 +122,7 @@ def _table_of_digits(
             _Reader,
             fn_constructor_args=(checkpoint,),
             batch_size=batch_size,
-            compute=ray.data.ActorPoolStrategy(size=readers),
+            compute=ray.data.ActorPoolStrategy(size=num_actors),
             num_cpus=0,  # all of them are left to _prepare, which takes far longer
             num_gpus=gpus,
         )
@@ -170,7 +170,7 @@ def _pictures(uri: str) -> Iterator[str]:
 
 def _inside(path: str, root: str) -> str:
     """Return a path within the folder `root`, as text that any table can hold."""
-    return as_text(path.removeprefix(root).strip("/"))
+    return escape_name(path.removeprefix(root).strip("/"))
 
 
 def _is_file(files: Any, info: dict[str, Any]) -> bool:
@@ -181,11 +181,11 @@ def _is_file(files: Any, info: dict[str, Any]) -> bool:
 
 
 def _list_pictures(uri: str, to: Path) -> int:
-    """Write the names of all images into tables of `PART` rows each, and return their number."""
+    """Write all images' names into tables of `ROWS_PER_FILE` rows, and return their number."""
     import pandas as pd
 
     names, number = _pictures(uri), 0
-    while part := list(islice(names, PART)):
+    while part := list(islice(names, ROWS_PER_FILE)):
         pd.DataFrame({"file": part}).to_parquet(to / f"{number:012d}.parquet")
         number += len(part)
     if not number:
@@ -212,7 +212,7 @@ def _fetch(files: Any, root: str, name: str) -> bytes:
     """Return what is in a file, by the name that `_pictures` gave it."""
     path = f"{root}/{name}"
     if "\\x" in name and not files.exists(path):
-        path = f"{root}/{name_of(name)}"
+        path = f"{root}/{unescape_name(name)}"
     try:
         return files.cat_file(path)
     except IsADirectoryError:
@@ -231,7 +231,7 @@ class _Reader:
         """Return the batch's rows: `COLUMNS` of `mnist_helpers.batch`."""
         import pandas as pd
 
-        probs = self.predictor.probabilities(batch["image"])
+        probs = self.predictor.predict_proba(batch["image"])
         rows = pd.DataFrame({"file": batch["file"], "digit": probs.argmax(1)})
         rows["confidence"] = probs.max(1)
         rows["is_confident"] = is_confident(rows["confidence"].to_numpy())
@@ -244,7 +244,7 @@ class _Reader:
         return rows
 
 
-def _without_formulas(rows: pd.DataFrame) -> pd.DataFrame:
+def _escape_formulas(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows whose texts no spreadsheet takes for formulas."""
     texts = {name: rows[name].map(escape_formula, na_action="ignore") for name in ("file", "error")}
     return rows.assign(**texts).astype({"error": "string"})

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..data import Digits
-from ..files import alone_in, outputs_folder
+from ..files import exclusive_lock, outputs_folder
 from ..models import build_model
 from ..recipes import Recipe, recipe_for
 from ..training import check_splits
@@ -120,7 +120,7 @@ def tune(
         )
     if not resume:
         check_ours(state)
-    with alone_in(out), ray_cluster(address) as resources:
+    with exclusive_lock(out), ray_cluster(address) as resources:
         check_room(resources, "cpus", cpus, "CPU")
         if gpus:
             check_room(resources, "gpus", gpus, "GPU")

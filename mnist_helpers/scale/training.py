@@ -12,10 +12,10 @@ import torch
 
 from ..checkpoints import History, load_checkpoint
 from ..data import Digits
-from ..files import alone_in, outputs_folder
+from ..files import exclusive_lock, outputs_folder
 from ..models import build_model
 from ..recipes import Recipe, recipe_for
-from ..training import check_splits, ranks, set_aside, train
+from ..training import archive_previous_run, check_splits, rank_and_world_size, train
 from .cluster import RETRIES, check_room, need_ray, ray_cluster
 from .state import check_ours, emptied, remove
 
@@ -79,14 +79,14 @@ def train_distributed(
     recipe = recipe or recipe_for(model)
     out = Path(out).absolute() if out else outputs_folder("distributed", model)
     if resume and (out / "last.pt").is_file() and not (out / "ray").is_dir():
-        return _go_on_here(model, train, val, recipe, out)
+        return _resume_locally(model, train, val, recipe, out)
     if not resume:
         check_ours(out / "ray")
-    with alone_in(out), ray_cluster(address) as resources:
+    with exclusive_lock(out), ray_cluster(address) as resources:
         check_room(resources, "num_workers", num_workers, "GPU" if use_gpu else "CPU")
         if not resume:
             emptied(out / "ray")
-            set_aside(out)
+            archive_previous_run(out)
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={
@@ -113,7 +113,7 @@ def train_distributed(
     return load_checkpoint(out / "last.pt").history
 
 
-def _go_on_here(
+def _resume_locally(
     model: str, train_: Digits, val: Digits | None, recipe: Recipe, out: Path
 ) -> History:
     """Resume a run that has left the cluster, or never was on one: usually it is complete."""
@@ -166,4 +166,4 @@ def train_reporting(
 
 def _report(to: Any, row: dict[str, Any], folder: str) -> None:
     """Hand metrics to Ray, and from the worker that writes files its folder as checkpoint."""
-    to.report(row, checkpoint=to.Checkpoint(folder) if ranks()[0] == 0 else None)
+    to.report(row, checkpoint=to.Checkpoint(folder) if rank_and_world_size()[0] == 0 else None)

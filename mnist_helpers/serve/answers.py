@@ -32,7 +32,7 @@ def answer(
     except ValueError as error:
         return message_html(str(error)), ""
     image = list(steps.values())[-1]
-    probs = predictor.probabilities(image[None])[0]
+    probs = predictor.predict_proba(image[None])[0]
     digit, confidence = int(probs.argmax()), float(probs.max())
     doubt = "confident" if is_confident(confidence) else DOUBT
     bars = "".join(

@@ -16,7 +16,7 @@ from starlette.types import Lifespan
 
 from ..checkpoints import load_checkpoint
 from ..files import project_root
-from ..prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
+from ..prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS, MNISTPredictor
 from .guards import BodyLimit, SafeHeaders, SameOrigin
 from .rest import create_api
 from .uploads import Limits
@@ -28,7 +28,7 @@ def create_app(
     device: str = "auto",
     page: bool = True,
     limits: Limits | None = None,
-    largest_batch: int = 256,
+    max_batch_size: int = 256,
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
 ) -> FastAPI:
@@ -48,7 +48,7 @@ def create_app(
         Whether there is a page; without it, Gradio is not needed.
     limits : Limits, optional
         How much one may upload, and how many at the same time.
-    largest_batch : int, default=256
+    max_batch_size : int, default=256
         Images that are predicted together, at most.
     hosts : sequence of str, default=()
         Names of a proxy in front of the server, under which a server on ``127.0.0.1`` may be asked.
@@ -74,9 +74,9 @@ def create_app(
     limits = limits or Limits()
     if checkpoints is None or isinstance(checkpoints, (str, os.PathLike)):
         checkpoints = [checkpoints] if checkpoints else []
-    named = names_of(checkpoints or [SHIPPED_WEIGHTS])
+    named = display_names(checkpoints or [PRETRAINED_WEIGHTS])
     predictors = {name: MNISTPredictor(path, device) for name, path in named.items()}
-    app = create_api(next(iter(predictors.values())), limits, largest_batch)
+    app = create_api(next(iter(predictors.values())), limits, max_batch_size)
     app.state.limits = limits
     if page:
         from .page import create_page, mount_page
@@ -115,7 +115,7 @@ def known_checkpoints() -> list[Path]:
     One that cannot be loaded is left out, and named on stderr.
     """
     trained = sorted((project_root() / "outputs" / "train").glob("*/model.safetensors"))
-    return [SHIPPED_WEIGHTS, *filter(_loads, trained)]
+    return [PRETRAINED_WEIGHTS, *filter(_loads, trained)]
 
 
 def _loads(path: Path) -> bool:
@@ -128,7 +128,7 @@ def _loads(path: Path) -> bool:
     return True
 
 
-def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
+def display_names(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
     """Return checkpoints by what they are called on the page.
 
     That is folder and file, or as much more of the path as makes them distinct: where they lie on
@@ -139,4 +139,6 @@ def names_of(checkpoints: Sequence[str | Path]) -> dict[str, Path]:
     while len({path.parts[-length:] for path in paths}) < len(paths):
         length += 1
     ends = {str(Path(*path.parts[-length:])): path for path in paths}
-    return {SHIPPED_NAME if path == SHIPPED_WEIGHTS else end: path for end, path in ends.items()}
+    return {
+        PRETRAINED_NAME if path == PRETRAINED_WEIGHTS else end: path for end, path in ends.items()
+    }

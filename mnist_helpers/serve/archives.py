@@ -7,11 +7,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ..preprocess import PictureError
+from ..preprocess import InvalidImageError
 from .uploads import Limits, pixels_to_decode
 
 
-def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
+def uploaded_images(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
     """Yield name and content of uploaded files, and of the files in those that are archives.
 
     Where there are too many of them, or of their pixels, an error is the last content.
@@ -20,21 +20,23 @@ def pictures_in(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes |
     for path in map(Path, paths):
         content = path.read_bytes()
         single = not zipfile.is_zipfile(io.BytesIO(content))
-        for name, found in [(path.name, content)] if single else members(path, content, limits):
+        for name, found in [(path.name, content)] if single else zip_members(path, content, limits):
             count += 1
-            if count > limits.pictures:
-                words = f"more than {limits.pictures} images at once are not accepted"
-                yield name, PictureError(words)
+            if count > limits.images:
+                words = f"more than {limits.images} images at once are not accepted"
+                yield name, InvalidImageError(words)
                 return
             pixels += pixels_to_decode(found, limits) if isinstance(found, bytes) else 0
             if pixels > most * 1e6:
                 words = f"more than {most:g} million pixels at once are not accepted"
-                yield name, PictureError(words)
+                yield name, InvalidImageError(words)
                 return
             yield name, found
 
 
-def members(path: Path, content: bytes, limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
+def zip_members(
+    path: Path, content: bytes, limits: Limits
+) -> Iterator[tuple[str, bytes | ValueError]]:
     """Yield name and content of the files in a zip archive, which is never unpacked to disk.
 
     Refused as a whole, with an error in place of the content: an archive with names that lead out
@@ -47,12 +49,12 @@ def members(path: Path, content: bytes, limits: Limits) -> Iterator[tuple[str, b
             images = [entry for entry in entries if not hidden(entry.filename)]
             problem = unsafe(entries, limits) or (None if images else "no image is in it")
             if problem:
-                yield path.name, PictureError(f"{path.name} is refused: {problem}")
+                yield path.name, InvalidImageError(f"{path.name} is refused: {problem}")
                 return
             for entry in images:
                 yield entry.filename, content_of(entry, archive, limits)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        yield path.name, PictureError(f"{path.name} is not a whole zip archive: {error}")
+        yield path.name, InvalidImageError(f"{path.name} is not a whole zip archive: {error}")
 
 
 def hidden(name: str) -> bool:
@@ -62,15 +64,15 @@ def hidden(name: str) -> bool:
 
 def content_of(
     entry: zipfile.ZipInfo, archive: zipfile.ZipFile, limits: Limits
-) -> bytes | PictureError:
+) -> bytes | InvalidImageError:
     """Return the content of a file in an archive, or what is wrong with it."""
     try:
         with archive.open(entry) as file:
             found = file.read(limits.bytes + 1)
     except Exception as error:  # whatever unpacking raises, the other images are to be predicted
-        return PictureError(f"it cannot be unpacked: {str(error) or type(error).__name__}")
+        return InvalidImageError(f"it cannot be unpacked: {str(error) or type(error).__name__}")
     if len(found) > limits.bytes:
-        return PictureError(f"it unpacks to more than {limits.megabytes:g} MB")
+        return InvalidImageError(f"it unpacks to more than {limits.megabytes:g} MB")
     return found
 
 

@@ -26,7 +26,7 @@ def as_png(image: np.ndarray) -> bytes:
 
 
 @contextmanager
-def server(largest: int, checkpoint: Path | None = None) -> Iterator[str]:
+def server(max_batch_size: int, checkpoint: Path | None = None) -> Iterator[str]:
     """Start a server in a process of its own; give its address.
 
     Raises
@@ -34,7 +34,7 @@ def server(largest: int, checkpoint: Path | None = None) -> Iterator[str]:
     RuntimeError
         If it does not start; the message is what it said.
     """
-    command = [sys.executable, "-m", "mnist_helpers.serve.load", str(largest)]
+    command = [sys.executable, "-m", "mnist_helpers.serve.load", str(max_batch_size)]
     command += [str(checkpoint)] if checkpoint else []
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -49,7 +49,7 @@ def server(largest: int, checkpoint: Path | None = None) -> Iterator[str]:
         process.communicate()  # closes its input, which ends it
 
 
-async def crowd(
+async def load_test(
     address: str, pictures: list[bytes], right: list[int], requests: int, clients: int
 ) -> dict:
     """Send requests from many clients, each of which waits for its answer before the next."""
@@ -87,10 +87,12 @@ def main() -> None:
     from . import create_app, serving
 
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("largest", type=int, help="pictures that are read together, at most")
+    parser.add_argument("max_batch_size", type=int, help="pictures that are read together, at most")
     parser.add_argument("checkpoint", type=Path, nargs="?")
     given = parser.parse_args()
-    app = create_app(given.checkpoint, device="cpu", page=False, largest_batch=given.largest)
+    app = create_app(
+        given.checkpoint, device="cpu", page=False, max_batch_size=given.max_batch_size
+    )
     with serving(app) as address:
         print(address, flush=True)
         sys.stdin.read()

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 ENDED = "the server cannot predict any more: it has to be started again"
 
 
-class TooBusyError(RuntimeError):
+class OverloadedError(RuntimeError):
     """More images wait than there is room for; try again later."""
 
 
@@ -37,9 +37,9 @@ class MicroBatcher:
         Turns what was uploaded into uint8 ``[28, 28]``, or raises `ValueError`.
     read : callable
         Turns uint8 ``[N, 28, 28]`` into probabilities ``[N, 10]``.
-    largest : int, default=256
+    max_batch_size : int, default=256
         Images in a batch, at most; 1 predicts them one by one.
-    room : int, default=1024
+    capacity : int, default=1024
         Images inside, from arrival to answer, at most.
 
     Examples
@@ -59,11 +59,11 @@ class MicroBatcher:
         self,
         prepare: Callable[[bytes], np.ndarray],
         read: Callable[[np.ndarray], np.ndarray],
-        largest: int = 256,
-        room: int = 1024,
+        max_batch_size: int = 256,
+        capacity: int = 1024,
     ) -> None:
-        self.largest, self.room = largest, room
-        self.inside = 0
+        self.max_batch_size, self.capacity = max_batch_size, capacity
+        self.in_flight = 0
         self._prepare, self._read = prepare, read
 
     async def __aenter__(self) -> MicroBatcher:
@@ -91,21 +91,21 @@ class MicroBatcher:
 
         Raises
         ------
-        TooBusyError
+        OverloadedError
             If there is no room for them; none of them was predicted.
         NetworkError
             If the network failed, or if the task that predicts has ended.
         """
-        if self.inside + len(uploads) > self.room:
-            raise TooBusyError(
-                f"{self.inside} images are being predicted and there is room for {self.room}: "
+        if self.in_flight + len(uploads) > self.capacity:
+            raise OverloadedError(
+                f"{self.in_flight} images in flight, and the capacity is {self.capacity}: "
                 "try again in a moment"
             )
-        self.inside += len(uploads)
+        self.in_flight += len(uploads)
         try:
             return await asyncio.gather(*map(self._read_one, uploads))
         finally:
-            self.inside -= len(uploads)
+            self.in_flight -= len(uploads)
 
     async def _read_one(self, upload: bytes) -> Prediction | ValueError:
         """Preprocess one image, hand it to the next batch, and wait for its answer."""
@@ -131,7 +131,7 @@ class MicroBatcher:
         loop = asyncio.get_running_loop()
         while True:
             batch = [await self._ready.get()]
-            while len(batch) < self.largest and not self._ready.empty():
+            while len(batch) < self.max_batch_size and not self._ready.empty():
                 batch.append(self._ready.get_nowait())
             batch = [(image, answer) for image, answer in batch if not answer.cancelled()]
             if not batch:

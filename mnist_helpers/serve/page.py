@@ -21,12 +21,12 @@ from PIL import Image
 from ..decode import FORMATS
 from ..models import count_parameters
 from ..onnx import OnnxNetwork
-from ..prediction import SHIPPED_NAME, SHIPPED_WEIGHTS, MNISTPredictor
+from ..prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS, MNISTPredictor
 from ..strokes import draw_strokes, pen_strokes
 from ..synthetic import letter
 from .answers import answer, as_source, message_html
 from .gate import PageGate, refuse_addresses, visitor_files, visitor_folder
-from .table import read_files, table_html
+from .table import predict_uploads, table_html
 from .uploads import Limits
 
 SHEET = 280  # side of the sheet to draw on, in the units of its strokes
@@ -131,8 +131,8 @@ def read(name: str) -> str:
 
 def about(name: str, predictor: MNISTPredictor) -> str:
     """Return what a network is, in Markdown; the whole card for the pretrained one."""
-    if name == SHIPPED_NAME:
-        return (SHIPPED_WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
+    if name == PRETRAINED_NAME:
+        return (PRETRAINED_WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
     checkpoint = predictor.checkpoint
     on_onnx = isinstance(predictor.model, OnnxNetwork)
     size = "on ONNX Runtime" if on_onnx else f"{count_parameters(predictor.model):,} parameters"
@@ -174,7 +174,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         return images[chosen_example(number)]  # and no path: the browser could send any
 
     def predict_files(name: str, paths: list[str]) -> tuple[str, dict]:
-        table, csv = read_files(predictors[name], paths, limits, folder)
+        table, csv = predict_uploads(predictors[name], paths, limits, folder)
         return table_html(table), gr.update(value=csv, interactive=True)
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:

@@ -20,8 +20,8 @@ from starlette.requests import ClientDisconnect
 from .. import __version__
 from ..models import count_parameters
 from ..onnx import OnnxNetwork
-from ..prediction import CONFIDENT, MNISTPredictor, Prediction
-from .microbatch import ENDED, MicroBatcher, NetworkError, TooBusyError
+from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, Prediction
+from .microbatch import ENDED, MicroBatcher, NetworkError, OverloadedError
 from .uploads import Limits, OneImage, SeveralImages, check_together, prepare, uploads
 
 # ----------------------------------------------------------------------------------- what goes out
@@ -40,7 +40,8 @@ class Answer(BaseModel):
         min_length=10, max_length=10, description="of the digits 0 to 9"
     )
     is_confident: bool = Field(
-        description=f"whether the confidence reaches {CONFIDENT}; if not, a human should look"
+        description=f"whether the confidence reaches {CONFIDENCE_THRESHOLD}; "
+        "if not, a human should look"
     )
 
     @classmethod
@@ -73,8 +74,8 @@ class Health(BaseModel):
 
     status: str = Field(default="ok", description="ok, or what is wrong; then the answer is a 503")
     version: str = __version__
-    inside: int = Field(description="images that are being predicted right now")
-    room: int = Field(description="how many there may be")
+    in_flight: int = Field(description="images that are being predicted right now")
+    capacity: int = Field(description="how many there may be")
 
 
 class Model(BaseModel):
@@ -98,10 +99,10 @@ class Problem(BaseModel):
 # --------------------------------------------------------------------------------------- the routes
 
 
-def create_api(predictor: MNISTPredictor, limits: Limits, largest_batch: int = 256) -> FastAPI:
+def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 256) -> FastAPI:
     """Return a FastAPI app with ``/predict``, ``/predict/batch``, ``/health``, ``/model``."""
     prepare_within = partial(prepare, limits=limits)
-    batcher = MicroBatcher(prepare_within, predictor.probabilities, largest_batch, limits.room)
+    batcher = MicroBatcher(prepare_within, predictor.predict_proba, max_batch_size, limits.capacity)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -127,8 +128,8 @@ def create_api(predictor: MNISTPredictor, limits: Limits, largest_batch: int = 2
         status: {"model": Problem, "description": words} for status, words in problems.items()
     }
 
-    @app.exception_handler(TooBusyError)
-    async def too_busy(_: Request, error: TooBusyError) -> JSONResponse:
+    @app.exception_handler(OverloadedError)
+    async def too_busy(_: Request, error: OverloadedError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
 
     @app.exception_handler(NetworkError)
@@ -163,7 +164,7 @@ def create_api(predictor: MNISTPredictor, limits: Limits, largest_batch: int = 2
 
         An image that cannot be used has its error instead of an answer; the others have theirs.
         """
-        sent = await uploads(request, "files", SeveralImages, limits.pictures)
+        sent = await uploads(request, "files", SeveralImages, limits.images)
         contents = [content for _, content in sent]
         await run_in_threadpool(check_together, contents, limits)
         found = await while_connected(request, batcher.read(contents))
@@ -191,9 +192,9 @@ def create_api(predictor: MNISTPredictor, limits: Limits, largest_batch: int = 2
     async def health(response: Response) -> Health:
         """Say whether the server is well, and how busy it is."""
         if batcher.is_alive:
-            return Health(inside=batcher.inside, room=batcher.room)
+            return Health(in_flight=batcher.in_flight, capacity=batcher.capacity)
         response.status_code = 503
-        return Health(status=ENDED, inside=batcher.inside, room=batcher.room)
+        return Health(status=ENDED, in_flight=batcher.in_flight, capacity=batcher.capacity)
 
     @app.get("/model")
     async def model() -> Model:
@@ -238,7 +239,7 @@ def describe(predictor: MNISTPredictor) -> Model:
         source=checkpoint.source,
         recipe=asdict(checkpoint.recipe) if checkpoint.recipe else None,
         temperature=checkpoint.temperature,
-        confident_from=CONFIDENT,
+        confident_from=CONFIDENCE_THRESHOLD,
         versions={name: str(version) for name, version in checkpoint.versions.items()},
     )
 

@@ -15,14 +15,14 @@ from PIL import Image
 from ..files import escape_formula
 from ..prediction import MNISTPredictor, is_confident
 from .answers import as_source
-from .archives import pictures_in
+from .archives import uploaded_images
 from .uploads import Limits, prepare
 
 COLUMNS = ["image", "digit", "confidence", "confident", "error", "seen"]
 DOUBTED = {"yes": "", "no": ", not confident"}
 
 
-def read_files(
+def predict_uploads(
     predictor: MNISTPredictor, paths: list[str], limits: Limits, folder: Path
 ) -> tuple[pd.DataFrame, str]:
     """Predict uploaded images and zip archives of them; return a table, and its path as CSV.
@@ -31,7 +31,7 @@ def read_files(
     uint8 ``[28, 28]`` or None, in its column ``seen``.
     """
     rows: list[dict] = []
-    for name, found in pictures_in(paths, limits):
+    for name, found in uploaded_images(paths, limits):
         row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"image": name, "error": ""}
         try:
             if isinstance(found, ValueError):
@@ -43,7 +43,7 @@ def read_files(
     good = [row for row in rows if row["seen"] is not None]
     probabilities: Iterable[np.ndarray] = []
     if good:
-        probabilities = predictor.probabilities(np.stack([row["seen"] for row in good]))
+        probabilities = predictor.predict_proba(np.stack([row["seen"] for row in good]))
     for row, probs in zip(good, probabilities, strict=True):
         confidence = float(probs.max())
         row["digit"], row["confidence"] = int(probs.argmax()), round(confidence, 6)
@@ -59,7 +59,7 @@ def read_files(
 
 
 def table_html(table: pd.DataFrame) -> str:
-    """Return a table of `read_files` as HTML: what failed first, then the least confident."""
+    """Return a table of `predict_uploads` as HTML: what failed first, then the least confident."""
     failed = int((table["error"] != "").sum())
     doubted = int((table["confident"] == "no").sum())
     shown = table.sort_values("confidence", na_position="first", kind="stable")

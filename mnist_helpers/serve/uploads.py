@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from ..decode import PictureError, decode_base64, open_image
+from ..decode import InvalidImageError, decode_base64, open_image
 from ..preprocess import to_mnist
 
 
@@ -32,7 +32,7 @@ class Limits:
         they are preprocessed one by one, and leave the processors to others.
     images : int
         In one request, and in one upload of the page.
-    room : int
+    capacity : int
         Images that are inside at the same time, from arrival to answer.
     megabytes_in_flight : float
         Of all requests that are not answered yet, in 10⁶ bytes.
@@ -45,8 +45,8 @@ class Limits:
     megabytes: float = 25
     megapixels: float = 50
     megapixels_together: float = 100
-    pictures: int = 256
-    room: int = 1024
+    images: int = 256
+    capacity: int = 1024
     megabytes_in_flight: float = 250
     connections: int = 500
     seconds: float = 100
@@ -64,7 +64,7 @@ def prepare(content: bytes, limits: Limits) -> np.ndarray:
 
     Raises
     ------
-    PictureError, EmptyPictureError
+    InvalidImageError, BlankImageError
         If it is no image in one of `FORMATS`, damaged, too large, or empty; or if anything else
         goes wrong with it, which is logged: the other images are to be predicted.
     """
@@ -75,7 +75,7 @@ def prepare(content: bytes, limits: Limits) -> np.ndarray:
         raise
     except Exception as error:
         logging.getLogger(__name__).exception("an image could not be read")
-        raise PictureError(f"the image could not be read: {type(error).__name__}") from error
+        raise InvalidImageError(f"the image could not be read: {type(error).__name__}") from error
 
 
 def check_pixels(content: bytes, limits: Limits) -> int:
@@ -83,13 +83,13 @@ def check_pixels(content: bytes, limits: Limits) -> int:
 
     Raises
     ------
-    PictureError
+    InvalidImageError
         If it is no image, or has too many of them.
     """
     with open_image(io.BytesIO(content)) as image:
         width, height = image.size
     if width * height > limits.megapixels * 1e6:
-        raise PictureError(
+        raise InvalidImageError(
             f"the image has {width:,} × {height:,} pixels: more than {limits.megapixels:g} "
             "million are not accepted. Reduce it first."
         )

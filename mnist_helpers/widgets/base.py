@@ -134,7 +134,7 @@ def busy_note(watched: Sequence[widgets.Widget]) -> widgets.DOMWidget:
     return note
 
 
-def figure_of(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return a figure of this size in inches that pyplot does not manage or keep open."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
@@ -145,10 +145,10 @@ def slider(
     """Return a slider with its name before it and room for both."""
     kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
     slider = kind(value=value, min=low, max=high, step=step, description=name, **options)
-    return with_room(slider)
+    return widen_label(slider)
 
 
-def with_room(control: widgets.DOMWidget) -> widgets.DOMWidget:
+def widen_label(control: widgets.DOMWidget) -> widgets.DOMWidget:
     """Let a control's name stand before it in full."""
     control.style.description_width = "8em"
     control.layout.width = "420px"
@@ -161,7 +161,7 @@ def gray_images(images: np.ndarray | Tensor) -> np.ndarray:
     return to_float(torch.as_tensor(images)).reshape(-1, 28, 28).cpu().numpy()
 
 
-def without_ticks(ax: Any, title: str = "") -> None:
+def hide_ticks(ax: Any, title: str = "") -> None:
     """Take an axes' ticks away, and give it a title."""
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, fontsize=11)

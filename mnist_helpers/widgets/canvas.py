@@ -16,9 +16,9 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..files import outputs_folder, replacing
+from ..files import atomic_write, outputs_folder
 from ..prediction import MNISTPredictor, Prediction
-from ..preprocess import EmptyPictureError, Picture
+from ..preprocess import BlankImageError, ImageLike
 from ..strokes import draw_strokes
 from .base import StaticFallbackBox, busy_note, png
 
@@ -30,11 +30,11 @@ PREVIEW = 140  # width and height, in pixels, of the image that the network sees
 class Predictor(Protocol):
     """Anything that predicts the digit in an image, as `MNISTPredictor` does."""
 
-    def predict(self, image: Picture) -> Prediction:
+    def predict(self, image: ImageLike) -> Prediction:
         """Predict the digit in an image."""
 
 
-def errors_shown(method: Callable) -> Callable:
+def show_errors(method: Callable) -> Callable:
     """Show an error of a browser's event in the widget, where it would be lost otherwise."""
 
     @wraps(method)
@@ -104,7 +104,7 @@ class DigitCanvas(StaticFallbackBox):
         return [np.array(stroke, dtype=np.float64) for stroke in self._strokes]
 
     @property
-    def picture(self) -> Image.Image:
+    def drawing(self) -> Image.Image:
         """The drawing as a gray image, dark ink on white."""
         return draw_strokes(self.strokes, self.size, list(self._pens))
 
@@ -180,7 +180,7 @@ class DigitCanvas(StaticFallbackBox):
     def to_png(self) -> bytes:
         """Return the drawing, and beside it what the network sees, as a PNG."""
         sheet = Image.new("L", (self.size + PREVIEW + 16, max(self.size, PREVIEW)), 255)
-        sheet.paste(self.picture, (0, 0))
+        sheet.paste(self.drawing, (0, 0))
         sheet.paste(_enlarged(self.image), (self.size + 16, 0))
         ImageDraw.Draw(sheet).rectangle((0, 0, self.size - 1, self.size - 1), outline=136)
         return png(sheet)
@@ -306,7 +306,7 @@ class DigitCanvas(StaticFallbackBox):
         self.prediction = None  # nothing of an earlier drawing stays if the predictor fails
         try:
             if self._strokes:
-                self.prediction = self.predictor.predict(self.picture)
+                self.prediction = self.predictor.predict(self.drawing)
             self._say("")
         finally:
             self._predicted_at = time.monotonic()  # when it ended: a slow predictor gets no queue
@@ -324,13 +324,13 @@ class DigitCanvas(StaticFallbackBox):
         if not whole or label not in range(10):
             raise ValueError(f"a label is a digit from 0 to 9, not {label!r}")
         if not strokes:
-            raise EmptyPictureError("the canvas is empty: draw a digit before saving it")
+            raise BlankImageError("the canvas is empty: draw a digit before saving it")
         folder = self._folder() if folder is None else Path(folder)
         path = folder / str(label) / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             draw_strokes(strokes, self.size, list(pens)).save(part, format="PNG")
         content = {"label": int(label), "size": self.size, "pens": pens, "strokes": strokes}
-        with replacing(path.with_suffix(".json")) as part:
+        with atomic_write(path.with_suffix(".json")) as part:
             part.write_text(json.dumps(content), encoding="utf-8")
         return path
 
@@ -346,7 +346,7 @@ class DigitCanvas(StaticFallbackBox):
 
     # ------------------------------------------------------------------- events from the browser
 
-    @errors_shown
+    @show_errors
     def _on_ink(self, change: dict[str, Any]) -> None:
         """Take over the drawing that a person has made on the sheet in the browser."""
         value = change["new"]
@@ -367,7 +367,7 @@ class DigitCanvas(StaticFallbackBox):
             self._ink.send({"failed": content["save"]})
             self._say(f"not saved: {type(error).__name__}: {error}")
 
-    @errors_shown
+    @show_errors
     def _pen_down(self, x: float, y: float) -> None:
         if self._by_code:
             self.clear()
@@ -377,7 +377,7 @@ class DigitCanvas(StaticFallbackBox):
         self._pens.append(self._brush.value)
         self._paint(self._strokes[-1], self._pens[-1])
 
-    @errors_shown
+    @show_errors
     def _pen_move(self, x: float, y: float) -> None:
         if not self._drawing:
             return
@@ -387,7 +387,7 @@ class DigitCanvas(StaticFallbackBox):
         if time.monotonic() - self._predicted_at > PAUSE:
             self._predict()  # the newest state; the events in between are drawn only
 
-    @errors_shown
+    @show_errors
     def _pen_up(self, *_place: float) -> None:
         if self._drawing:
             self._drawing = False
@@ -405,7 +405,7 @@ class DigitCanvas(StaticFallbackBox):
     def _finger_up(self, *_places_and_ids: Any) -> None:
         self._pen_up()  # whichever finger is lifted: no line jumps to the other one
 
-    @errors_shown
+    @show_errors
     def _on_upload(self, change: dict[str, Any]) -> None:
         files = change["new"]
         if not files:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from ..prediction import MNISTPredictor
-from .base import figure_of, png, without_ticks
+from .base import hide_ticks, new_figure, png
 from .canvas import DigitCanvas
 
 
@@ -81,13 +81,13 @@ class FeatureMaps(DigitCanvas):
 
     def to_png(self) -> bytes:
         """Return the drawing and all maps, as a PNG."""
-        figure = figure_of(10, 3.6)
+        figure = new_figure(10, 3.6)
         axes = figure.subplots(1, 1 + len(self.layers), width_ratios=[2] + [3] * len(self.layers))
-        axes[0].imshow(self.picture, cmap="gray", vmin=0, vmax=255)
-        without_ticks(axes[0], "drawn")
+        axes[0].imshow(self.drawing, cmap="gray", vmin=0, vmax=255)
+        hide_ticks(axes[0], "drawn")
         for ax, name in zip(axes[1:], self.layers, strict=True):
             ax.imshow(_mosaic(self.maps[name]))
-            without_ticks(ax, self._caption(name).replace(": ", "\n"))
+            hide_ticks(ax, self._caption(name).replace(": ", "\n"))
         file = io.BytesIO()
         figure.savefig(file, format="png")
         return file.getvalue()

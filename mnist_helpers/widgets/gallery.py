@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
-from .base import DPI, InteractiveFigure, gray_images, with_room
+from .base import DPI, InteractiveFigure, gray_images, widen_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class ErrorGallery(InteractiveFigure):
         self.errors, self._most, self._columns = errors, most, columns
         self._images = gray_images(images[torch.from_numpy(errors["index"].to_numpy(copy=True))])
         self._label, self._predicted = (
-            with_room(widgets.Dropdown(options=_choices(errors[column]), description=name))
+            widen_label(widgets.Dropdown(options=_choices(errors[column]), description=name))
             for column, name in (("label", "True digit"), ("predicted", "Predicted"))
         )
         rows = -(-most // columns)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..plots import BLUE, GREY, ORANGE
-from .base import InteractiveFigure, figure_of, slider
+from ..plots import BLUE, GRAY, ORANGE
+from .base import InteractiveFigure, new_figure, slider
 
 NUDGE = 1e-3  # of the weight, to measure a slope
 
@@ -50,11 +50,11 @@ class GradientDescentExplorer(InteractiveFigure):
         self.loss, self.start = loss, start
         self._rate = slider(rate, 0.01, max_rate, 0.01, "Learning rate")
         self._steps = slider(steps, 0, 12, 1, "Steps")
-        figure = figure_of(9.5, 3.4)
+        figure = new_figure(9.5, 3.4)
         self._curve, self._history = figure.subplots(1, 2, width_ratios=[3, 2])
         weights = np.linspace(low, high, 201)
         losses = [float(loss(weight)) for weight in weights]
-        self._curve.plot(weights, losses, color=GREY)
+        self._curve.plot(weights, losses, color=GRAY)
         (self._path,) = self._curve.plot([], [], "o-", color=BLUE, lw=1, ms=4)
         (self._tangent,) = self._curve.plot([], [], color=ORANGE, lw=2, label="tangent: the slope")
         self._curve.set(

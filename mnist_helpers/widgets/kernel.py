@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import InteractiveFigure, figure_of, gray_images, slider, with_room, without_ticks
+from .base import InteractiveFigure, gray_images, hide_ticks, new_figure, slider, widen_label
 
 OWN = "your own"
 
@@ -50,7 +50,7 @@ class KernelEditor(InteractiveFigure):
         self, images: np.ndarray | Tensor, kernel: str = "lower edges", number: int = 0
     ) -> None:
         self._images = gray_images(images)
-        self._preset = with_room(
+        self._preset = widen_label(
             widgets.Dropdown(options=[*KERNELS, OWN], value=kernel, description="Kernel")
         )
         self._which = slider(number, 0, len(self._images) - 1, 1, "Image")
@@ -66,11 +66,11 @@ class KernelEditor(InteractiveFigure):
             for weight, arrow in zip(weights, NEIGHBORS, strict=True)
         ]
         self._preset.observe(self._on_preset, "value")
-        figure = figure_of(8.4, 3.1)
+        figure = new_figure(8.4, 3.1)
         axes = figure.subplots(1, 3)
         titles = ("image", "response of the kernel", "after ReLU")
         for ax, title in zip(axes, titles, strict=True):
-            without_ticks(ax, title)
+            hide_ticks(ax, title)
         maps = ("gray", "RdBu_r", "gray")
         black = np.zeros((28, 28))
         self._shown = [ax.imshow(black, cmap=name) for ax, name in zip(axes, maps, strict=True)]

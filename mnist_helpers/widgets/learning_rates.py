@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import ipywidgets as widgets
 import numpy as np
 
-from ..plots import BLUE, GREY
-from .base import InteractiveFigure, figure_of, with_room
+from ..plots import BLUE, GRAY
+from .base import InteractiveFigure, new_figure, widen_label
 
 
-class LearningRates(InteractiveFigure):
+class LearningRateExplorer(InteractiveFigure):
     """Slide over learning rates, and see the loss curve of each beside those of the others.
 
     Parameters
@@ -25,16 +25,16 @@ class LearningRates(InteractiveFigure):
             raise ValueError("there are no runs, or one without a step")
         self._runs = {float(rate): np.asarray(runs[rate], float) for rate in sorted(runs)}
         options = [(f"{rate:g}", rate) for rate in self._runs]
-        self._slider = with_room(
+        self._slider = widen_label(
             widgets.SelectionSlider(
                 options=options, value=options[len(options) // 2][1], description="Learning rate"
             )
         )
-        figure = figure_of(7, 3.6)
+        figure = new_figure(7, 3.6)
         self._ax = figure.subplots()
         self._means = {rate: _running_mean(losses) for rate, losses in self._runs.items()}
         self._lines = {
-            rate: self._ax.plot(range(1, len(mean) + 1), mean, color=GREY, lw=1)[0]
+            rate: self._ax.plot(range(1, len(mean) + 1), mean, color=GRAY, lw=1)[0]
             for rate, mean in self._means.items()
         }
         (self._each,) = self._ax.plot([], [], color=BLUE, lw=0.6, alpha=0.5)
@@ -56,7 +56,7 @@ class LearningRates(InteractiveFigure):
     def _draw(self) -> str:
         for rate, line in self._lines.items():
             chosen = rate == self.rate
-            line.set(color=BLUE if chosen else GREY, lw=2.5 if chosen else 1)
+            line.set(color=BLUE if chosen else GRAY, lw=2.5 if chosen else 1)
             line.set_zorder(3 if chosen else 2)
         losses = self._runs[self.rate]
         self._each.set_data(range(1, len(losses) + 1), losses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..plots import BLUE, ORANGE, plot_risk_coverage
-from .base import InteractiveFigure, figure_of, slider
+from .base import InteractiveFigure, new_figure, slider
 
 
 class ThresholdSlider(InteractiveFigure):
@@ -25,7 +25,7 @@ class ThresholdSlider(InteractiveFigure):
         self._slider = slider(
             threshold, 0.0, 1.0, 0.001, "Threshold", readout_format=".3f", continuous_update=True
         )
-        figure = figure_of(8.2, 3.1)
+        figure = new_figure(8.2, 3.1)
         self._left, self._right = figure.subplots(1, 2)
         plot_risk_coverage(self._confidence, self._correct, self._left)
         self._low = self._left.get_xlim()[0]

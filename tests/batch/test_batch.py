@@ -25,7 +25,7 @@ from PIL import Image
 from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor, files, preparing, processor
 from mnist_helpers.batch.labels import label_of
 from mnist_helpers.data import Splits
-from mnist_helpers.files import alone_in, unescape_formula
+from mnist_helpers.files import exclusive_lock, unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux")
@@ -380,7 +380,7 @@ def test_labels_are_found_only_if_all_have_one(batch, inbox, draw) -> None:
     assert batch.labels is None and "label" not in batch.results
     with pytest.raises(ValueError, match="no labels"):
         _ = batch.confusion
-    assert batch.process_folder(inbox, labels="folder").summary["labelled"] == 2
+    assert batch.process_folder(inbox, labels="folder").summary["labeled"] == 2
     assert batch.process_folder(inbox, labels=None).labels is None
 
 
@@ -396,7 +396,7 @@ def test_labelled_pictures_that_could_not_be_read_are_said(batch, inbox, draw, c
     batch.process_folder(inbox, labels="folder").print_summary()
     said = capsys.readouterr().out
     assert "100.00% of 2 labeled images" in said and "3 more labeled images failed" in said
-    assert (batch.summary["labelled"], batch.summary["labelled_unreadable"]) == (2, 3)
+    assert (batch.summary["labeled"], batch.summary["labeled_failed"]) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -575,7 +575,7 @@ def test_the_command_succeeds_if_any_picture_was_read(root, tmp_path, inbox, dra
 def test_two_runs_into_the_same_reports_are_refused(batch, inbox, draw) -> None:
     draw(inbox / "1.png", 1)
     with (
-        alone_in(batch.reports),
+        exclusive_lock(batch.reports),
         pytest.raises(OSError, match=r"another process is writing to .*reports"),
     ):
         batch.process_folder(inbox)

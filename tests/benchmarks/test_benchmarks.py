@@ -18,27 +18,27 @@ from typer.testing import CliRunner
 from benchmarks import augmentation, confidence, imports, prediction, serving, strokes
 from benchmarks import data as passes
 from benchmarks.__main__ import app
-from benchmarks.common import alternate, in_new_process, read_usual_way
+from benchmarks.common import in_new_process, interleave, predict_baseline
 from benchmarks.handwriting import (
     confident_errors,
-    confident_errors_in_words,
+    format_confident_errors,
+    format_table,
     framed_digits,
-    in_words,
-    labelled_pictures,
+    list_labeled_images,
     owner_of,
     score,
 )
-from benchmarks.training import benchmark as race_benchmark
 from benchmarks.training import (
+    baseline_dataset,
+    baseline_loader,
     first_above,
     report,
-    summarise,
+    runs_folder,
+    summarize_runs,
     together,
-    trainings_folder,
-    usual_dataset,
-    usual_loader,
 )
-from benchmarks.training import in_words as race_in_words
+from benchmarks.training import benchmark as race_benchmark
+from benchmarks.training import format_table as race_in_words
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import save_checkpoint
 from mnist_helpers.data import Splits, load_mnist
@@ -54,12 +54,12 @@ def test_pictures_are_found_with_and_without_sets(tmp_path: Path) -> None:
     for name in ("photos/3/a.png", "photos/3/b.txt", "scans/7/c.JPG", "notes/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found = [(group, label, path.name) for group, label, path in labelled_pictures(tmp_path)]
+    found = [(group, label, path.name) for group, label, path in list_labeled_images(tmp_path)]
     assert found == [("photos", 3, "a.png"), ("scans", 7, "c.JPG")]
-    (one,) = labelled_pictures(tmp_path / "scans")
+    (one,) = list_labeled_images(tmp_path / "scans")
     assert one[:2] == ("scans", 7)
     with pytest.raises(ValueError, match="no labeled images"):
-        labelled_pictures(tmp_path / "notes")
+        list_labeled_images(tmp_path / "notes")
 
 
 def test_score_counts_a_refusal_as_an_error_and_compares_with_the_better_usual_way() -> None:
@@ -76,7 +76,7 @@ def test_score_counts_a_refusal_as_an_error_and_compares_with_the_better_usual_w
     assert (row["resized"], row["inverted"], row["ours"]) == (0.25, 0.5, 0.75)
     assert row["errors_left"] == 0.5
     assert row["ours_low"] < 0.75 < row["ours_high"]
-    assert in_words(score(readings))["ours"][0].startswith("75.0% [")
+    assert format_table(score(readings))["ours"][0].startswith("75.0% [")
 
 
 def test_the_usual_way_is_grey_resized_normalised_and_perhaps_inverted(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_usual_way_is_grey_resized_normalised_and_perhaps_inverted(tmp_path:
     spy = Spy()
     Image.new("RGB", (90, 50), (250, 250, 250)).save(tmp_path / "x.png")
     for invert, value in ((False, 250), (True, 5)):
-        assert read_usual_way(spy, tmp_path / "x.png", invert) == 4
+        assert predict_baseline(spy, tmp_path / "x.png", invert) == 4
         assert spy.seen.shape == (1, 1, 28, 28) and spy.seen.dtype == torch.float32
         assert torch.allclose(spy.seen, torch.tensor((value / 255 - MEAN) / STD))
 
@@ -96,7 +96,7 @@ def test_the_usual_way_is_grey_resized_normalised_and_perhaps_inverted(tmp_path:
 def test_ways_take_turns() -> None:
     order: list[str] = []
     ways = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
-    seconds = alternate(ways, 3)
+    seconds = interleave(ways, 3)
     assert order == ["a", "b"] * 3
     assert list(seconds) == ["a", "b"] and all(len(took) == 3 for took in seconds.values())
 
@@ -116,7 +116,7 @@ def test_a_race_is_summed_up() -> None:
     ]
     assert first_above(pd.DataFrame(runs[0]["history"]), 0.99) == (4.0, 2)
     assert first_above(pd.DataFrame(runs[0]["history"]), 0.999) is None
-    ours, theirs = summarise(runs).to_dict("records")
+    ours, theirs = summarize_runs(runs).to_dict("records")
     assert ours["accuracy"] == pytest.approx(0.993) and ours["memory_mb"] == 101
     assert ours["std"] == pytest.approx(np.std([0.994, 0.992], ddof=1))
     assert (ours["seconds_99.0%"], ours["epochs_99.0%"]) == (5.0, 2.0)
@@ -124,7 +124,7 @@ def test_a_race_is_summed_up() -> None:
     assert ours["reached_99.3%"] == 2 and ours["reached_99.5%"] == 0
     assert theirs["extrapolated"] and theirs["recipe_seconds"] == 6.0
     assert np.isnan(theirs["accuracy"]) and np.isnan(theirs["seconds_99.0%"])
-    table = summarise(runs).assign(together=[0.9951, np.nan])
+    table = summarize_runs(runs).assign(together=[0.9951, np.nan])
     words = race_in_words(table).to_dict("records")
     assert [row["together"] for row in words] == ["99.51%", "–"]
     assert words[0]["test accuracy"] == "99.30% ± 0.14%" and words[0]["s to 99.5%"] == "never"
@@ -164,7 +164,7 @@ def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path, tmp_p
 
 def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None:
     expected = load_mnist("idx", folder, val_size=0).train
-    with usual_dataset(folder) as dataset:
+    with baseline_dataset(folder) as dataset:
         assert len(dataset) == len(expected)
         image, label = dataset[7]
         assert label == expected.labels[7]
@@ -177,7 +177,7 @@ def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None
             ("mnistnet", "cpu", True, 0),
             ("mnistnet", "cuda", True, 0),
         ):
-            loader = usual_loader(name, dataset, recipe, torch.device(device))
+            loader = baseline_loader(name, dataset, recipe, torch.device(device))
             assert isinstance(loader.sampler, RandomSampler) == shuffled
             assert (loader.num_workers, loader.batch_size) == (workers, 64)
     assert not kept.exists()
@@ -185,7 +185,7 @@ def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None
 
 def test_trainings_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
-    (trainings_folder(device="cuda") / "tiny-0.json").write_text(
+    (runs_folder(device="cuda") / "tiny-0.json").write_text(
         json.dumps(race("tiny", 0, [0.98, 0.991]))
     )
     with pytest.raises(ValueError, match="no training runs"):
@@ -198,7 +198,7 @@ def test_a_race_deletes_the_trainings_of_those_who_run_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs(monkeypatch, tmp_path)
-    kept = trainings_folder()
+    kept = runs_folder()
     for name in ("tiny-0.json", "tiny-0.npz", "fast-0.json"):
         (kept / name).write_text("hours of work")
     monkeypatch.setattr("benchmarks.training.in_new_process", lambda *_: {})
@@ -237,9 +237,9 @@ def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch
 def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: Path) -> None:
     image = load_mnist("sample").train.images[0, 0].numpy()
     with load.server(largest=1) as address:
-        result = asyncio.run(load.crowd(address, [load.as_png(image)], [11], 6, 2))
+        result = asyncio.run(load.load_test(address, [load.as_png(image)], [11], 6, 2))
         assert result["wrong"] == 6 and result["errors"] == 0
-        result = asyncio.run(load.crowd(address, [b"no image"], [0], 6, 2))
+        result = asyncio.run(load.load_test(address, [b"no image"], [0], 6, 2))
         assert result["errors"] == 6
     with pytest.raises(RuntimeError, match="there is no checkpoint"), load.server(1, tmp_path):
         pass
@@ -292,7 +292,7 @@ def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
     monkeypatch.setattr(prediction, "load_mnist", lambda root: digits)
-    monkeypatch.setattr(prediction, "usual_network", network)
+    monkeypatch.setattr(prediction, "baseline_network", network)
     monkeypatch.setattr(prediction, "in_new_process", in_this_process)
     monkeypatch.setattr(torch, "compile", lambda model: model)
     one, many = prediction.benchmark(calls, folder_pictures=3, data=tmp_path)
@@ -304,11 +304,11 @@ def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
 
 def test_a_folder_is_read_either_way(tmp_path: Path, splits: Splits, monkeypatch) -> None:
     pictures = tmp_path / "pictures"
-    prediction.write_pictures(pictures, 30, None)
+    prediction.write_images(pictures, 30, None)
     assert len(list(pictures.glob("*.png"))) == 30
-    monkeypatch.setattr(prediction, "usual_network", lambda data: build_model("cnn2")[1:].eval())
+    monkeypatch.setattr(prediction, "baseline_network", lambda data: build_model("cnn2")[1:].eval())
     for way in ("usual", "ours"):
-        result = prediction.read_folder(way, pictures)
+        result = prediction.time_one_way(way, pictures)
         assert result["pictures"] == 30 and result["seconds"] > 0
 
 
@@ -327,7 +327,7 @@ def test_the_augmentation_table_has_a_row_for_each() -> None:
         for seed in (0, 1)
         for name in ("none", "shift")
     ]
-    words = augmentation.in_words(pd.DataFrame(rows))
+    words = augmentation.format_table(pd.DataFrame(rows))
     assert list(words["augment"]) == ["none", "shift"]
     assert list(words["handwriting"]) == ["90.50% ± 0.71%"] * 2
     assert list(words["errors in photos"]) == ["0.5", "0.5"]
@@ -364,7 +364,7 @@ def test_errors_are_reported_by_set_and_by_owner() -> None:
     assert by_set.loc["a", "low"] < by_set.loc["a", "accuracy"] == 1 / 3 < by_set.loc["a", "high"]
     by_owner = confident_errors(predictions, ["set", "owner"])
     assert list(by_owner["owner"]) == ["x", "y", "x"] and list(by_owner["accuracy"]) == [1, 0, 0]
-    assert confident_errors_in_words(by_owner)["accuracy"].iloc[0].startswith("100.0% [")
+    assert format_confident_errors(by_owner)["accuracy"].iloc[0].startswith("100.0% [")
     assert set(framed_digits(1)["set"]) >= {"framed: box", "framed: desk"}
 
 
@@ -393,24 +393,24 @@ def test_stroke_widths_are_compared_in_the_same_pictures(tmp_path: Path, monkeyp
     usual = tmp_path / "usual.pt"
     torch.manual_seed(0)
     save_checkpoint(usual, build_model("cnn2"))
-    monkeypatch.setattr(strokes, "usual_checkpoint", lambda data: usual)
+    monkeypatch.setattr(strokes, "baseline_checkpoint", lambda data: usual)
     table = strokes.benchmark(pens(tmp_path), number=20)
     assert (written / "strokes.png").is_file() and (written / "strokes.json").is_file()
     shipped = table[table["network"] == "shipped"].set_index(["what", "strokes"])["errors"]
     assert shipped["pen of 8%", "MNIST's width"] == shipped["pens", "MNIST's width"] == 0
-    words = strokes.in_words(table)
+    words = strokes.format_table(table)
     assert list(words["what"]) == [*(f"pen of {100 * pen:g}%" for pen in strokes.PENS), "pens"]
     assert list(words.columns[2:4]) == ["MNIST alone, as drawn", "MNIST alone, MNIST's width"]
 
 
 def test_the_step_is_left_out_and_nothing_else(splits: Splits) -> None:
     thick = draw_strokes(pen_strokes(4, size=400), 400, pen=100)
-    without, with_ = strokes.without_and_with_even_strokes(thick)
+    without, with_ = strokes.with_and_without_normalized_width(thick)
     assert without.sum() > 1.2 * to_mnist(thick).sum()
     np.testing.assert_array_equal(with_, to_mnist(thick))
     usual = draw_strokes(pen_strokes(4, size=400), 400, pen=30)
-    for image in strokes.without_and_with_even_strokes(usual):
+    for image in strokes.with_and_without_normalized_width(usual):
         np.testing.assert_array_equal(image, to_mnist(usual))
     already = splits.test.images[0, 0].numpy()
-    for image in strokes.without_and_with_even_strokes(already):
+    for image in strokes.with_and_without_normalized_width(already):
         np.testing.assert_array_equal(image, already)

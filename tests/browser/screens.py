@@ -36,10 +36,10 @@ CHROMIUM_FLAGS = (
 )
 
 
-def draw(page: Page, digit: int, hand: str = "continental") -> None:
+def draw(page: Page, digit: int, style: str = "continental") -> None:
     """Draw a digit with the mouse on the sheet, wherever the page has put it."""
     pad = page.locator(".pad")
-    for stroke in pen_strokes(digit, hand, 1.0):
+    for stroke in pen_strokes(digit, style, 1.0):
         box = pad.bounding_box()
         points = np.array([box["x"], box["y"]]) + stroke * box["width"]
         page.mouse.move(*points[0])

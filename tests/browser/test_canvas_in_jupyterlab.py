@@ -46,10 +46,10 @@ def corner(canvas: Locator) -> np.ndarray:
     return np.array([box["x"], box["y"]])
 
 
-def draw(page: Page, canvas: Locator, digit: int, hand: str = "round") -> None:
+def draw(page: Page, canvas: Locator, digit: int, style: str = "round") -> None:
     """Draw a digit with the mouse, stroke by stroke."""
     start = corner(canvas)
-    for stroke in pen_strokes(digit, hand):
+    for stroke in pen_strokes(digit, style):
         points = start + stroke
         page.mouse.move(*points[0])
         page.mouse.down()

@@ -30,13 +30,13 @@ maps = FeatureMaps()
 maps.draw(pen_strokes(7))
 maps""",
     "rates": """
-LearningRates({rate: 2.3 * np.exp(-rate * np.arange(50)) for rate in (0.001, 0.01, 0.1)})""",
+LearningRateExplorer({rate: 2.3 * np.exp(-rate * np.arange(50)) for rate in (0.001, 0.01, 0.1)})""",
     "gallery": """
 ErrorGallery(test.images, misclassified(result))""",
     "threshold": """
 ThresholdSlider(result.probs.max(1), result.correct)""",
     "moved": """
-MovedDigit(test.images[0])""",
+ShiftRotateExplorer(test.images[0])""",
 }
 
 

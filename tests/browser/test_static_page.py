@@ -18,7 +18,7 @@ from screens import PATIENCE, SCREENS, SCREENSHOTS, draw
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
 ROOT = Path(__file__).resolve().parents[2]
 UNREACHABLE = re.compile("ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|network")
@@ -86,9 +86,9 @@ def test_the_browser_reads_as_python_does(page: Page) -> None:
         return  # once is enough: it does not depend on the screen
     predictor = MNISTPredictor()
     drawings = [
-        [np.round(stroke, 1) for stroke in pen_strokes(digit, hand, variation=5)]
+        [np.round(stroke, 1) for stroke in pen_strokes(digit, style, variation=5)]
         for digit in range(10)
-        for hand in HANDS
+        for style in STYLES
     ]
     script = """async (drawings) => {
         const session = await startNetwork();
@@ -102,8 +102,8 @@ def test_the_browser_reads_as_python_does(page: Page) -> None:
     found = page.evaluate(script, [[s.tolist() for s in strokes] for strokes in drawings])
     images = np.array([image for image, _ in found], dtype=np.uint8).reshape(-1, 28, 28)
     theirs = np.array([probs for _, probs in found])
-    assert np.abs(theirs - predictor.probabilities(images)).max() < 1e-4, "the same network"
-    ours = predictor.probabilities(np.stack([to_mnist(draw_strokes(s)) for s in drawings]))
+    assert np.abs(theirs - predictor.predict_proba(images)).max() < 1e-4, "the same network"
+    ours = predictor.predict_proba(np.stack([to_mnist(draw_strokes(s)) for s in drawings]))
     sure = ours.max(1) > 0.9
     assert sure.mean() > 0.9
     assert (theirs.argmax(1) == ours.argmax(1))[sure].all()

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from screens import CHROMIUM_FLAGS, PATIENCE, SCREENS, SCREENSHOTS, draw
 
 from mnist_helpers import build_model, save_checkpoint
-from mnist_helpers.prediction import SHIPPED_WEIGHTS
+from mnist_helpers.prediction import PRETRAINED_WEIGHTS
 from mnist_helpers.serve import create_app, serving
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
@@ -96,9 +96,9 @@ def test_a_photo_is_read_and_a_letter_is_doubted(page: Page) -> None:
     rng = np.random.default_rng(0)
     lamp = np.linspace(150, 250, 900)[None, :] * np.linspace(1, 0.8, 1200)[:, None]
     drawn = draw_strokes(pen_strokes(4, "round"), 280, pen=10).resize((900, 1200))
-    grey = lamp * (0.2 + 0.8 * np.asarray(drawn) / 255) + rng.normal(0, 3, lamp.shape)
+    gray = lamp * (0.2 + 0.8 * np.asarray(drawn) / 255) + rng.normal(0, 3, lamp.shape)
     photo = io.BytesIO()
-    Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(photo, "JPEG")
+    Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(photo, "JPEG")
     page.locator("#photo input[type=file]").first.set_input_files(
         {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
     )
@@ -165,7 +165,7 @@ def test_axe_finds_no_serious_fault(page: Page, tab: str) -> None:
 
 def test_another_network_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "untrained.safetensors", build_model("tiny"))
-    checkpoints = [SHIPPED_WEIGHTS, tmp_path / "untrained.safetensors"]
+    checkpoints = [PRETRAINED_WEIGHTS, tmp_path / "untrained.safetensors"]
     with serving(create_app(checkpoints)) as address:
         page = browser.new_page()
         page.goto(address)

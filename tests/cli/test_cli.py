@@ -537,7 +537,9 @@ def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path) -> None:
 def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--data", folder, "--val-size", 200, "--epochs", 1, "--no-cuda", "--out", out]
-    shown = call("train", "--model", "tiny", *arguments, "--pen-digits", 20, "--non-digits", 10)
+    shown = call(
+        "train", "--model", "tiny", *arguments, "--synthetic-digits", 20, "--non-digits", 10
+    )
     assert shown.exit_code == 0, shown.output
     assert "1,030 images to train" in shown.output
     source = load_checkpoint(out / "model.safetensors").source

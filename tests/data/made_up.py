@@ -63,9 +63,9 @@ def both(splits: Splits) -> Digits:
     return Digits(images, labels, "")[order]
 
 
-def table(digits: Digits, labelled: bool = True) -> np.ndarray:
+def table(digits: Digits, labeled: bool = True) -> np.ndarray:
     pixels = digits.images.flatten(1).numpy().astype(int)
-    return np.column_stack([digits.labels.numpy(), pixels]) if labelled else pixels
+    return np.column_stack([digits.labels.numpy(), pixels]) if labeled else pixels
 
 
 def text(rows: np.ndarray, header: list[str] | None = None, end: str = "\n") -> str:
@@ -75,5 +75,5 @@ def text(rows: np.ndarray, header: list[str] | None = None, end: str = "\n") -> 
 
 CELLS = [f"{row}x{column}" for row in range(1, 29) for column in range(1, 29)]
 PIXELS = [f"pixel{number}" for number in range(784)]
-LABELLED, PLAIN = table(TEST), table(TEST, labelled=False)
+LABELED, PLAIN = table(TEST), table(TEST, labeled=False)
 HEAD = ["label", *PIXELS]

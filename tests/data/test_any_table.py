@@ -51,7 +51,7 @@ def forms(draw) -> dict:
 def write(form: dict, path: Path) -> None:
     """Write some digits in a form."""
     digits = DIGITS[form["rows"]]
-    values = table(digits, labelled=False)
+    values = table(digits, labeled=False)
     values = 255 - values if form["inverted"] else values
     if form["scale"]:
         values = {"0 to 1": values / 255, "-1 to 1": values / 127.5 - 1, "256ths": values / 256}[

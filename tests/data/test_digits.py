@@ -13,7 +13,7 @@ from made_up import (
 
 from mnist_helpers.augment import random_shift
 from mnist_helpers.data import (
-    NO_DIGIT,
+    NON_DIGIT,
     Batches,
     Digits,
     split_stratified,
@@ -21,7 +21,7 @@ from mnist_helpers.data import (
 
 
 def test_digits_are_added_one_after_the_other() -> None:
-    both = TRAIN[:3] + Digits(TRAIN.images[3:5], torch.full((2,), NO_DIGIT), "blots")
+    both = TRAIN[:3] + Digits(TRAIN.images[3:5], torch.full((2,), NON_DIGIT), "blots")
     assert torch.equal(both.images, TRAIN.images[:5])
     assert both.labels.tolist() == [*TRAIN.labels[:3].tolist(), -2, -2]
     assert both.source == f"{TRAIN.source} and 2 blots"

@@ -20,8 +20,8 @@ from mnist_helpers.data import ConvertedPixelsWarning, Digits, load_csv, load_mn
 
 SAMPLE = load_mnist("sample")
 TEST: Digits = SAMPLE.test[:50]
-LABELLED, PLAIN = table(TEST), table(TEST, labelled=False)
-UNLABELLED = torch.full((50,), -1)
+LABELED, PLAIN = table(TEST), table(TEST, labeled=False)
+UNLABELED = torch.full((50,), -1)
 
 
 def zipped(content: bytes, *more: str, name: str = "digits.csv") -> bytes:
@@ -48,68 +48,68 @@ def read(path: Path, content: bytes | str, **options) -> Digits:
 
 MIXED = np.random.default_rng(1).permutation(784)
 GRID = [f"pixel_{row}_{column}" for row in range(28) for column in range(28)]
-LAST = np.column_stack([PLAIN, LABELLED[:, 0]])
-MIDDLE = np.column_stack([PLAIN[:, :300], LABELLED[:, 0], PLAIN[:, 300:]])
-NUMBERED = np.column_stack([np.arange(50), LABELLED])
+LAST = np.column_stack([PLAIN, LABELED[:, 0]])
+MIDDLE = np.column_stack([PLAIN[:, :300], LABELED[:, 0], PLAIN[:, 300:]])
+NUMBERED = np.column_stack([np.arange(50), LABELED])
 TABLES = {
-    "mnist-in-csv": (text(LABELLED, ["label", *CELLS]), True),
-    "Digit Recognizer, train": (text(LABELLED, HEAD), True),
+    "mnist-in-csv": (text(LABELED, ["label", *CELLS]), True),
+    "Digit Recognizer, train": (text(LABELED, HEAD), True),
     "Digit Recognizer, test": (text(PLAIN, PIXELS), False),
-    "no header": (text(LABELLED), True),
+    "no header": (text(LABELED), True),
     "no header, no labels": (text(PLAIN), False),
     "no header, label last": (text(LAST), True),
     "no header, numbers of rows": (text(NUMBERED[:, [0, *range(2, 786)]]), False),
-    "Windows": (text(LABELLED, HEAD, "\r\n").encode("utf-8-sig"), True),
-    "old Macintosh": (text(LABELLED, HEAD, "\r"), True),
-    "byte order mark, no header": (text(LABELLED).encode("utf-8-sig"), True),
-    "UTF-16": (text(LABELLED, HEAD).encode("utf-16"), True),
-    "UTF-16, big-endian": (b"\xfe\xff" + text(LABELLED, HEAD).encode("utf-16-be"), True),
-    "UTF-16 without a mark": (text(LABELLED, HEAD).encode("utf-16-le"), True),
-    "floats": (text(LABELLED.astype(float), HEAD), True),
-    "NumPy's savetxt": ("\n".join(" ".join(f"{v:.18e}" for v in row) for row in LABELLED), True),
-    "semicolons": (text(LABELLED, HEAD).replace(",", ";"), True),
-    "tabs": (text(LABELLED, HEAD).replace(",", "\t"), True),
-    "bars": (text(LABELLED).replace(",", "|"), True),
-    "spaces after commas": (text(LABELLED, HEAD).replace(",", ", "), True),
-    "aligned with spaces": ("\n".join(" ".join(f"{v:3}" for v in row) for row in LABELLED), True),
+    "Windows": (text(LABELED, HEAD, "\r\n").encode("utf-8-sig"), True),
+    "old Macintosh": (text(LABELED, HEAD, "\r"), True),
+    "byte order mark, no header": (text(LABELED).encode("utf-8-sig"), True),
+    "UTF-16": (text(LABELED, HEAD).encode("utf-16"), True),
+    "UTF-16, big-endian": (b"\xfe\xff" + text(LABELED, HEAD).encode("utf-16-be"), True),
+    "UTF-16 without a mark": (text(LABELED, HEAD).encode("utf-16-le"), True),
+    "floats": (text(LABELED.astype(float), HEAD), True),
+    "NumPy's savetxt": ("\n".join(" ".join(f"{v:.18e}" for v in row) for row in LABELED), True),
+    "semicolons": (text(LABELED, HEAD).replace(",", ";"), True),
+    "tabs": (text(LABELED, HEAD).replace(",", "\t"), True),
+    "bars": (text(LABELED).replace(",", "|"), True),
+    "spaces after commas": (text(LABELED, HEAD).replace(",", ", "), True),
+    "aligned with spaces": ("\n".join(" ".join(f"{v:3}" for v in row) for row in LABELED), True),
     "sep=; and decimal commas": (
-        "sep=;\n" + text(LABELLED.astype(float), HEAD).replace(",", ";").replace(".", ","),
+        "sep=;\n" + text(LABELED.astype(float), HEAD).replace(",", ";").replace(".", ","),
         True,
     ),
-    "quoted": ("\n".join(",".join(f'"{v}"' for v in row) for row in LABELLED), True),
-    "quoted header": (text(LABELLED, [f'"{name}"' for name in HEAD]), True),
-    "comments": ("# MNIST\n\n# 50 rows\n" + text(LABELLED, HEAD) + "# the end\n", True),
-    "a comma ends each line": (text(LABELLED, end=",\n"), True),
+    "quoted": ("\n".join(",".join(f'"{v}"' for v in row) for row in LABELED), True),
+    "quoted header": (text(LABELED, [f'"{name}"' for name in HEAD]), True),
+    "comments": ("# MNIST\n\n# 50 rows\n" + text(LABELED, HEAD) + "# the end\n", True),
+    "a comma ends each line": (text(LABELED, end=",\n"), True),
     "a comma ends each row, not the header": (
-        text(LABELLED[:0], HEAD) + text(LABELLED, end=",\n"),
+        text(LABELED[:0], HEAD) + text(LABELED, end=",\n"),
         True,
     ),
     "label last": (text(LAST, [*PIXELS, "label"]), True),
     "label in between": (text(MIDDLE, [*PIXELS[:300], "digit", *PIXELS[300:]]), True),
     "OpenML": (text(LAST, [*(f"pixel{n}" for n in range(1, 785)), "class"]), True),
-    "shouting": (text(LABELLED, ["LABEL", *(name.upper() for name in PIXELS)]), True),
-    "y": (text(LABELLED, ["y", *(f"x{n}" for n in range(784))]), True),
+    "shouting": (text(LABELED, ["LABEL", *(name.upper() for name in PIXELS)]), True),
+    "y": (text(LABELED, ["y", *(f"x{n}" for n in range(784))]), True),
     "target": (text(LAST, [*(f"px_{n}" for n in range(1, 785)), "Target"]), True),
-    "pandas' names": (text(LABELLED, ["label", *map(str, range(784))]), True),
+    "pandas' names": (text(LABELED, ["label", *map(str, range(784))]), True),
     "pandas' names, no labels": (text(PLAIN, [*map(str, range(784))]), False),
-    "pandas' names for all columns": (text(LABELLED, [*map(str, range(785))]), True),
+    "pandas' names for all columns": (text(LABELED, [*map(str, range(785))]), True),
     "pandas' names for all, label last": (text(LAST, [*map(str, range(785))]), True),
-    "R's names for all columns": (text(LABELLED, [f"V{n}" for n in range(1, 786)]), True),
+    "R's names for all columns": (text(LABELED, [f"V{n}" for n in range(1, 786)]), True),
     "R's names of rows": (
-        text(LABELLED[:0], HEAD) + "".join(f'"{n}",' + text(LABELLED[[n]]) for n in range(50)),
+        text(LABELED[:0], HEAD) + "".join(f'"{n}",' + text(LABELED[[n]]) for n in range(50)),
         True,
     ),
-    "grid": (text(LABELLED, ["label", *GRID]), True),
+    "grid": (text(LABELED, ["label", *GRID]), True),
     "grid in brackets": (
-        text(LABELLED, ["label", *(f'"({n // 28}, {n % 28})"' for n in range(784))]),
+        text(LABELED, ["label", *(f'"({n // 28}, {n % 28})"' for n in range(784))]),
         True,
     ),
     "x to the right": (
-        text(LABELLED, ["label", *(f"x{n % 28}y{n // 28}" for n in range(784))]),
+        text(LABELED, ["label", *(f"x{n % 28}y{n // 28}" for n in range(784))]),
         True,
     ),
     "names without numbers": (
-        text(LABELLED, ["digit", *("".join(chr(97 + int(d)) for d in str(n)) for n in range(784))]),
+        text(LABELED, ["digit", *("".join(chr(97 + int(d)) for d in str(n)) for n in range(784))]),
         True,
     ),
     "mixed columns": (text(PLAIN[:, MIXED], [PIXELS[n] for n in MIXED]), False),
@@ -121,16 +121,16 @@ TABLES = {
         text(LAST[:, [*MIXED, 784]], [*(GRID[n] for n in MIXED), "labels"]),
         True,
     ),
-    "index of pandas": (frame(HEAD, LABELLED), True),
+    "index of pandas": (frame(HEAD, LABELED), True),
     "index of pandas, twice": (frame(["Unnamed: 0", *HEAD], NUMBERED), True),
     "index of pandas, no labels": (frame(PIXELS, PLAIN), False),
     "index of pandas, pandas' names": (frame([*range(784)], PLAIN), False),
-    "index of pandas, pandas' names for all": (frame([*range(785)], LABELLED), True),
+    "index of pandas, pandas' names for all": (frame([*range(785)], LABELED), True),
     "id": (text(NUMBERED, ["id", *HEAD]), True),
     "ImageId, no labels": (text(NUMBERED[:, [0, *range(2, 786)]], ["ImageId", *PIXELS]), False),
     "names of files": (
-        text(LABELLED[:0], ["filename", *HEAD])
-        + "".join(f"img_{n}.png," + text(LABELLED[[n]]) for n in range(50)),
+        text(LABELED[:0], ["filename", *HEAD])
+        + "".join(f"img_{n}.png," + text(LABELED[[n]]) for n in range(50)),
         True,
     ),
     "a column more, the label named": (text(NUMBERED, ["weight", *HEAD]), True),
@@ -144,10 +144,10 @@ TABLES = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_shape_of_table_is_read(kind: str, tmp_path: Path) -> None:
-    content, labelled = TABLES[kind]
+    content, labeled = TABLES[kind]
     digits = read(tmp_path / "digits.csv", content)
     assert torch.equal(digits.images, TEST.images)
-    assert torch.equal(digits.labels, TEST.labels if labelled else UNLABELLED)
+    assert torch.equal(digits.labels, TEST.labels if labeled else UNLABELED)
     assert digits.source == "CSV file digits.csv"
 
 
@@ -155,13 +155,13 @@ def test_every_shape_of_table_is_read(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["index of pandas", "index of pandas, no labels", "label last"])
 def test_few_rows_are_not_misjudged(kind: str, count: int, tmp_path: Path) -> None:
     few = {
-        "index of pandas": frame(HEAD, LABELLED[:count]),
+        "index of pandas": frame(HEAD, LABELED[:count]),
         "index of pandas, no labels": frame(PIXELS, PLAIN[:count]),
         "label last": text(LAST[:count], [*PIXELS, "label"]),
     }
     digits = read(tmp_path / "digits.csv", few[kind])
     assert torch.equal(digits.images, TEST.images[:count])
-    labels = UNLABELLED if "no labels" in kind else TEST.labels
+    labels = UNLABELED if "no labels" in kind else TEST.labels
     assert torch.equal(digits.labels, labels[:count])
 
 
@@ -180,7 +180,7 @@ PACKED = {
 @pytest.mark.parametrize("kind", PACKED)
 def test_packed_tables_are_read_whatever_their_name(kind: str, tmp_path: Path) -> None:
     for name in ("digits.csv", "digits.csv.gz", "digits.csv.zip"):
-        digits = read(tmp_path / name, PACKED[kind](text(LABELLED, HEAD).encode()))
+        digits = read(tmp_path / name, PACKED[kind](text(LABELED, HEAD).encode()))
         assert torch.equal(digits.images, TEST.images) and torch.equal(digits.labels, TEST.labels)
         assert name in digits.source
 
@@ -189,12 +189,12 @@ def test_the_caller_can_name_the_label(tmp_path: Path) -> None:
     path = tmp_path / "digits.csv"
     odd = ["Ziffer", *PIXELS]
     with pytest.raises(ValueError, match=r"'Ziffer' beside the pixels.*label_column="):
-        read(path, text(LABELLED, odd))
+        read(path, text(LABELED, odd))
     for label in ("Ziffer", "ziffer", 0, -785):
         assert torch.equal(load_csv(path, label).labels, TEST.labels)
-    assert torch.equal(load_csv(path, None).labels, UNLABELLED)
+    assert torch.equal(load_csv(path, None).labels, UNLABELED)
     assert torch.equal(load_csv(path, None).images, TEST.images)
-    both = text(np.column_stack([LABELLED, LABELLED[:, 0]]), [*HEAD, "target"])
+    both = text(np.column_stack([LABELED, LABELED[:, 0]]), [*HEAD, "target"])
     with pytest.raises(ValueError, match="'label', 'target' beside the pixels"):
         read(path, both)
     assert torch.equal(load_csv(path, "target").labels, TEST.labels)
@@ -213,11 +213,11 @@ def test_the_caller_can_name_the_label(tmp_path: Path) -> None:
         load_csv(path, "label")
 
 
-ZEROS = LABELLED[LABELLED[:, 0] == 0]
+ZEROS = LABELED[LABELED[:, 0] == 0]
 DOUBTFUL = {
     "zeros alone, no header": text(ZEROS),
     "one zero, no header": text(ZEROS[:1]),
-    "noise in the corner": text(LABELLED[:, :-1], end=",3\n"),
+    "noise in the corner": text(LABELED[:, :-1], end=",3\n"),
 }
 
 
@@ -249,7 +249,7 @@ def test_other_scales_and_polarities_are_converted_and_said(
     if inverted:
         values = values.min() + values.max() - values
     path = tmp_path / "digits.csv"
-    path.write_text(text(np.column_stack([LABELLED[:count, 0].astype(object), values]), HEAD))
+    path.write_text(text(np.column_stack([LABELED[:count, 0].astype(object), values]), HEAD))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         digits = load_csv(path)
@@ -275,7 +275,7 @@ def test_bits_become_black_and_white(tmp_path: Path) -> None:
 
 
 def test_each_image_has_its_own_polarity(tmp_path: Path) -> None:
-    rows = LABELLED.copy()
+    rows = LABELED.copy()
     rows[3:10, 1:] = 255 - rows[3:10, 1:]
     path = tmp_path / "digits.csv"
     path.write_text(text(rows, HEAD))
@@ -287,8 +287,8 @@ def test_labels_without_a_header_are_found_beside_any_pixels(tmp_path: Path) -> 
     path = tmp_path / "digits.csv"
     for pixels in (SHARES, 1 - SHARES, 255 - PLAIN, (PLAIN > 127).astype(int)):
         for rows in (
-            [LABELLED[:, 0].astype(object), pixels],
-            [pixels.astype(object), LABELLED[:, 0]],
+            [LABELED[:, 0].astype(object), pixels],
+            [pixels.astype(object), LABELED[:, 0]],
         ):
             path.write_text(text(np.column_stack(rows)))
             with pytest.warns(ConvertedPixelsWarning):
@@ -326,12 +326,12 @@ def test_all_of_mnist_is_seen_as_it_is(mnist_root: Path, tmp_path: Path) -> None
 
 
 def with_value(row: int, column: int, value: object, header: list[str] | None = None) -> str:
-    rows = LABELLED.astype(object)
+    rows = LABELED.astype(object)
     rows[row, column] = value
     return text(rows, header)
 
 
-SIX = np.column_stack([range(50), LABELLED])
+SIX = np.column_stack([range(50), LABELED])
 BAD_TABLES = {
     "pixel too bright": (with_value(2, 5, 256, HEAD), "row 4, column 6.*0 to 255, found 256$"),
     "16 bits": (text(PLAIN * 257, PIXELS), "row 2, column .*0 to 255, found "),
@@ -350,25 +350,25 @@ BAD_TABLES = {
     "broken label": (with_value(4, 0, 1.5, HEAD), "row 6, column 1.*label 0 to 9, found 1.5"),
     "empty label": (with_value(4, 0, "", HEAD), "row 6, column 1.*label 0 to 9, found nan"),
     "label in words": (with_value(0, 0, "seven", HEAD), "row 2, column 1.*label.*found seven"),
-    "label of letters": (text(LABELLED + 20 * np.eye(1, 785, dtype=int), HEAD), "label 0 to 9"),
-    "scaled with its label": (text(LABELLED / 255, HEAD), "label 0 to 9, found 0.0"),
+    "label of letters": (text(LABELED + 20 * np.eye(1, 785, dtype=int), HEAD), "label 0 to 9"),
+    "scaled with its label": (text(LABELED / 255, HEAD), "label 0 to 9, found 0.0"),
     "first label, no header": (with_value(0, 0, "x"), "row 1, column 1.*found x"),
-    "too few columns": (text(LABELLED[:, :700]), "but has 700"),
-    "thousands missing": (text(LABELLED[:, :5], HEAD[:5]), "but has 5$"),
+    "too few columns": (text(LABELED[:, :700]), "but has 700"),
+    "thousands missing": (text(LABELED[:, :5], HEAD[:5]), "but has 5$"),
     "8×8": (text(PLAIN[:, :64]), r"but has 64 \(images of 8×8\?\)"),
-    "8×8 and label": (text(LABELLED[:, :65], HEAD[:65]), r"but has 65 \(images of 8×8\?\)"),
+    "8×8 and label": (text(LABELED[:, :65], HEAD[:65]), r"but has 65 \(images of 8×8\?\)"),
     "32×32": (text(np.zeros((3, 1024), int), [f"p{n}" for n in range(1024)]), "32×32"),
     "786 columns": (text(SIX), "but has 786"),
-    "pixels missing": (text(LABELLED, ["label", *PIXELS[:-1], "pixel800"]), "without gaps"),
-    "a pixel twice": (text(LABELLED, ["label", *PIXELS[:-1], "pixel782"]), "without gaps"),
+    "pixels missing": (text(LABELED, ["label", *PIXELS[:-1], "pixel800"]), "without gaps"),
+    "a pixel twice": (text(LABELED, ["label", *PIXELS[:-1], "pixel782"]), "without gaps"),
     "x and y": (
         text(PLAIN, [f"x{n // 28}_y{n % 28}" for n in range(784)]),
         "whether x counts rows or columns",
     ),
-    "header again": (text(LABELLED, HEAD) + text(LABELLED, HEAD), "row 52, column .*found "),
-    "a name more": (text(LABELLED, [*HEAD, "usage", "split"]), "787 names in its header"),
+    "header again": (text(LABELED, HEAD) + text(LABELED, HEAD), "row 52, column .*found "),
+    "a name more": (text(LABELED, [*HEAD, "usage", "split"]), "787 names in its header"),
     "a row as header": (
-        frame([*pd.read_csv(io.StringIO(text(LABELLED)))], LABELLED[1:], index=False),
+        frame([*pd.read_csv(io.StringIO(text(LABELED)))], LABELED[1:], index=False),
         "pandas took for a header",
     ),
     "two images each": (
@@ -378,12 +378,12 @@ BAD_TABLES = {
         ),
         "two images in each row",
     ),
-    "a longer row": (text(LABELLED) + text(LABELLED[:1]).strip() + ",1\n", "not a CSV table"),
-    "a shorter row": (text(LABELLED) + "3,0,0\n", "row 51, column 4.*found nan"),
-    "half a row": (text(LABELLED, HEAD)[:-900], "row 51, column .*found nan"),
+    "a longer row": (text(LABELED) + text(LABELED[:1]).strip() + ",1\n", "not a CSV table"),
+    "a shorter row": (text(LABELED) + "3,0,0\n", "row 51, column 4.*found nan"),
+    "half a row": (text(LABELED, HEAD)[:-900], "row 51, column .*found nan"),
     "nothing": ("", "no rows"),
     "comments alone": ("# nothing\n\n", "no rows"),
-    "a header alone": (text(LABELLED[:0], HEAD), "no rows"),
+    "a header alone": (text(LABELED[:0], HEAD), "no rows"),
 }
 
 
@@ -399,7 +399,7 @@ def altered(content: bytes) -> bytes:
     return content[:900] + b"??" + content[902:]
 
 
-CONTENT = text(LABELLED).encode()
+CONTENT = text(LABELED).encode()
 NO_TABLES = {
     "an image": (b"\x89PNG\xff\xfe", "is not a CSV table"),
     "a cut gzip": (gzip.compress(CONTENT)[:-50], "is not a CSV table"),
@@ -415,7 +415,7 @@ NO_TABLES = {
     "one cell of pixels": (b"label,pixels\n" + b"7,0 0 12 255\n", "but has 2"),
     "an endless line": (b"0," * 60_000, "is not a CSV table"),
     "a page": (b"<!DOCTYPE html>\n<html><body>Log in</body></html>\n", "should have 784 columns"),
-    "another encoding": (text(LABELLED, ["größe", *PIXELS]).encode("latin-1"), "not a CSV table"),
+    "another encoding": (text(LABELED, ["größe", *PIXELS]).encode("latin-1"), "not a CSV table"),
 }
 
 
@@ -435,7 +435,7 @@ def test_a_missing_table_is_missing(tmp_path: Path) -> None:
 def test_a_table_of_one_row(tmp_path: Path) -> None:
     one = int((TEST.labels > 0).nonzero()[0])
     for header in (None, HEAD):
-        digits = read(tmp_path / "one.csv", text(LABELLED[[one]], header))
+        digits = read(tmp_path / "one.csv", text(LABELED[[one]], header))
         assert digits.labels.tolist() == [TEST.labels[one]]
         assert torch.equal(digits.images, TEST.images[[one]])
 
@@ -461,9 +461,9 @@ def test_load_mnist_reads_kaggles_folders(tmp_path: Path) -> None:
     images = {image.numpy().tobytes() for split in splits for image, _ in split}
     assert len(images) == 200
     (tmp_path / "test.csv").unlink()
-    (tmp_path / "test.csv.zip").write_bytes(zipped(text(LABELLED, HEAD).encode()))
+    (tmp_path / "test.csv.zip").write_bytes(zipped(text(LABELED, HEAD).encode()))
     assert torch.equal(load_mnist("csv", tmp_path, val_size=20).test.images, TEST.images)
     (tmp_path / "mnist_train.csv.gz").write_bytes(gzip.compress(text(table(train)).encode()))
-    (tmp_path / "mnist_test.csv").write_text(text(LABELLED[:9], ["label", *CELLS]))
+    (tmp_path / "mnist_test.csv").write_text(text(LABELED[:9], ["label", *CELLS]))
     splits = load_mnist("csv", tmp_path, val_size=20)
     assert torch.equal(splits.test.images, TEST.images[:9]) and len(splits.train) == 180

@@ -84,8 +84,8 @@ def test_digits_draws_every_picture_as_it_is(images, kind):
 def test_wrong_predictions_are_marked_by_colour_and_text(images):
     axes = plots.plot_digits(images[:3], labels=[1, 2, 3], predictions=[1, 7, 3])
     assert titles(axes) == ["1", "7, not 2", "3"]
-    colours = [to_hex(ax.title.get_color()) for ax in axes.flat]
-    assert colours[1] == plots.RED and plots.RED not in (colours[0], colours[2])
+    colors = [to_hex(ax.title.get_color()) for ax in axes.flat]
+    assert colors[1] == plots.RED and plots.RED not in (colors[0], colors[2])
     framed = [ax.spines["left"].get_visible() for ax in axes.flat]
     assert framed == [False, True, False]
 
@@ -279,9 +279,11 @@ def test_hours_stand_at_each_number_of_cores():
 
 
 def test_architectures_names_every_network():
-    table = pd.DataFrame({"macs": [1e6, 1e7], "parameters": [3e4, 4e5]}, index=["fast", "conv3"])
+    table = pd.DataFrame(
+        {"macs": [1e6, 1e7], "parameters": [3e4, 4e5]}, index=["fast", "conv3_nopool"]
+    )
     ax = plots.plot_architectures(table)
-    assert sorted(text.get_text() for text in ax.texts) == ["conv3", "fast"]
+    assert sorted(text.get_text() for text in ax.texts) == ["conv3_nopool", "fast"]
     assert ax.collections[0].get_offsets().tolist() == [[1e6, 3e4], [1e7, 4e5]]
     assert labels_inside_figure(ax)
 

@@ -105,4 +105,4 @@ def test_the_first_cell_installs_the_package_alone(
     assert f"versions: {' '.join(COLABS.values())}" in said, said
     assert "Colab shows the canvas" in said
     assert "reads: rightly" in said, said
-    assert "!!" not in said, f"greet() found something wrong: {said}"
+    assert "!!" not in said, f"check_environment() found something wrong: {said}"

@@ -23,7 +23,7 @@ from fsspec.implementations.local import LocalFileSystem  # noqa: E402
 from ray.tune import Tuner  # noqa: E402
 
 from mnist_helpers import scale, train  # noqa: E402
-from mnist_helpers.data import UNLABELLED, Digits, Splits  # noqa: E402
+from mnist_helpers.data import UNLABELED, Digits, Splits  # noqa: E402
 from mnist_helpers.recipes import RECIPES  # noqa: E402
 from mnist_helpers.scale import cluster, folders, search, state  # noqa: E402
 
@@ -122,9 +122,9 @@ def test_what_cannot_be_done_is_said_before_a_cluster_is_started(
     assert (out / "rows" / "earlier.csv").is_file()
     with pytest.raises(ValueError, match="no search to resume"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val, out=out, resume=True)
-    unlabelled = Digits(digits.val.images, torch.full_like(digits.val.labels, UNLABELLED), "mine")
+    unlabeled = Digits(digits.val.images, torch.full_like(digits.val.labels, UNLABELED), "mine")
     for model, val, message in (
-        ("tiny", unlabelled, "mine has validation images without a digit"),
+        ("tiny", unlabeled, "mine has validation images without a digit"),
         ("huge", digits.val, "'huge'"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -42,8 +42,8 @@ def two_nodes() -> Iterator[None]:
 
     cluster._listen(to_others=False)
     head = {"num_cpus": 1, "include_dashboard": False}
-    nodes = cluster._patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
-    cluster._patiently(lambda: nodes.add_node(num_cpus=1))
+    nodes = cluster._retry_startup(lambda: Cluster(initialize_head=True, head_node_args=head))
+    cluster._retry_startup(lambda: nodes.add_node(num_cpus=1))
     options = {"log_to_driver": False, "logging_level": "error", "runtime_env": scale.runtime_env()}
     ray.init(nodes.address, **options)
     yield
@@ -111,9 +111,9 @@ def test_each_process_has_its_part_of_the_very_same_batches() -> None:
         torch.randint(0, 256, (103, 1, 28, 28), dtype=torch.uint8), torch.arange(103) % 10, "random"
     )
     passes = []
-    for rank, world in ((0, 1), (0, 2), (1, 2)):
+    for rank, world_size in ((0, 1), (0, 2), (1, 2)):
         torch.manual_seed(0)
-        passes.append(list(Batches(digits, 10, rank=rank, world=world)))
+        passes.append(list(Batches(digits, 10, rank=rank, world_size=world_size)))
     whole, first, second = passes
     assert len(whole) == 11 and len(first) == len(second) == 10, "three left over: too few for two"
     for (images, labels), (ours, _), (_, theirs) in zip(whole[:9], first, second, strict=False):
@@ -121,7 +121,7 @@ def test_each_process_has_its_part_of_the_very_same_batches() -> None:
     seen = torch.cat([labels for _, labels in first + second])
     assert torch.equal(seen.sort().values, digits.labels.sort().values)
     with pytest.raises(ValueError, match="batch_size must be at least 2"):
-        Batches(digits, 1, world=2)
+        Batches(digits, 1, world_size=2)
 
 
 def test_two_workers_and_a_killed_one_come_to_the_accuracy_of_one_process(
@@ -142,7 +142,7 @@ def test_two_workers_and_a_killed_one_come_to_the_accuracy_of_one_process(
     done = load_checkpoint(tmp_path / "last.pt")
     assert done.recipe == RECIPE and done.source == few.source
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "last.pt", "best.pt"}
-    assert len(MNISTPredictor(tmp_path / "last.pt").predict_many(list(val.images[:5, 0]))) == 5
+    assert len(MNISTPredictor(tmp_path / "last.pt").predict_batch(list(val.images[:5, 0]))) == 5
 
 
 def test_a_diverging_training_is_not_tried_again(
@@ -165,8 +165,8 @@ def test_more_workers_than_there_are_are_refused_at_once(
     with pytest.raises(ValueError, match=r"gpus is 0\.5, and the cluster has no GPU"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val, gpus=0.5, out=tmp_path)
     folder = pictures(tmp_path / "images", 1)
-    with pytest.raises(ValueError, match="readers is 9, and the cluster has 2 CPUs"):
-        scale.predict_folder(folder, tmp_path / "out", readers=9)
+    with pytest.raises(ValueError, match="num_actors is 9, and the cluster has 2 CPUs"):
+        scale.predict_folder(folder, tmp_path / "out", num_actors=9)
 
 
 # ------------------------------------------------------------------------------------------ search
@@ -238,7 +238,7 @@ def test_every_picture_has_one_row_though_workers_are_killed(
 def test_memory_of_the_list_does_not_grow_with_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "PART", 10)
+    monkeypatch.setattr(folders, "ROWS_PER_FILE", 10)
     folder = pictures(tmp_path / "images", 33)
     assert folders._list_pictures(folder.as_uri(), state.emptied(tmp_path / "names")) == 35
     parts = [pd.read_parquet(path)["file"] for path in sorted((tmp_path / "names").iterdir())]
@@ -384,6 +384,6 @@ def test_no_spreadsheet_takes_what_is_in_a_table_for_a_formula() -> None:
     rows = pd.DataFrame(
         {"file": ["=1.png", "2.png"], "error": pd.Series([pd.NA, "@x"], dtype="string")}
     )
-    guarded = folders._without_formulas(rows)
+    guarded = folders._escape_formulas(rows)
     assert guarded["file"].tolist() == ["'=1.png", "2.png"]
     assert guarded["error"].isna().tolist() == [True, False] and guarded["error"][1] == "'@x"

@@ -14,7 +14,7 @@ import pytest
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.serve.page import STATIC
 from mnist_helpers.strokes import draw_strokes, pen_strokes
-from mnist_helpers.styles import HANDS
+from mnist_helpers.styles import STYLES
 
 NODE = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
 SCRIPT = """
@@ -45,16 +45,16 @@ def in_javascript(jobs: list[dict]) -> list:
     return json.loads(done.stdout)
 
 
-def job(grey: np.ndarray) -> dict:
-    return {"grey": grey.ravel().tolist(), "width": grey.shape[1], "height": grey.shape[0]}
+def job(gray: np.ndarray) -> dict:
+    return {"grey": gray.ravel().tolist(), "width": gray.shape[1], "height": gray.shape[0]}
 
 
 @pytest.mark.slow
 def test_the_same_sheet_becomes_the_same_picture() -> None:
     sheets = [
-        np.asarray(draw_strokes(pen_strokes(digit, hand, variation=4), pen=pen))
+        np.asarray(draw_strokes(pen_strokes(digit, style, variation=4), pen=pen))
         for digit in range(10)
-        for hand, pen in zip(HANDS, (18, 5, 30, 12) * 3, strict=True)
+        for style, pen in zip(STYLES, (18, 5, 30, 12) * 3, strict=True)
     ]
     ours = np.stack([to_mnist(sheet) for sheet in sheets])
     theirs = np.array(in_javascript([job(sheet) for sheet in sheets])).reshape(-1, 28, 28)
@@ -62,7 +62,7 @@ def test_the_same_sheet_becomes_the_same_picture() -> None:
     assert different.mean() < 0.05, f"{different.sum()} of {len(sheets)} differ"
     predictor = MNISTPredictor()
     gap = np.abs(
-        predictor.probabilities(ours) - predictor.probabilities(theirs.astype(np.uint8))
+        predictor.predict_proba(ours) - predictor.predict_proba(theirs.astype(np.uint8))
     ).max(1)
     assert gap.max() < 0.05 and np.median(gap) == 0
 

@@ -34,23 +34,23 @@ from hypothesis import HealthCheck, settings
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.cli import app as command_line
 from mnist_helpers.files import escape_formula, unescape_formula
-from mnist_helpers.prediction import SHIPPED_NAME, SHIPPED_WEIGHTS
+from mnist_helpers.prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS
 from mnist_helpers.serve import load
-from mnist_helpers.serve.app import create_app, known_checkpoints, names_of
-from mnist_helpers.serve.archives import pictures_in
-from mnist_helpers.serve.microbatch import MicroBatcher, NetworkError, TooBusyError
+from mnist_helpers.serve.app import create_app, display_names, known_checkpoints
+from mnist_helpers.serve.archives import uploaded_images
+from mnist_helpers.serve.microbatch import MicroBatcher, NetworkError, OverloadedError
 from mnist_helpers.serve.page import about, chosen_example, draw_sheet
 from mnist_helpers.serve.server import listening, run, serving
-from mnist_helpers.serve.table import read_files, table_html
+from mnist_helpers.serve.table import predict_uploads, table_html
 from mnist_helpers.serve.uploads import Limits, prepare
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
-SMALL = Limits(megabytes=0.2, megapixels=1, pictures=5, room=8)
+SMALL = Limits(megabytes=0.2, megapixels=1, images=5, capacity=8)
 
 
-def png(digit: int = 7, hand: str = "round", **options: int) -> bytes:
+def png(digit: int = 7, style: str = "round", **options: int) -> bytes:
     file = io.BytesIO()
-    draw_strokes(pen_strokes(digit, hand), **options).save(file, "PNG")
+    draw_strokes(pen_strokes(digit, style), **options).save(file, "PNG")
     return file.getvalue()
 
 
@@ -116,7 +116,7 @@ def test_a_heic_photo_is_named_and_what_to_do(client: TestClient, tmp_path: Path
     if not find_spec("pillow_heif"):
         assert "pip install pillow-heif" in answer.json()["detail"]
     (tmp_path / "photo.heic").write_bytes(photo)
-    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "photo.heic")], Limits(), tmp_path)
+    table, _ = predict_uploads(MNISTPredictor(), [str(tmp_path / "photo.heic")], Limits(), tmp_path)
     assert table["error"].tolist() == [answer.json()["detail"]]
 
 
@@ -176,7 +176,7 @@ def test_whatever_one_picture_raises_the_others_are_read(
     for name, content in (("good.png", png(3)), ("bad.png", bad)):
         (tmp_path / name).write_bytes(content)
     paths = [str(tmp_path / "bad.png"), str(tmp_path / "good.png")]
-    table, _ = read_files(MNISTPredictor(), paths, Limits(), tmp_path)
+    table, _ = predict_uploads(MNISTPredictor(), paths, Limits(), tmp_path)
     assert table["error"].tolist() == [other["error"], ""] and table["digit"][1] == 3
 
 
@@ -192,7 +192,7 @@ def test_a_kind_of_body_is_the_same_in_any_case(client: TestClient) -> None:
 
 
 def test_a_list_may_be_limited_to_one_picture() -> None:
-    with TestClient(create_app(page=False, limits=Limits(pictures=1))) as client:
+    with TestClient(create_app(page=False, limits=Limits(images=1))) as client:
         images = [base64_of(png(4))]
         answer = client.post("/predict/batch", json={"images": images})
         assert answer.json()["answers"][0]["answer"]["digit"] == 4
@@ -211,7 +211,11 @@ def test_the_address_opened_in_a_browser_says_how_images_are_sent(
 
 def test_health_and_model_describe_the_server(client: TestClient) -> None:
     health = client.get("/health").json()
-    assert health["status"] == "ok" and health["inside"] == 0 and health["room"] == SMALL.room
+    assert (
+        health["status"] == "ok"
+        and health["in_flight"] == 0
+        and health["capacity"] == SMALL.capacity
+    )
     model = client.get("/model").json()
     assert model["name"] == "fast" and model["parameters"] == 104_938
     assert model["recipe"]["epochs"] == 12 and model["confident_from"] == 0.9
@@ -272,7 +276,7 @@ def test_413_for_too_much(client: TestClient) -> None:
     json_type = {"content-type": "application/json"}
     answer = client.post("/predict", content=unannounced(), headers=json_type)
     assert answer.status_code == 413 and "larger than 0.2 MB" in answer.json()["detail"]
-    many = [("files", png()) for _ in range(SMALL.pictures + 1)]
+    many = [("files", png()) for _ in range(SMALL.images + 1)]
     answer = client.post("/predict/batch", files=many)
     assert answer.status_code == 413 and "6 images" in answer.json()["detail"]
 
@@ -316,22 +320,22 @@ def test_a_form_in_an_odd_charset_is_read_or_refused(client: TestClient, charset
 
 def test_503_when_there_is_no_room(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     inside, go_on = threading.Event(), threading.Event()
-    real = MNISTPredictor.probabilities
+    real = MNISTPredictor.predict_proba
 
     def slow(self: MNISTPredictor, images: np.ndarray) -> np.ndarray:
         inside.set()
         assert go_on.wait(60)
         return real(self, images)
 
-    monkeypatch.setattr(MNISTPredictor, "probabilities", slow)
+    monkeypatch.setattr(MNISTPredictor, "predict_proba", slow)
     with TestClient(create_app(page=False, limits=SMALL)) as client, ThreadPoolExecutor() as pool:
         batch = [("files", png(d)) for d in range(5)]
         first = pool.submit(client.post, "/predict/batch", files=batch)
         assert inside.wait(60)
         refused = client.post("/predict/batch", files=batch)
         assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
-        assert "room for 8" in refused.json()["detail"]
-        assert client.get("/health").json()["inside"] == 5
+        assert "capacity is 8" in refused.json()["detail"]
+        assert client.get("/health").json()["in_flight"] == 5
         go_on.set()
         assert first.result().status_code == 200
         assert client.post("/predict/batch", files=batch).status_code == 200
@@ -369,7 +373,7 @@ def test_no_file_can_be_read_through_the_pages_own_events(tmp_path: Path) -> Non
         for number, path in itertools.product(range(events), (drawing, inside)):
             file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
             event = {"index": 0, "value": {"image": file}}
-            for data in ([SHIPPED_NAME, file], [SHIPPED_NAME, [file]], []):
+            for data in ([PRETRAINED_NAME, file], [PRETRAINED_NAME, [file]], []):
                 session = f"{number}-{path.name}-{len(data)}-{len(str(data))}"
                 body = {"data": data, "event_data": event, "fn_index": number}
                 body["session_hash"] = session
@@ -385,19 +389,19 @@ def test_no_file_can_be_read_through_the_pages_own_events(tmp_path: Path) -> Non
 
 def test_visitors_see_no_more_of_a_path_than_tells_networks_apart(tmp_path: Path) -> None:
     trained = [tmp_path / "train" / run / "model.safetensors" for run in ("first", "second")]
-    assert list(names_of([SHIPPED_WEIGHTS, *trained])) == [
-        SHIPPED_NAME,
+    assert list(display_names([PRETRAINED_WEIGHTS, *trained])) == [
+        PRETRAINED_NAME,
         str(Path("first", "model.safetensors")),
         str(Path("second", "model.safetensors")),
     ]
     alike = [Path("a", "run", "net.pt"), tmp_path / "b" / "run" / "net.pt"]
-    assert names_of([*alike, str(alike[0])]) == {
+    assert display_names([*alike, str(alike[0])]) == {
         str(Path("a", "run", "net.pt")): alike[0],
         str(Path("b", "run", "net.pt")): alike[1],
     }
     for path in trained:
         path.parent.mkdir(parents=True)
-        path.write_bytes(SHIPPED_WEIGHTS.read_bytes())
+        path.write_bytes(PRETRAINED_WEIGHTS.read_bytes())
     with TestClient(create_app(trained)) as client:
         page = client.get("/").text
         assert "second/model.safetensors" in page and str(tmp_path) not in page
@@ -405,7 +409,7 @@ def test_visitors_see_no_more_of_a_path_than_tells_networks_apart(tmp_path: Path
 
 def test_another_networks_card_says_what_is_known() -> None:
     predictor = MNISTPredictor()
-    assert "99.64%" in about(SHIPPED_NAME, predictor)
+    assert "99.64%" in about(PRETRAINED_NAME, predictor)
     predictor.checkpoint.history.append({"epoch": 1, "val_accuracy": 0.987})
     said = about("mine.pt", predictor)
     assert "104,938 parameters" in said and "98.70%" in said and "MNIST" in said
@@ -418,10 +422,10 @@ def test_a_damaged_training_is_left_out_of_the_page_and_told(
     whole, cut = (tmp_path / "outputs/train" / run / "model.safetensors" for run in "ab")
     for path in (whole, cut):
         path.parent.mkdir(parents=True)
-        path.write_bytes(SHIPPED_WEIGHTS.read_bytes())
-    assert known_checkpoints() == [SHIPPED_WEIGHTS, whole, cut] and not capsys.readouterr().err
+        path.write_bytes(PRETRAINED_WEIGHTS.read_bytes())
+    assert known_checkpoints() == [PRETRAINED_WEIGHTS, whole, cut] and not capsys.readouterr().err
     cut.write_bytes(cut.read_bytes()[:-99])
-    assert known_checkpoints() == [SHIPPED_WEIGHTS, whole]
+    assert known_checkpoints() == [PRETRAINED_WEIGHTS, whole]
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("Left out of the page: ") and told.count(str(cut)) == 1
     with pytest.raises(ValueError, match="not a whole safetensors file"):
@@ -523,8 +527,8 @@ def test_pictures_that_wait_are_read_together() -> None:
     def prepared(upload: bytes) -> np.ndarray:
         return np.full((28, 28), upload[0], np.uint8)
 
-    async def crowd(largest: int) -> list[int]:
-        async with MicroBatcher(prepared, read, largest, room=100) as batcher:
+    async def crowd(max_batch_size: int) -> list[int]:
+        async with MicroBatcher(prepared, read, max_batch_size, capacity=100) as batcher:
             waiting = [asyncio.create_task(batcher.read([bytes([n % 10])])) for n in range(50)]
             await asyncio.sleep(0.2)
             go_on.set()
@@ -548,9 +552,9 @@ def test_a_failing_network_is_told_to_those_who_wait_and_the_next_are_served() -
             with pytest.raises(NetworkError, match="MemoryError: no room"):
                 await batcher.read([b"\x09"])
             assert (await batcher.read([b"\x05"]))[0].digit == 5
-            assert batcher.inside == 0
-            batcher.room = 1
-            with pytest.raises(TooBusyError):
+            assert batcher.in_flight == 0
+            batcher.capacity = 1
+            with pytest.raises(OverloadedError):
                 await batcher.read([b"\x01", b"\x02"])
 
     asyncio.run(two())
@@ -564,9 +568,9 @@ def test_fifty_clients_get_five_thousand_right_answers() -> None:
         for variation in range(5)
     ]
     images = np.stack([to_mnist(drawing) for drawing in drawings])
-    right = MNISTPredictor(device="cpu").probabilities(images).argmax(1).tolist()
+    right = MNISTPredictor(device="cpu").predict_proba(images).argmax(1).tolist()
     pictures = [load.as_png(image) for image in images]
-    with load.server(largest=256) as address:
+    with load.server(max_batch_size=256) as address:
         result = asyncio.run(load.crowd(address, pictures, right, requests=5000, clients=50))
     assert result["errors"] == result["wrong"] == 0
     assert 0 < result["p50"] <= result["p95"] and result["per_second"] > 0
@@ -600,7 +604,7 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path: Path) -> None:
     (tmp_path / "many.zip").write_bytes(content)
     (tmp_path / "=8.png").write_bytes(png(8))
     paths = [str(tmp_path / "many.zip"), str(tmp_path / "=8.png")]
-    table, csv = read_files(MNISTPredictor(), paths, Limits(), tmp_path)
+    table, csv = predict_uploads(MNISTPredictor(), paths, Limits(), tmp_path)
     assert table["image"].tolist() == ["a/3.png", "bad.png", "=8.png"]
     assert table["digit"].tolist()[0] == 3 and table["digit"].tolist()[2] == 8
     assert "not an image" in table["error"][1]
@@ -612,7 +616,7 @@ def test_an_archive_is_read_and_never_unpacked(tmp_path: Path) -> None:
 
 def test_the_table_shows_failures_first_and_what_the_network_saw(tmp_path: Path) -> None:
     (tmp_path / "many.zip").write_bytes(archive({"a.png": png(3), "<b>.png": b"x"}))
-    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "many.zip")], Limits(), tmp_path)
+    table, _ = predict_uploads(MNISTPredictor(), [str(tmp_path / "many.zip")], Limits(), tmp_path)
     shown = table_html(table)
     assert "2 images: 1 failed, 0 not confident." in shown and shown.count("<img ") == 1
     assert shown.index("&lt;b&gt;.png") < shown.index("a.png</th>"), (
@@ -625,9 +629,9 @@ def test_the_table_rounds_after_it_has_asked_what_is_confident(
 ) -> None:
     probs = np.full((1, 10), (1 - 0.8999999) / 9)
     probs[0, 4] = 0.8999999
-    monkeypatch.setattr(MNISTPredictor, "probabilities", lambda *_: probs)
+    monkeypatch.setattr(MNISTPredictor, "predict_proba", lambda *_: probs)
     (tmp_path / "4.png").write_bytes(png(4))
-    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "4.png")], Limits(), tmp_path)
+    table, _ = predict_uploads(MNISTPredictor(), [str(tmp_path / "4.png")], Limits(), tmp_path)
     assert table["confidence"][0] == 0.9 and table["confident"][0] == "no"
 
 
@@ -673,30 +677,30 @@ def test_a_visitor_may_not_send_what_is_no_number_of_an_example() -> None:
 def test_an_archive_that_leads_out_of_itself_is_refused(tmp_path: Path, name: str) -> None:
     content = archive({"1.png": png(1), name.replace("\0", "0"): png(3)})
     (tmp_path / "x.zip").write_bytes(content.replace(b"0.png", b"\0.png"))  # zipfile cuts it there
-    ((shown, error),) = pictures_in([str(tmp_path / "x.zip")], Limits())
+    ((shown, error),) = uploaded_images([str(tmp_path / "x.zip")], Limits())
     assert shown == "x.zip" and "leads out of it" in str(error)
 
 
 def test_zip_bombs_and_damaged_archives_are_refused(tmp_path: Path) -> None:
     zeros = b"\0" * (11 * SMALL.bytes)
     (tmp_path / "bomb.zip").write_bytes(archive({"0.png": zeros}))
-    ((_, error),) = pictures_in([str(tmp_path / "bomb.zip")], SMALL)
+    ((_, error),) = uploaded_images([str(tmp_path / "bomb.zip")], SMALL)
     assert "would unpack to" in str(error)
     content = archive({"0.png": zeros})
     lying = content.replace(struct.pack("<I", len(zeros)), struct.pack("<I", 100))
     (tmp_path / "liar.zip").write_bytes(lying)
-    found = list(pictures_in([str(tmp_path / "liar.zip")], SMALL))
+    found = list(uploaded_images([str(tmp_path / "liar.zip")], SMALL))
     assert found and all(not isinstance(what, bytes) or len(what) <= 100 for _, what in found)
     (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2] + content[-60:])
     assert all(
         isinstance(what, (ValueError, bytes))
-        for _, what in pictures_in([str(tmp_path / "cut.zip")], Limits())
+        for _, what in uploaded_images([str(tmp_path / "cut.zip")], Limits())
     )
     (tmp_path / "many.zip").write_bytes(archive({f"{n}.png": png() for n in range(9)}))
-    found = list(pictures_in([str(tmp_path / "many.zip")], SMALL))
-    assert len(found) == SMALL.pictures + 1 and "more than 5" in str(found[-1][1])
+    found = list(uploaded_images([str(tmp_path / "many.zip")], SMALL))
+    assert len(found) == SMALL.images + 1 and "more than 5" in str(found[-1][1])
     few = Limits(megapixels_together=0.02)  # an upload may have ten times as many
-    found = list(pictures_in([str(tmp_path / "many.zip")], few))
+    found = list(uploaded_images([str(tmp_path / "many.zip")], few))
     assert len(found) == 3 and "more than 0.2 million pixels" in str(found[-1][1])
 
 
@@ -716,7 +720,7 @@ def test_a_damaged_picture_in_an_archive_is_a_row_and_the_rest_is_read(
     for _ in range(20):  # damage of many kinds
         at = start + int(rng.integers(100))
         path.write_bytes(whole[:at] + rng.bytes(8) + whole[at + 8 :])
-        table, _ = read_files(MNISTPredictor(), [str(path)], Limits(), tmp_path)
+        table, _ = predict_uploads(MNISTPredictor(), [str(path)], Limits(), tmp_path)
         assert table["image"].tolist() == ["3.png", "8.bmp", "5.png"]
         assert table["digit"].tolist()[::2] == [3, 5] and table["error"].tolist()[::2] == ["", ""]
         assert table["error"][1].startswith("it cannot be unpacked: ")
@@ -725,7 +729,7 @@ def test_a_damaged_picture_in_an_archive_is_a_row_and_the_rest_is_read(
 @pytest.mark.parametrize("entries", [{}, {"a/": b""}, {"__MACOSX/3.png": b"x", ".DS_Store": b"x"}])
 def test_an_archive_without_pictures_says_so(tmp_path: Path, entries: dict[str, bytes]) -> None:
     (tmp_path / "none.zip").write_bytes(archive(entries))
-    table, _ = read_files(MNISTPredictor(), [str(tmp_path / "none.zip")], Limits(), tmp_path)
+    table, _ = predict_uploads(MNISTPredictor(), [str(tmp_path / "none.zip")], Limits(), tmp_path)
     assert table["image"].tolist() == ["none.zip"]
     assert table["error"].tolist() == ["none.zip is refused: no image is in it"]
 

@@ -93,7 +93,7 @@ def test_a_network_that_returns_something_else_fails_for_those_who_wait_alone(
             with pytest.raises(NetworkError, match=message):
                 await batcher.read([b"\x09"])
             assert (await batcher.read([b"\x05"]))[0].digit == 5
-            assert batcher.is_alive and batcher.inside == 0
+            assert batcher.is_alive and batcher.in_flight == 0
 
     asyncio.run(two())
 
@@ -144,7 +144,7 @@ def test_images_of_a_cancelled_request_leave_the_queue() -> None:
         return one_hot(images)
 
     async def crowd() -> None:
-        async with MicroBatcher(prepared, read, largest=1) as batcher:
+        async with MicroBatcher(prepared, read, max_batch_size=1) as batcher:
             blocking = asyncio.create_task(batcher.read([b"\x01"]))
             await asyncio.to_thread(first.wait, 60)
             given_up = asyncio.create_task(batcher.read([b"\x02"] * 20))
@@ -153,7 +153,7 @@ def test_images_of_a_cancelled_request_leave_the_queue() -> None:
             last = asyncio.create_task(batcher.read([b"\x03"]))
             given_up.cancel()
             await asyncio.gather(given_up, return_exceptions=True)
-            assert batcher.inside == 2
+            assert batcher.in_flight == 2
             release.set()
             assert [(await one)[0].digit for one in (blocking, last)] == [1, 3]
 
@@ -178,7 +178,7 @@ def test_a_client_that_leaves_is_one_line_and_its_images_are_not_predicted(
         "a client left before it was answered: /predict"
     }
     assert len(caplog.records) == 6 and not any(record.exc_info for record in caplog.records)
-    assert httpx.get(f"{address}/health", **CLIENT).json()["inside"] == 0
+    assert httpx.get(f"{address}/health", **CLIENT).json()["in_flight"] == 0
 
 
 # ---------------------------------------------------------------- what other sites can bring about
@@ -477,14 +477,14 @@ def test_sigterm_leaves_no_folder_and_another_users_does_not_matter(tmp_path: Pa
 
 def test_what_was_accepted_is_answered_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     inside, release = threading.Event(), threading.Event()
-    real = MNISTPredictor.probabilities
+    real = MNISTPredictor.predict_proba
 
     def slow(self: MNISTPredictor, images: np.ndarray) -> np.ndarray:
         inside.set()
         assert release.wait(60)
         return real(self, images)
 
-    monkeypatch.setattr(MNISTPredictor, "probabilities", slow)
+    monkeypatch.setattr(MNISTPredictor, "predict_proba", slow)
     with ThreadPoolExecutor() as pool:
         with serving(create_app(page=False)) as address:
             sent = pool.submit(httpx.post, f"{address}/predict", files={"file": png(3)}, **CLIENT)

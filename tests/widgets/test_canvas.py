@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mnist_helpers.prediction import MNISTPredictor, Prediction
-from mnist_helpers.preprocess import EmptyPictureError
+from mnist_helpers.preprocess import BlankImageError
 from mnist_helpers.strokes import pen_strokes
 from mnist_helpers.widgets.canvas import DigitCanvas
 
@@ -105,7 +105,7 @@ def test_save_keeps_picture_and_strokes(canvas: DigitCanvas, tmp_path: Path) -> 
     canvas.draw(pen_strokes(6))
     path = canvas.save(6, tmp_path)
     assert path.parent == tmp_path / "6"
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(canvas.picture))
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(canvas.drawing))
     saved = json.loads(path.with_suffix(".json").read_text())
     assert saved["label"] == 6
     np.testing.assert_allclose(saved["strokes"][0], canvas.strokes[0])
@@ -114,7 +114,7 @@ def test_save_keeps_picture_and_strokes(canvas: DigitCanvas, tmp_path: Path) -> 
 
 
 def test_save_refuses_wrong_labels_and_an_empty_canvas(canvas: DigitCanvas, tmp_path: Path) -> None:
-    with pytest.raises(EmptyPictureError, match="empty"):
+    with pytest.raises(BlankImageError, match="empty"):
         canvas.save(3, tmp_path)
     canvas.draw(pen_strokes(3))
     for label in (10, -1, 3.0, True, "3"):
@@ -195,7 +195,7 @@ def test_many_events_at_once_are_not_read_one_by_one() -> None:
     assert len(canvas.strokes[0]) == 301
     assert 1 <= len(predictor.pictures) < 150
     last = np.asarray(predictor.pictures[-1])
-    np.testing.assert_array_equal(last, np.asarray(canvas.picture))  # the newest state
+    np.testing.assert_array_equal(last, np.asarray(canvas.drawing))  # the newest state
 
 
 def test_a_slow_predictor_is_not_asked_for_each_queued_event(
@@ -254,7 +254,7 @@ def test_a_picture_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) 
         canvas._on_upload({"new": files})
         assert canvas.prediction.digit == 8
     canvas._on_upload({"new": ({"content": b"no image"},)})
-    assert "PictureError" in canvas._message.value
+    assert "InvalidImageError" in canvas._message.value
 
 
 # ------------------------------------------------------------------- by the sheet in the browser

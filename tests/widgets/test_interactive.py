@@ -28,8 +28,8 @@ from mnist_helpers.widgets.canvas import DigitCanvas
 from mnist_helpers.widgets.feature_maps import FeatureMaps
 from mnist_helpers.widgets.gallery import ANY, ErrorGallery
 from mnist_helpers.widgets.kernel import KERNELS, OWN, KernelEditor
-from mnist_helpers.widgets.learning_rates import LearningRates
-from mnist_helpers.widgets.moved_digit import MovedDigit
+from mnist_helpers.widgets.learning_rates import LearningRateExplorer
+from mnist_helpers.widgets.shift_rotate import ShiftRotateExplorer
 from mnist_helpers.widgets.threshold import ThresholdSlider
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -67,7 +67,9 @@ def build(kind: str, digits: Splits, predictor: MNISTPredictor, errors: pd.DataF
         maps = FeatureMaps(predictor)
         return maps, lambda: maps.draw(pen_strokes(3))
     if kind == "rates":
-        rates = LearningRates({0.1: [2.3, 1.0, 0.5], 0.01: [2.3, 2.2, 2.1], 9.0: [2.3, 1e9, 1e12]})
+        rates = LearningRateExplorer(
+            {0.1: [2.3, 1.0, 0.5], 0.01: [2.3, 2.2, 2.1], 9.0: [2.3, 1e9, 1e12]}
+        )
         return rates, lambda: setattr(rates._slider, "index", 0)
     if kind == "gallery":
         gallery = ErrorGallery(digits.test.images, errors)
@@ -76,7 +78,7 @@ def build(kind: str, digits: Splits, predictor: MNISTPredictor, errors: pd.DataF
         slider = ThresholdSlider(confidence, confidence > 0.4)
         return slider, lambda: setattr(slider._slider, "value", 0.5)
     if kind == "moved":
-        moved = MovedDigit(digits.test.images[0], predictor)
+        moved = ShiftRotateExplorer(digits.test.images[0], predictor)
         return moved, lambda: setattr(moved._turn, "value", 45)
     canvas = DigitCanvas(predictor)
     return canvas, lambda: canvas.draw(pen_strokes(3))
@@ -247,7 +249,7 @@ def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
 
 def test_the_chosen_run_is_in_colour() -> None:
     runs = {1.0: [2.3, 9.0, np.inf], 0.1: [2.3, 1.0, 0.4], 0.01: [2.3, 2.2, 2.1]}
-    slider = LearningRates(runs)
+    slider = LearningRateExplorer(runs)
     assert [label for label, _ in slider._slider.options] == ["0.01", "0.1", "1"]
     for rate, losses in runs.items():
         slider.rate = rate
@@ -259,7 +261,7 @@ def test_the_chosen_run_is_in_colour() -> None:
     assert "loss 2.30 at the first step, 1.23 in the mean of the last 3 of 3" in slider.alt_text()
     for wrong in ({}, {0.1: []}):
         with pytest.raises(ValueError, match="no runs"):
-            LearningRates(wrong)
+            LearningRateExplorer(wrong)
 
 
 # ------------------------------------------------------------------------------------------ errors
@@ -341,10 +343,10 @@ def test_a_network_without_errors_has_a_threshold_too() -> None:
 
 
 def test_an_unmoved_digit_is_as_it_was(digits: Splits, predictor: MNISTPredictor) -> None:
-    widget = MovedDigit(digits.test.images[0], predictor)
+    widget = ShiftRotateExplorer(digits.test.images[0], predictor)
     original = digits.test.images[0, 0].numpy()
     np.testing.assert_array_equal(widget.seen, original)
-    np.testing.assert_allclose(widget.probs, predictor.probabilities(original[None])[0], atol=1e-6)
+    np.testing.assert_allclose(widget.probs, predictor.predict_proba(original[None])[0], atol=1e-6)
     assert [bar.get_height() for bar in widget._bars] == pytest.approx(widget.probs.tolist())
 
 
@@ -360,7 +362,7 @@ def eight() -> np.ndarray:
 def test_moves_and_turns_are_those_that_were_asked_for(
     eight: np.ndarray, predictor: MNISTPredictor
 ) -> None:
-    widget = MovedDigit(eight, predictor)
+    widget = ShiftRotateExplorer(eight, predictor)
     widget._right.value = 3
     widget._down.value = -2
     expected = np.roll(eight, (-2, 3), axis=(0, 1))
@@ -374,13 +376,13 @@ def test_moves_and_turns_are_those_that_were_asked_for(
 
 
 def test_preparation_undoes_a_move(eight: np.ndarray, predictor: MNISTPredictor) -> None:
-    widget = MovedDigit(eight, predictor)
+    widget = ShiftRotateExplorer(eight, predictor)
     unmoved = widget.seen.astype(int)
     widget.move(right=4, down=3)
     far = np.abs(widget.seen - unmoved).mean()
     widget._prepare.value = True
     assert np.abs(widget.seen - unmoved).mean() < far / 3
     assert widget.probs.argmax() == 8
-    black = MovedDigit(np.zeros((28, 28), np.uint8), predictor)
+    black = ShiftRotateExplorer(np.zeros((28, 28), np.uint8), predictor)
     black._prepare.value = True  # nothing to prepare: shown as it is
     assert not black.seen.any()

@@ -6,7 +6,7 @@ const FRAME = 28; // an MNIST picture's side
 const BOX = 20; // the longest side of the digit in it
 const DETAIL = 4; // the digit is worked on at this many pixels for one of MNIST's
 const STROKES = [1.5, 4]; // the least and the greatest usual stroke width in MNIST's pixels
-const LEAST_CONTRAST = 12; // of 255: fainter than this is an empty picture
+const MIN_CONTRAST = 12; // of 255: fainter than this is an empty picture
 const COARSE_SIDE = 64; // at which the paper's brightness is measured
 const UNEVEN = 6; // deviation of the paper's brightness from which it is levelled
 const WINDOWS = [0.4, 0.25, 0.12]; // of the longer side: narrower is ink, wider a shadow
@@ -82,7 +82,7 @@ function inkOnBlack(grey) {
   const { width, height } = grey;
   let values = Float32Array.from(grey.data);
   const [least, most] = extremes(values);
-  if (most - least < LEAST_CONTRAST) throw new Error("the sheet is empty");
+  if (most - least < MIN_CONTRAST) throw new Error("the sheet is empty");
   const high = betweenDarkAndLight(values);
   let light = Uint8Array.from(values, (value) => (value > high ? 1 : 0));
   const border = [];
@@ -144,7 +144,7 @@ function inkInUnevenLight(grey) {
     for (const share of WINDOWS) {
       const ink = above(unevenPaper(tried, share).data, tried);
       const [least, most] = extremes(ink.data);
-      if (most - least < LEAST_CONTRAST) continue;
+      if (most - least < MIN_CONTRAST) continue;
       const mask = { ...ink, data: digitMask(ink) };
       const inner = slide(mask, 1, 1, Math.min).data;
       const outer = slide(mask, 1, 1, Math.max).data;
@@ -154,7 +154,7 @@ function inkInUnevenLight(grey) {
       [best, step, paper, window] = [score, mean(outline) / 4, full, share];
     }
   }
-  if (step < LEAST_CONTRAST) throw new Error("the sheet is empty");
+  if (step < MIN_CONTRAST) throw new Error("the sheet is empty");
   return above(unevenPaper(paper, window).data, paper);
 }
 
@@ -270,7 +270,7 @@ function gaussian(image, sigma) {
 function digitMask(ink) {
   const { width, height, data } = ink;
   const [least, most] = extremes(data);
-  if (most - least < LEAST_CONTRAST) throw new Error("the sheet is empty");
+  if (most - least < MIN_CONTRAST) throw new Error("the sheet is empty");
   const high = betweenDarkAndLight(data);
   const faint = data.map((value) => (value > 0.6 * high ? 1 : 0));
   const { numbers, parts } = label(faint, width, height);

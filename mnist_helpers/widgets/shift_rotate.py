@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..plots import BLUE, GREY
+from ..plots import BLUE, GRAY
 from ..prediction import MNISTPredictor
-from ..preprocess import EmptyPictureError, to_mnist
-from .base import InteractiveFigure, figure_of, gray_images, slider, with_room, without_ticks
+from ..preprocess import BlankImageError, to_mnist
+from .base import InteractiveFigure, gray_images, hide_ticks, new_figure, slider, widen_label
 
 
-class MovedDigit(InteractiveFigure):
+class ShiftRotateExplorer(InteractiveFigure):
     """Move and turn a digit, and watch the ten probabilities.
 
     Parameters
@@ -34,14 +34,14 @@ class MovedDigit(InteractiveFigure):
         self._right = slider(0, -10, 10, 1, "Right (pixels)")
         self._down = slider(0, -10, 10, 1, "Down (pixels)")
         self._turn = slider(0, -180, 180, 5, "Turn (degrees)")
-        self._prepare = with_room(
+        self._prepare = widen_label(
             widgets.Checkbox(description="preprocess it as MNIST was (to_mnist)", indent=False)
         )
-        figure = figure_of(8, 3)
+        figure = new_figure(8, 3)
         axes = figure.subplots(1, 2, width_ratios=(1, 2))
         self._shown = axes[0].imshow(np.zeros((28, 28)), cmap="gray", vmin=0, vmax=255)
-        without_ticks(axes[0], "what the network sees")
-        self._bars = axes[1].bar(range(10), np.zeros(10), color=GREY)
+        hide_ticks(axes[0], "what the network sees")
+        self._bars = axes[1].bar(range(10), np.zeros(10), color=GRAY)
         axes[1].set(xticks=range(10), xlabel="digit", ylabel="probability", ylim=(0, 1.12))
         axes[1].yaxis.set_major_formatter("{x:.0%}")
         self._percent = [axes[1].text(d, 0, "", ha="center", fontsize=9) for d in range(10)]
@@ -66,18 +66,18 @@ class MovedDigit(InteractiveFigure):
         if self._prepare.value:
             try:
                 return to_mnist(moved)
-            except EmptyPictureError:  # it was moved out of the image
+            except BlankImageError:  # it was moved out of the image
                 pass
         return moved
 
     def _draw(self) -> str:
         image = self.seen
-        self.probs = self.predictor.probabilities(image[None])[0]
+        self.probs = self.predictor.predict_proba(image[None])[0]
         best = int(self.probs.argmax())
         self._shown.set_data(image)
         for digit, (bar, text) in enumerate(zip(self._bars, self._percent, strict=True)):
             share = float(self.probs[digit])
-            bar.set(height=share, color=BLUE if digit == best else GREY)
+            bar.set(height=share, color=BLUE if digit == best else GRAY)
             text.set_text(f"{share:.0%}" if share >= 0.005 else "")
             text.set_y(share + 0.02)
         return (
