@@ -126,15 +126,6 @@ def an_optimizer_of_its_own(model, optimizer, images, labels):
     return zero_grad_at_the_end(model, own, images, labels)
 
 
-def from_the_surest_down(confidence, correct, risk):
-    found = confidence.max()
-    for candidate in np.sort(confidence)[::-1]:
-        if 1 - correct[confidence >= candidate].mean() > risk:
-            break
-        found = candidate
-    return found
-
-
 def gaps(confidence, correct, weigh):
     bins = np.minimum((confidence * 10).astype(int), 9)
     insides = [bins == number for number in np.unique(bins)]
@@ -220,25 +211,6 @@ WRONG = [
         lambda n, steps, p: p * min(n / (steps // 10), (steps - n) / (steps - steps // 10)),
         "Step 2 of 25",
     ),
-    ("05-1", lambda image: -image, "Negative"),
-    ("05-1", lambda image: image < 128, "greys"),
-    ("05-1", lambda image: 255.0 - image, "dtype"),
-    ("05-1", lambda image: image.max() - image, "neither black nor white"),
-    ("05-2", lambda image: tuple(np.argwhere(image > 0).mean(0)), "weigh"),
-    ("05-2", lambda image: (12, 14.5), "box"),
-    ("05-2", lambda image: (0.05, 0.07), "overflow"),
-    ("05-2", lambda image: 12.0, "not of the kind"),
-    ("05-2", lambda image: (12, 14.5, 1), "Two numbers"),
-    ("05-3", lambda c, right, risk: 0.5, "wrong"),
-    ("05-3", lambda c, right, risk: 0.95, "too few"),
-    ("05-3", lambda c, right, risk: 2.0, "nothing"),
-    ("05-3", from_the_surest_down, "In another trial"),
-    (
-        "05-3",
-        lambda c, right, risk: next(x for x in c if 1 - right[c >= x].mean() <= risk),
-        "In another trial",
-    ),
-    ("05-3", lambda c, right, risk: 0.7, "more than a quarter"),
     ("06-1", lambda m, d: m[d, d] / m[:, d].sum(), "precision"),
     ("06-1", lambda m, d: m[d, d] / m.sum(), "this digit only"),
     ("06-1", lambda m, d: 100 * m[d, d] / m[d].sum(), "per cent"),
