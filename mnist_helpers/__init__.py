@@ -83,6 +83,7 @@ _PUBLIC = {
         "plot_learning_rates",
         "plot_maps",
         "plot_misclassified",
+        "plot_number",
         "plot_overhead",
         "plot_per_class",
         "plot_pixel_values",

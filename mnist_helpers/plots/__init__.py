@@ -30,7 +30,7 @@ from .evaluation import (
     plot_risk_coverage,
     plot_seed_accuracies,
 )
-from .prediction import plot_probabilities, plot_saliency, plot_steps
+from .prediction import plot_number, plot_probabilities, plot_saliency, plot_steps
 from .scaling import plot_gradient_agreement, plot_hours, plot_overhead, plot_trials
 from .training import (
     LiveHistory,
@@ -66,6 +66,7 @@ __all__ = [
     "plot_learning_rates",
     "plot_maps",
     "plot_misclassified",
+    "plot_number",
     "plot_overhead",
     "plot_per_class",
     "plot_pixel_values",

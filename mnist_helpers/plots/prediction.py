@@ -9,9 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from .base import BLUE, GRAY, axes_or_new, image_grid, show_image
+from .base import BLUE, GRAY, ORANGE, RED, axes_or_new, image_grid, show_image
 
 if TYPE_CHECKING:
+    from ..prediction import NumberPrediction
     from .base import Images
 
 
@@ -46,6 +47,32 @@ def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
         ax.set_title(f"{number}\n{name.replace(' ', chr(10), 1)}", fontsize=9)
         ax.set_xlabel("×".join(map(str, picture.shape[:2][::-1])), fontsize=8)
     return axes
+
+
+def plot_number(image: np.ndarray, number: NumberPrediction, ax: Axes | None = None) -> Axes:
+    """Draw a row of digits with the box and the prediction of each, and the number as title.
+
+    Parameters
+    ----------
+    image : array of shape [H, W] or [H, W, 3], dtype uint8
+        The one that was given to `MNISTPredictor.predict_number`.
+    number : Number
+        What it returned.
+    ax : Axes, optional
+        Default: of a new figure.
+    """
+    pixels = np.asarray(image)
+    ax = axes_or_new(ax, 6, 0.8 + 6 * pixels.shape[0] / pixels.shape[1])
+    show_image(ax, pixels)
+    for (left, top, right, bottom), prediction in zip(
+        number.boxes, number.predictions, strict=True
+    ):
+        ax.add_patch(
+            plt.Rectangle((left, top), right - left, bottom - top, fill=False, color=ORANGE)
+        )
+        ax.text(left, top - 4, str(prediction.digit), color=RED, va="bottom", fontsize=12)
+    ax.set_title(f"predicted {number.text}", pad=16)
+    return ax
 
 
 def plot_saliency(image: Images, saliency: np.ndarray, ax: Axes | None = None) -> Axes:

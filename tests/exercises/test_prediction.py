@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from mnist_helpers import exercises
 from mnist_helpers.exercises import prediction
-from mnist_helpers.synthetic import pen_digits
+from mnist_helpers.synthetic import synthetic_digits
 
 
 def gap(*arguments):
@@ -316,7 +316,7 @@ def test_use_continues_with_the_worked_solution(name: str, capsys) -> None:
 
 def test_the_four_steps_leave_mnist_images_nearly_as_they_are() -> None:
     """They are what made MNIST's images, so on one of them they change little or nothing."""
-    for image in pen_digits(20).images[:, 0].numpy():
+    for image in synthetic_digits(20).images[:, 0].numpy():
         again = image
         for step in ("light_on_dark", "crop", "fit", "center"):
             again = getattr(prediction, step)(again)
