@@ -56,7 +56,7 @@ def plot_number(image: np.ndarray, number: NumberPrediction, ax: Axes | None = N
     ----------
     image : array of shape [H, W] or [H, W, 3], dtype uint8
         The one that was given to `MNISTPredictor.predict_number`.
-    number : Number
+    number : NumberPrediction
         What it returned.
     ax : Axes, optional
         Default: of a new figure.
