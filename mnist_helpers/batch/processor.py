@@ -398,7 +398,7 @@ class BatchProcessor:
             failed = summary["labeled_failed"]
             where = {"folder": "folder names", "name": "file names"}[str(self.labels)]
             return [
-                f"accuracy {summary['accuracy']:.2%} of {summary['labelled']:,} labeled images "
+                f"accuracy {summary['accuracy']:.2%} of {summary['labeled']:,} labeled images "
                 f"(labels from the {where}; 95% confidence interval {low:.1%} to {high:.1%})"
                 + (f"; {failed:,} more labeled images failed" if failed else "")
             ]
