@@ -117,6 +117,15 @@ def run_import(repeats: Repeats = 5) -> None:
         imports.benchmark(repeats)
 
 
+@app.command("busy")
+def run_busy(repeats: Repeats = 5) -> None:
+    """An epoch beside no, one and five busy processes: threads for all cores and for free ones."""
+    from . import busy
+
+    with plain_errors():
+        busy.benchmark(repeats)
+
+
 @app.command("augment")
 def run_augment(
     pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],

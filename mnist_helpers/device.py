@@ -6,10 +6,14 @@ import ctypes
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import nn
+
+SECONDS_BETWEEN_COUNTS = 0.5  # of free cores; the system counts in hundredths
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     # Of PyTorch's threads a forked child has none, and would wait for them for ever.
@@ -66,6 +70,49 @@ def autocast(device: torch.device, precision: str = "auto") -> AbstractContextMa
     """Return the context in which a network computes in the recipe's precision."""
     wanted = precision == "bf16" or (precision == "auto" and has_native_bf16(device))
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+@contextmanager
+def threads_for_free_cores(model: nn.Module) -> Iterator[None]:
+    """Have `model` compute with as many threads as there are free cores, counted twice a second.
+
+    The threads of OpenMP meet at the end of each layer, and those that wait spin. Where a busy
+    process has one of the cores, in each layer all wait for the thread that shares it, and an epoch
+    takes longer than with a thread less (docs/results.md has the seconds). Shorter spinning helps
+    little, and can only be set before torch is imported, by ``GOMP_SPINCOUNT``; the number of
+    threads can be set at any time.
+
+    It is never more than `torch.get_num_threads` says at the start, and stays as it is where the
+    user has set ``OMP_NUM_THREADS``, or where the model isn't on the CPU.
+    """
+    most, device = torch.get_num_threads(), next(model.parameters()).device
+    if device.type != "cpu" or most == 1 or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    started, before = time.perf_counter(), _core_seconds()
+
+    def count_free_cores(*_: object) -> None:
+        nonlocal started, before
+        passed = time.perf_counter() - started
+        if passed >= SECONDS_BETWEEN_COUNTS:
+            free = (_core_seconds() - before) / passed
+            torch.set_num_threads(max(1, min(most, round(free))))
+            started, before = time.perf_counter(), _core_seconds()
+
+    handle = model.register_forward_pre_hook(count_free_cores)
+    try:
+        yield
+    finally:
+        handle.remove()
+        torch.set_num_threads(most)
+
+
+def _core_seconds() -> float:
+    """Return how long all cores together have been idle, or computed for this process."""
+    import psutil
+
+    times = psutil.cpu_times()
+    return times.idle + getattr(times, "iowait", 0.0) + time.process_time()
 
 
 def stay_on_loopback() -> None:

@@ -26,7 +26,7 @@ from .checkpoints import (
     saved_model_name,
 )
 from .data import EVAL_BATCH_SIZE, NON_DIGIT, UNLABELED, Batches, Digits
-from .device import autocast, choose_device, retain_freed_memory
+from .device import autocast, choose_device, retain_freed_memory, threads_for_free_cores
 from .files import exclusive_lock
 from .models import Classifier, build_model
 from .progress import TextBar, progress_bar
@@ -134,7 +134,10 @@ def _train_epochs(
     batches = Batches(train, recipe.batch_size, augment=augment, rank=rank, world_size=world_size)
     steps = recipe.epochs * len(batches)
     done = len(run.history) * len(batches)
-    with progress_bar(total=steps, initial=done, disable=not progress) as bar:
+    with (
+        progress_bar(total=steps, initial=done, disable=not progress) as bar,
+        threads_for_free_cores(run.model),
+    ):
         while len(run.history) < recipe.epochs and not run.should_stop_early():
             with _explain_out_of_memory(recipe):
                 row = train_epoch(model, batches, run.optimizer, recipe, len(run.history), bar)

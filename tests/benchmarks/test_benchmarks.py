@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from PIL import Image
 from torch.utils.data import RandomSampler
 from typer.testing import CliRunner
 
-from benchmarks import augmentation, confidence, imports, prediction, serving, strokes
+from benchmarks import augmentation, busy, confidence, imports, prediction, serving, strokes
 from benchmarks import data as passes
 from benchmarks.__main__ import app
 from benchmarks.common import in_new_process, interleave, predict_baseline
@@ -260,6 +262,35 @@ def test_imports_are_timed(tmp_path: Path, monkeypatch) -> None:
     table = imports.benchmark(repeats=2)
     assert list(table["statement"]) == ["nothing", "json"] and (table["median"] > 0).all()
     assert (written / "import.png").is_file()
+
+
+def test_epochs_beside_busy_processes_are_timed_and_nothing_stays_busy(
+    tmp_path: Path, monkeypatch
+) -> None:
+    written = outputs(monkeypatch, tmp_path)
+    seen = []
+
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **options) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def spinning() -> int:
+        return sum(process.poll() is None for process in started)
+
+    def train(*_: object, **__: object) -> None:
+        seen.append((spinning(), "OMP_NUM_THREADS" in os.environ))
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(busy, "train", train)
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    table = busy.benchmark(repeats=2, others=(0, 2), images=10)
+    assert seen == 2 * [(0, True), (0, False), (2, True), (2, False)]
+    assert table["others"].to_list() == [0, 0, 2, 2] and table["times"][0] == 1
+    assert os.environ["OMP_NUM_THREADS"] == "7" and spinning() == 0
+    assert (written / "busy.png").is_file() and (written / "busy.json").is_file()
 
 
 def test_a_first_prediction_is_one(monkeypatch) -> None:

@@ -51,9 +51,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share the cores among the workers: threads of OpenMP spin while they wait for each other."""
-    if not hasattr(config, "workerinput") and (workers := _workers(config)):
-        os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))
+    """Share the cores among the workers: threads of OpenMP spin while they wait for each other.
+
+    A process on its own gets all. Said in the environment, their number stays as it is whatever
+    else this machine does, and with it the last digits of what tests compute.
+    """
+    if not hasattr(config, "workerinput"):
+        workers = _workers(config) or 1
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // workers)))
 
 
 def _workers(config: pytest.Config) -> int:
