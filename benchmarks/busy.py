@@ -19,7 +19,7 @@ from mnist_helpers.plots import save_figure
 from mnist_helpers.recipes import recipe_for
 from mnist_helpers.training import train
 
-from .common import alternate, plot_timings, publish
+from .common import interleave, plot_timings, publish
 
 FIXED, FREE = "all cores", "free cores"  # threads
 
@@ -54,7 +54,7 @@ def benchmark(
 
     ways = [(count, threads) for count in others for threads in (FIXED, FREE)]
     names = {way: f"beside {way[0]}, {way[1]}" for way in ways}
-    seconds = alternate({names[way]: epoch(*way) for way in ways}, repeats)
+    seconds = interleave({names[way]: epoch(*way) for way in ways}, repeats)
     base = seconds[names[ways[0]]]
     rows = []
     for count, threads in ways:
