@@ -14,7 +14,7 @@ from .base import BLUE, GRAY, GREEN, ORANGE, RED, axes_or_new, image_grid, show_
 if TYPE_CHECKING:
     import pandas as pd
 
-LINE_COLORS = (BLUE, ORANGE, GREEN, RED, GRAY)
+LINE_COLORS = (BLUE, ORANGE, GREEN, RED, GRAY, "#cc78bc")
 
 
 def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:
@@ -122,8 +122,11 @@ def plot_activation_stds(stds: Mapping[str, Sequence[float]], ax: Axes | None = 
     ax = axes_or_new(ax, 7, 4)
     for number, (name, values) in enumerate(stds.items()):
         layers = range(1, len(values) + 1)
-        color, style = LINE_COLORS[number % 5], ("-", "--", ":")[number // 3 % 3]
-        ax.plot(layers, values, style, marker="osD^v"[number % 5], ms=5, color=color, label=name)
+        color, style = LINE_COLORS[number % 6], ("-", "--", ":")[number // 3 % 3]
+        size = 9 - number % 6  # of lines that coincide each can be seen
+        ax.plot(
+            layers, values, style, marker="osD^vP"[number % 6], ms=size, color=color, label=name
+        )
     ax.set(xlabel="layer", ylabel="standard deviation of the activations", yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.3)

@@ -124,9 +124,9 @@ def plot_accuracies(table: pd.DataFrame, x: str, log: bool = False, ax: Axes | N
     table : DataFrame
         With columns ``method``, ``accuracy``, ``low``, ``high``, and the one named by `x`.
     x : str
-        The column to draw to the right; also the axis's label.
+        The column to draw to the right, with a tick for each value; also the axis's label.
     log : bool, default=False
-        With a logarithmic scale to the right, on which each value has its tick.
+        With a logarithmic scale to the right.
     ax : Axes, optional
         Default: of a new figure.
     """
@@ -138,10 +138,9 @@ def plot_accuracies(table: pd.DataFrame, x: str, log: bool = False, ax: Axes | N
             rows[x], rows["accuracy"], errors, fmt=style, color=color, ms=5, capsize=3, label=method
         )
     ax.set(xlabel=x, ylabel="accuracy")
-    if log:
-        ax.set_xscale("log")
-        ax.set_xticks(table[x].unique(), [f"{value:,}" for value in table[x].unique()])
-        ax.minorticks_off()
+    ax.set_xscale("log" if log else "linear")
+    ax.set_xticks(table[x].unique(), [f"{value:,}" for value in table[x].unique()])
+    ax.minorticks_off()
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.grid(alpha=0.3)
     ax.legend()
