@@ -6,7 +6,6 @@ import base64
 import inspect
 import math
 import re
-import struct
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,19 +60,6 @@ def test_worked_solution_that_a_notebook_continues_with_is_the_one_that_it_folds
     worked = inspect.getsource(_SOLUTIONS[number]).partition("\n")[2].strip()
     folded = [code for name, _, code in solutions() if name == number]
     assert len(folded) == 1 and worked in folded[0]
-
-
-def by_absolute_differences(images, labels, others):
-    means = np.stack([images[labels == digit].mean(0) for digit in range(10)])
-    return np.abs(others[:, None] - means).sum(2).argmin(1)
-
-
-def vote_of(k):
-    def answer(images, labels, others):
-        nearest = ((others[:, None] - images) ** 2).sum(2).argsort(1)[:, :k]
-        return np.array([np.bincount(row).argmax() for row in labels[nearest]])
-
-    return answer
 
 
 def by_hand(logits, labels):
@@ -149,25 +135,6 @@ def mixed(new, old, share, rounded=round):
 
 
 WRONG = [
-    ("01-1", 47_040_000, "header is missing"),
-    ("01-1", 47_040_008, "each of the three"),
-    ("01-1", 47_040_004, "each of the three"),
-    ("01-1", 47_040_012, "four bytes more"),
-    ("01-1", "47040016", "quotation"),
-    ("01-1", 784, "One byte"),
-    ("01-2", lambda c: struct.unpack(f"<{c[3]}I", c[4 : 4 + 4 * c[3]]), "most significant byte"),
-    ("01-2", lambda c: list(struct.unpack(f">{c[3]}I", c[4 : 4 + 4 * c[3]])), "tuple"),
-    ("01-2", lambda c: struct.unpack(">3I", c[4:16]), "yours gives"),
-    ("01-3", lambda x, y, z: y[((z[:, None] - x[None]) ** 2).sum(2).argmin(1)], "single image"),
-    *(("01-3", vote_of(k), "single image, or a few") for k in (3, 5, 7, 9)),
-    ("01-2", lambda c: struct.unpack(f">{c[3]}I", c[: 4 * c[3]]), "after the first four"),
-    ("01-3", lambda x, y, z: 3, "shape"),
-    (
-        "01-3",
-        lambda x, y, z: (z @ np.stack([x[y == d].mean(0) for d in range(10)]).T).argmax(1),
-        "wrong",
-    ),
-    ("01-3", by_absolute_differences, "squared"),
     ("04-1", 214, "left over"),
     ("04-1", 214.8, "whole"),
     ("04-1", 55_000, "Divide"),
