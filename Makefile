@@ -35,7 +35,7 @@ help:
 	@echo "make bench    compare with the usual ways          (BENCH='train --quick'; without it: what there is)"
 	@echo
 	@echo "make lint     check code, notebooks and types; make format: format them, strip outputs"
-	@echo "make pins     choose the versions in requirements*.txt anew   (KEEP=1 keeps those that fit)"
+	@echo "make pins     choose the versions in requirements*.txt again  (KEEP=1 keeps those that fit)"
 	@echo "make audit    report on vulnerabilities and licenses, with an SBOM, into outputs/audit/"
 	@echo "make clean    delete outputs/ and caches; distclean also deletes .venv"
 	@echo

@@ -70,14 +70,14 @@ def run_data(repeats: Repeats = 5, data: Data = None) -> None:
 @app.command("predict")
 def run_predict(
     calls: Annotated[int, typer.Option(help="Predictions of each.", min=10)] = 300,
-    pictures: Annotated[int, typer.Option(help="PNGs in the folder.", min=1)] = 5000,
+    images: Annotated[int, typer.Option(help="PNGs in the folder.", min=1)] = 5000,
     data: Data = None,
 ) -> None:
     """From file to digit: one image, and a folder, the usual way and ours."""
     from . import prediction
 
     with plain_errors():
-        prediction.benchmark(calls, pictures, data)
+        prediction.benchmark(calls, images, data)
 
 
 @app.command("serve")
@@ -97,7 +97,7 @@ def run_serve(
 
 @app.command("scale")
 def run_scale(
-    pictures: Annotated[int, typer.Option(help="Drawings in the folder.", min=100)] = 6000,
+    images: Annotated[int, typer.Option(help="Drawings in the folder.", min=100)] = 6000,
     repeats: Repeats = 3,
     data: Data = None,
 ) -> None:
@@ -105,7 +105,7 @@ def run_scale(
     with plain_errors():
         from . import scale
 
-        scale.benchmark(pictures, repeats=repeats, data=data)
+        scale.benchmark(images, repeats=repeats, data=data)
 
 
 @app.command("import")
@@ -128,7 +128,7 @@ def run_busy(repeats: Repeats = 5) -> None:
 
 @app.command("augment")
 def run_augment(
-    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
+    images: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
     seeds: Annotated[int, typer.Option(help="Runs of each.", min=1)] = 3,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 6,
     data: Data = None,
@@ -137,12 +137,12 @@ def run_augment(
     from . import augmentation
 
     with plain_errors():
-        augmentation.benchmark(pictures, seeds, epochs, data)
+        augmentation.benchmark(images, seeds, epochs, data)
 
 
 @app.command("strokes")
 def run_strokes(
-    pictures: Annotated[
+    images: Annotated[
         Path | None, typer.Option(help="Folder of [SET/]LABEL/IMAGE; without, our pens alone.")
     ] = None,
     data: Data = None,
@@ -151,12 +151,12 @@ def run_strokes(
     from . import strokes
 
     with plain_errors():
-        strokes.benchmark(pictures, data)
+        strokes.benchmark(images, data)
 
 
 @app.command("confidence")
 def run_confidence(
-    pictures: Annotated[
+    images: Annotated[
         Path | None, typer.Option(help="Folder of [SET/]LABEL/IMAGE; without, MNIST alone.")
     ] = None,
     weights: Weights = None,
@@ -166,12 +166,12 @@ def run_confidence(
     from . import confidence
 
     with plain_errors():
-        confidence.benchmark(pictures, weights, data)
+        confidence.benchmark(images, weights, data)
 
 
 @app.command("handwriting")
 def run_handwriting(
-    pictures: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
+    images: Annotated[Path, typer.Option(help="Folder of [SET/]LABEL/IMAGE.")],
     network: Annotated[
         str, typer.Option(help="The model that predicts the usual way.")
     ] = "mnistnet",
@@ -181,7 +181,7 @@ def run_handwriting(
     from . import handwriting
 
     with plain_errors():
-        handwriting.benchmark(pictures, network, data)
+        handwriting.benchmark(images, network, data)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from .handwriting import list_labeled_images
 
 @patch.dict(AUGMENTATIONS, elastic=partial(handwriting, elastic=0.6))
 def benchmark(
-    pictures: Path, seeds: int = 3, epochs: int = 6, data: Path | None = None
+    images: Path, seeds: int = 3, epochs: int = 6, data: Path | None = None
 ) -> pd.DataFrame:
     """Train the default network with each augmentation and without; read handwriting with it.
 
@@ -39,9 +39,9 @@ def benchmark(
     Parameters
     ----------
     images : path
-        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
+        Folder of labeled images: ``[SET/]LABEL/IMAGE``.
     seeds, epochs : int
-        Trainings of each kind, and passes over the training split in each.
+        Training runs of each kind, and epochs of each.
     data : path, optional
         Folder with MNIST.
 
@@ -52,7 +52,7 @@ def benchmark(
         and the number of errors in each set of images.
     """
     splits = load_mnist(root=data)
-    sets, handwriting = load_handwriting(pictures)
+    sets, handwriting = load_handwriting(images)
     rows = []
     todo = [(seed, augment) for seed in range(seeds) for augment in (None, *AUGMENTATIONS)]
     for seed, augment in tqdm(todo, desc="training"):
@@ -71,12 +71,12 @@ def benchmark(
     return table
 
 
-def load_handwriting(pictures: Path) -> tuple[np.ndarray, Digits]:
-    """Prepare labeled images; return the name of each one's set, and the digits."""
-    files = list_labeled_images(pictures)
+def load_handwriting(folder: Path) -> tuple[np.ndarray, Digits]:
+    """Preprocess labeled images; return the name of each one's set, and the digits."""
+    files = list_labeled_images(folder)
     images = np.stack([to_mnist(path) for *_, path in tqdm(files, desc="preparing")])
     labels = torch.tensor([label for _, label, _ in files])
-    digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"images in {pictures.name}")
+    digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"images in {folder.name}")
     return np.array([group for group, *_ in files]), digits
 
 

@@ -51,7 +51,7 @@ def baseline_network(name: str = BASELINE, data: Path | None = None) -> nn.Seque
 
 @cache
 def baseline_transform() -> Callable[[Any], torch.Tensor]:
-    """Return the usual preparation: `ToTensor` and `Normalize` with MNIST's mean and deviation."""
+    """Return the usual transform: `ToTensor`, and `Normalize` with MNIST's statistics."""
     from torchvision import transforms
 
     return transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
@@ -60,8 +60,8 @@ def baseline_transform() -> Callable[[Any], torch.Tensor]:
 @torch.inference_mode()
 def predict_baseline(network: nn.Module, path: Path, invert: bool = False) -> int:
     """Read an image as most projects do: gray, 28×28, `ToTensor`, `Normalize`, argmax."""
-    with Image.open(path) as picture:
-        small = picture.convert("L").resize((28, 28))
+    with Image.open(path) as image:
+        small = image.convert("L").resize((28, 28))
     if invert:
         small = ImageChops.invert(small)
     return int(network(baseline_transform()(small).unsqueeze(0)).softmax(1).argmax())

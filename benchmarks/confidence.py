@@ -28,7 +28,7 @@ SEED = 1_000_000  # none of these images was made for training, which counts its
 
 
 def benchmark(
-    pictures: Path | None = None,
+    folder: Path | None = None,
     checkpoint: Path | None = None,
     data: Path | None = None,
     number: int = 1000,
@@ -42,7 +42,7 @@ def benchmark(
     Parameters
     ----------
     images : path, optional
-        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
+        Folder of labeled images: ``[SET/]LABEL/IMAGE``.
     checkpoint : path, optional
         Default: the weights that ship.
     data : path, optional
@@ -53,15 +53,15 @@ def benchmark(
     Returns
     -------
     DataFrame
-        ``what``, ``pictures``; ``flagged``, the share that is refused or read with less than
+        ``what``, ``images``; ``flagged``, the share that is refused or read with less than
         `CONFIDENCE_THRESHOLD`, with ``low`` and ``high``, its 95% interval; for digits also
         ``accuracy``, and ``accuracy_if_confident``.
     """
     predictor = MNISTPredictor(checkpoint)
     test = load_mnist(root=data, val_size=0).test
     digits = {"MNIST's test digits": (test.images, test.labels.numpy())}
-    if pictures is not None:
-        sets, handwriting = load_handwriting(pictures)
+    if folder is not None:
+        sets, handwriting = load_handwriting(folder)
         for name in np.unique(sets):
             images, labels = handwriting.images[sets == name], handwriting.labels.numpy()
             digits[f"digits, {name}"] = (images, labels[sets == name])
@@ -117,12 +117,12 @@ def _row(name: str, is_flagged: np.ndarray) -> dict:
     count = int(is_flagged.sum())
     low, high = accuracy_interval(count, len(is_flagged))
     share = count / len(is_flagged)
-    return {"what": name, "pictures": len(is_flagged), "flagged": share, "low": low, "high": high}
+    return {"what": name, "images": len(is_flagged), "flagged": share, "low": low, "high": high}
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table for people: per cent, with 95% intervals."""
-    words = table[["what", "pictures"]].copy()
+    """Return the table as text: percentages, with 95% intervals."""
+    words = table[["what", "images"]].copy()
     words["flagged"] = [
         f"{row.flagged:.1%} [{row.low:.1%}, {row.high:.1%}]" for row in table.itertuples()
     ]
@@ -138,7 +138,7 @@ def plot_confidence_scores(
 ) -> np.ndarray:
     """Draw the table of ``benchmark confidence``, and risk over coverage for each set of digits.
 
-    `curves` holds, by name, the confidences and which readings were correct.
+    `curves` holds, by name, the confidences and which predictions were correct.
     """
     _, axes = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=(3, 2), layout="constrained")
     digits = table["accuracy"].notna()

@@ -1,4 +1,4 @@
-"""Real handwriting that is not MNIST: the usual preparation of an image against MNIST's way."""
+"""Real handwriting that is not MNIST: the usual preprocessing of an image against MNIST's."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mnist_helpers.prediction import MNISTPredictor
 from .common import BASELINE, baseline_network, predict_baseline, publish
 from .frames import FRAMES, draw_framed
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SEED = 1000  # of the framed digits
 WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
 
 
-def benchmark(pictures: Path, network: str = BASELINE, data: Path | None = None) -> pd.DataFrame:
-    """Compare the usual preparation of an image with `to_mnist`, on real handwriting.
+def benchmark(images: Path, network: str = BASELINE, data: Path | None = None) -> pd.DataFrame:
+    """Compare the usual preprocessing of an image with `to_mnist`, on real handwriting.
 
     The usual way turns an image gray, resizes it to 28×28 and normalizes it; a second column
     inverts it before. Both are read by `network`; ours is `MNISTPredictor`.
@@ -34,7 +34,7 @@ def benchmark(pictures: Path, network: str = BASELINE, data: Path | None = None)
     Parameters
     ----------
     images : path
-        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
+        Folder of labeled images: ``[SET/]LABEL/IMAGE``.
     network : str
         Reads the usual way. It is trained by its own recipe, and kept under
         ``outputs/benchmarks/`` for the next time.
@@ -47,7 +47,7 @@ def benchmark(pictures: Path, network: str = BASELINE, data: Path | None = None)
         See `score`. Printed, and kept in ``handwriting.json``, are also our confident errors by set
         and by owner, for these images and for digits of our own pen in `FRAMES`.
     """
-    files = list_labeled_images(pictures)
+    files = list_labeled_images(images)
     usual = baseline_network(network, data)
     predictor = MNISTPredictor()
     readers: dict[str, Callable[[Path], int]] = {
@@ -57,7 +57,7 @@ def benchmark(pictures: Path, network: str = BASELINE, data: Path | None = None)
     }
     rows = []
     for group, label, path in tqdm(files, desc="reading"):
-        row = {"set": group, "label": label, "file": path.relative_to(pictures).as_posix()}
+        row = {"set": group, "label": label, "file": path.relative_to(images).as_posix()}
         rows.append(row | {way: _read(reader, path) for way, reader in readers.items()})
     table = score(pd.DataFrame(rows))
     ours = pd.DataFrame(
@@ -66,7 +66,7 @@ def benchmark(pictures: Path, network: str = BASELINE, data: Path | None = None)
     )
     ours = pd.concat([ours, framed_digits()], ignore_index=True)
     ours = ours.join(pd.DataFrame([_predict(predictor, image) for image in ours["image"]]))
-    details = {"network": network, "pictures": rows}
+    details = {"network": network, "images": rows}
     for by in (["set"], ["set", "owner"]):
         errors = confident_errors(ours, by)
         print(format_confident_errors(errors).to_string(index=False), end="\n\n")
@@ -153,7 +153,7 @@ def list_labeled_images(folder: Path) -> list[tuple[str, int, Path]]:
     found = []
     for path in sorted(folder.rglob("*")):
         label = path.parent.name
-        if path.suffix.lower() in PICTURES and len(label) == 1 and label.isdigit():
+        if path.suffix.lower() in IMAGE_SUFFIXES and len(label) == 1 and label.isdigit():
             group = path.parent.parent.relative_to(folder).as_posix()
             found.append((folder.name if group == "." else group, int(label), path))
     if not found:
@@ -171,23 +171,23 @@ def _read(reader: Callable[[Path], int], path: Path) -> int | None:
         return None
 
 
-def score(readings: pd.DataFrame) -> pd.DataFrame:
+def score(predictions: pd.DataFrame) -> pd.DataFrame:
     """Tabulate, for each set, each way's accuracy with its 95% interval.
 
     Parameters
     ----------
-    readings : DataFrame
+    predictions : DataFrame
         Columns ``set``, ``label``, and one column of digits for each way.
 
     Returns
     -------
     DataFrame
-        Columns ``set``, ``pictures``, and for each way ``way``, ``way_low``, ``way_high`` in
+        Columns ``set``, ``images``, and for each way ``way``, ``way_low``, ``way_high`` in
         [0, 1]; ``errors_left``, our errors as a share of those of the better usual way.
     """
     rows = []
-    for group, members in readings.groupby("set"):
-        row = {"set": group, "pictures": len(members)}
+    for group, members in predictions.groupby("set"):
+        row = {"set": group, "images": len(members)}
         errors = {}
         for way in WAYS:
             right = int((members[way] == members["label"]).sum())
@@ -200,8 +200,8 @@ def score(readings: pd.DataFrame) -> pd.DataFrame:
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `score` for people: per cent, with 95% intervals."""
-    words = table[["set", "pictures"]].copy()
+    """Return the table of `score` as text: percentages, with 95% intervals."""
+    words = table[["set", "images"]].copy()
     for way, name in WAYS.items():
         columns = (table[way], table[f"{way}_low"], table[f"{way}_high"])
         words[name] = [f"{a:.1%} [{b:.0%}, {c:.0%}]" for a, b, c in zip(*columns, strict=True)]

@@ -45,11 +45,11 @@ NAMES = {
 
 
 def benchmark(
-    calls: int = 300, folder_pictures: int = 5000, data: Path | None = None
+    calls: int = 300, folder_images: int = 5000, data: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Time one image from its file to its digit, and a folder of images.
 
-    One image: a PNG of MNIST's (28×28), and a drawing of 280×280, which only ours prepares as
+    One image: a PNG of MNIST's (28×28), and a drawing of 280×280, which only ours preprocesses as
     MNIST was. The ways take turns, fifty calls each, of which the first ten calls of a turn, while
     the other's threads go to sleep, are not counted. The folder: PNGs of 28×28; the usual way reads
     one after the other, ours is `BatchProcessor`; each in a process of its own, three times.
@@ -58,7 +58,7 @@ def benchmark(
     ----------
     calls : int
         Predictions of each way on each image; rounded up to whole turns.
-    folder_pictures : int
+    folder_images : int
         How many PNGs.
     data : path, optional
         Folder with MNIST.
@@ -66,24 +66,24 @@ def benchmark(
     Returns
     -------
     one : DataFrame
-        ``picture``, ``way``, ``p50``, ``p95`` (milliseconds), ``times`` (the usual way's p50 as
+        ``image``, ``way``, ``p50``, ``p95`` (milliseconds), ``times`` (the usual way's p50 as
         a multiple).
     folder : DataFrame
-        ``way``, ``seconds`` (median), ``pictures_per_second``, ``memory_mb``, ``times``.
+        ``way``, ``seconds`` (median), ``images_per_second``, ``memory_mb``, ``times``.
     """
     baseline_network(data=data)
     turns = math.ceil(calls / TURN)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_images(folder / "pictures", folder_pictures, data)
+        write_images(folder / "images", folder_images, data)
         one = time_single_image(folder, turns, data)
-        many = time_folder(folder / "pictures", data)
+        many = time_folder(folder / "images", data)
     print(words(one, ("p50", "p95"), "{:.2f} ms").to_string(index=False), end="\n\n")
     shown = words(many, ("seconds",), "{:.1f} s")
-    shown["pictures_per_second"] = shown["pictures_per_second"].map("{:,.0f}".format)
+    shown["images_per_second"] = shown["images_per_second"].map("{:,.0f}".format)
     shown["memory_mb"] = shown["memory_mb"].map("{:.0f}".format)
     details = {"one_image": one.to_dict("records"), "calls": turns * TURN}
-    publish("predict", many, shown, details | {"pictures": folder_pictures})
+    publish("predict", many, shown, details | {"images": folder_images})
     axes = plot_prediction_times(one, many)
     save_figure(axes, outputs_folder("benchmarks") / "predict.png")
     return one, many
@@ -113,7 +113,7 @@ def time_single_image(folder: Path, turns: int, data: Path | None) -> pd.DataFra
 
     drawing = folder / "drawing.png"
     draw_strokes(pen_strokes(7, "continental")).save(drawing)
-    pictures = {"28×28": next((folder / "pictures").iterdir()), "280×280": drawing}
+    images = {"28×28": next((folder / "images").iterdir()), "280×280": drawing}
     network = folder / "fast.onnx"
     export_onnx(load_checkpoint(PRETRAINED_WEIGHTS).model, network)
     usual = baseline_network(data=data)
@@ -126,7 +126,7 @@ def time_single_image(folder: Path, turns: int, data: Path | None) -> pd.DataFra
         "onnx": MNISTPredictor(network).predict,
     }
     rows = []
-    for kind, path in pictures.items():
+    for kind, path in images.items():
         took: dict[str, list[float]] = {way: [] for way in ways}
         for _ in tqdm(range(turns), desc=kind):
             for way, predict in ways.items():
@@ -134,7 +134,7 @@ def time_single_image(folder: Path, turns: int, data: Path | None) -> pd.DataFra
         p50 = {way: float(np.median(times)) for way, times in took.items()}
         rows += [
             {
-                "picture": kind,
+                "image": kind,
                 "way": NAMES[way],
                 "p50": p50[way],
                 "p95": float(np.quantile(times, 0.95)),
@@ -166,7 +166,7 @@ def time_folder(folder: Path, data: Path | None, repeats: int = 3) -> pd.DataFra
             {
                 "way": NAMES.get(way, "ours, BatchProcessor"),
                 "seconds": seconds,
-                "pictures_per_second": done[0]["pictures"] / seconds,
+                "images_per_second": done[0]["images"] / seconds,
                 "memory_mb": max(result["memory_mb"] for result in done),
             }
         )
@@ -189,7 +189,7 @@ def time_one_way(way: str, folder: Path, data: Path | None = None) -> dict:
             processor.process_folder(folder, labels=None)
             number = sum(1 for _ in processor.rows())
     seconds = time.perf_counter() - started
-    return {"pictures": number, "seconds": seconds, "memory_mb": peak_memory()}
+    return {"images": number, "seconds": seconds, "memory_mb": peak_memory()}
 
 
 def main() -> None:
@@ -205,27 +205,27 @@ def main() -> None:
 def plot_prediction_times(one: pd.DataFrame, folder: pd.DataFrame) -> np.ndarray:
     """Draw the tables of ``benchmark predict``: one image by way and size, a folder by way."""
     _, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(3, 2), layout="constrained")
-    wide = one.pivot(index="way", columns="picture", values="p50").loc[one["way"].unique()]
-    upper = one.pivot(index="way", columns="picture", values="p95").loc[wide.index] - wide
-    for number, (picture, color) in enumerate(zip(wide.columns, (BLUE, ORANGE), strict=True)):
+    wide = one.pivot(index="way", columns="image", values="p50").loc[one["way"].unique()]
+    upper = one.pivot(index="way", columns="image", values="p95").loc[wide.index] - wide
+    for number, (image, color) in enumerate(zip(wide.columns, (BLUE, ORANGE), strict=True)):
         places = np.arange(len(wide)) + (number - 0.5) * 0.38
-        axes[0].barh(places, wide[picture], 0.36, color=color, label=picture)
+        axes[0].barh(places, wide[image], 0.36, color=color, label=image)
         axes[0].errorbar(
-            wide[picture],
+            wide[image],
             places,
-            xerr=(0 * upper[picture], upper[picture]),
+            xerr=(0 * upper[image], upper[image]),
             fmt="none",
             ecolor="black",
             capsize=2,
         )
-        ends = wide[picture] + upper[picture]
-        for place, p50, end in zip(places, wide[picture], ends, strict=True):
+        ends = wide[image] + upper[image]
+        for place, p50, end in zip(places, wide[image], ends, strict=True):
             axes[0].annotate(f" {p50:.2f}", (end, place), va="center", fontsize=8)
     axes[0].set_yticks(range(len(wide)), wide.index)
     axes[0].set(xlabel="milliseconds per image (number: median; line: to the 95th percentile)")
     axes[0].margins(x=0.12)
-    axes[0].legend(title="picture", frameon=False)
-    bars = axes[1].barh(folder["way"], folder["pictures_per_second"], color=BLUE, alpha=0.7)
+    axes[0].legend(title="image", frameon=False)
+    bars = axes[1].barh(folder["way"], folder["images_per_second"], color=BLUE, alpha=0.7)
     axes[1].bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=9)
     axes[1].set(xlabel="images per second from a folder")
     axes[1].margins(x=0.2)

@@ -32,7 +32,7 @@ SIDE, BLOCK = 280, 64
 
 
 def benchmark(
-    pictures: int = 6000, train_pictures: int = 12_000, repeats: int = 3, data: Path | None = None
+    images: int = 6000, train_images: int = 12_000, repeats: int = 3, data: Path | None = None
 ) -> pd.DataFrame:
     """Time a folder and a training on clusters of one and of two CPUs, taking turns.
 
@@ -42,7 +42,7 @@ def benchmark(
 
     Parameters
     ----------
-    images, train_pictures : int
+    images, train_images : int
         In the folder, and to train on.
     repeats : int
         Of both, with one and with two workers in turn.
@@ -53,46 +53,46 @@ def benchmark(
     -------
     DataFrame
         One row for each number of workers: ``workers``, ``start`` (seconds to the folder's first
-        image), ``pictures_per_second``, ``epoch`` (seconds), medians; ``folder_efficiency``
+        image), ``images_per_second``, ``epoch`` (seconds), medians; ``folder_efficiency``
         and ``epoch_efficiency``, 1 if two workers were twice as fast as one.
     """
-    digits = load_mnist(root=data).train[:train_pictures]
+    digits = load_mnist(root=data).train[:train_images]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         whole, part = Path(folder, "whole"), Path(folder, "part")
-        draw_folder(whole, pictures)
+        draw_folder(whole, images)
         draw_folder(part, BLOCK)
         for repeat in range(repeats):
             for workers in WORKERS:
                 with ray_cluster(cpus=workers):
                     row: dict[str, float] = {"repeat": repeat, "workers": workers}
-                    row |= read(whole, part, pictures, Path(folder, "out"))
+                    row |= read(whole, part, images, Path(folder, "out"))
                     rows.append(row | {"epoch": epoch(digits, workers, Path(folder, "train"))})
                     print(rows[-1])
     table = summarize_runs(pd.DataFrame(rows))
     words = table.copy()
-    words["pictures_per_second"] = table["pictures_per_second"].map("{:,.0f}".format)
+    words["images_per_second"] = table["images_per_second"].map("{:,.0f}".format)
     for column in ("start", "epoch"):
         words[column] = table[column].map("{:.1f} s".format)
     for column in ("folder_efficiency", "epoch_efficiency"):
         words[column] = table[column].map("{:.0%}".format)
-    publish("scale", table, words, {"pictures": pictures, "runs": rows})
+    publish("scale", table, words, {"images": images, "runs": rows})
     save_figure(plot_scaling(table), outputs_folder("benchmarks") / "scale.png")
-    costs = prepare_costs()
+    costs = preprocessing_times()
     words = costs.round({"kilobytes": 1, "milliseconds": 1, "core_hours": 0})
-    publish("scale_pictures", costs, words, {})
+    publish("scale_images", costs, words, {})
     return table
 
 
-def prepare_costs(repeats: int = 20) -> pd.DataFrame:
-    """Measure what images of three kinds cost to prepare, on one core.
+def preprocessing_times(repeats: int = 20) -> pd.DataFrame:
+    """Time the preprocessing of three kinds of images, on one core.
 
     An MNIST image and a drawing as PNG, and a JPEG of 12 megapixels with a camera's noise.
 
     Returns
     -------
     DataFrame
-        ``picture``, ``kilobytes``, ``milliseconds`` (median of `to_mnist` from the bytes), and
+        ``image``, ``kilobytes``, ``milliseconds`` (median of `to_mnist` from the bytes), and
         ``core_hours`` for 100 million of them.
     """
     rng = np.random.default_rng(0)
@@ -112,7 +112,7 @@ def prepare_costs(repeats: int = 20) -> pd.DataFrame:
     }
     table = pd.DataFrame(
         {
-            "picture": name,
+            "image": name,
             "kilobytes": len(files[name]) / 1e3,
             "milliseconds": 1e3 * float(np.median(seconds)),
         }
@@ -133,15 +133,15 @@ def draw_folder(folder: Path, number: int) -> None:
         (folder / f"{index:06d}.png").write_bytes(files[index % len(files)])
 
 
-def read(whole: Path, part: Path, pictures: int, out: Path) -> dict[str, float]:
+def read(whole: Path, part: Path, images: int, out: Path) -> dict[str, float]:
     """Return the seconds that the start takes, and images per second from then on."""
     seconds = []
     for folder in (part, whole):
         started = time.perf_counter()
         predict_folder(folder, out, batch_size=BLOCK)
         seconds.append(time.perf_counter() - started)
-    rate = (pictures - BLOCK) / (seconds[1] - seconds[0])
-    return {"start": seconds[0], "pictures_per_second": rate}
+    rate = (images - BLOCK) / (seconds[1] - seconds[0])
+    return {"start": seconds[0], "images_per_second": rate}
 
 
 def epoch(digits: Digits, workers: int, out: Path) -> float:
@@ -155,7 +155,7 @@ def summarize_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the medians over repeats, and what share of the second worker was of use."""
     table = runs.drop(columns="repeat").groupby("workers").median().reset_index()
     share = table["workers"] / table["workers"].iloc[0]
-    rate, took = table["pictures_per_second"], table["epoch"]
+    rate, took = table["images_per_second"], table["epoch"]
     table["folder_efficiency"] = rate / rate.iloc[0] / share
     table["epoch_efficiency"] = took.iloc[0] / took / share
     return table
@@ -168,8 +168,8 @@ def plot_scaling(table: pd.DataFrame) -> np.ndarray:
     first = table.iloc[0]
     ideal = table["workers"] / first["workers"]
     panels = (
-        ("pictures_per_second", "images per second from a folder", "{:,.0f}", ideal),
-        ("epoch", "seconds an epoch", "{:.1f}", 1 / ideal),
+        ("images_per_second", "images per second from a folder", "{:,.0f}", ideal),
+        ("epoch", "seconds per epoch", "{:.1f}", 1 / ideal),
     )
     for ax, (column, label, form, ideal) in zip(axes, panels, strict=True):
         bars = ax.bar(names, table[column], 0.6, color=BLUE, alpha=0.7)

@@ -37,7 +37,7 @@ def benchmark(
     requests, clients, repeats : int
         Requests in a repeat, how many of them at the same time, and repeats of each way.
     checkpoint : path, optional
-        The network. Default: the one that ships.
+        The network. Default: the pretrained one.
     data : path, optional
         Folder with MNIST, whose test images are sent as PNG.
 
@@ -49,14 +49,14 @@ def benchmark(
         multiple of one by one).
     """
     images = load_mnist(root=data, val_size=0).test.images[:1000, 0].numpy()
-    pictures = [as_png(image) for image in images]
+    files = [as_png(image) for image in images]
     right = MNISTPredictor(checkpoint, "cpu").predict_proba(images).argmax(1).tolist()
     done: dict[int, list[dict]] = {max_batch_size: [] for max_batch_size in NAMES}
     for _ in tqdm(range(repeats), desc="serving"):
         for max_batch_size, results in done.items():
             with server(max_batch_size, checkpoint) as address:
-                asyncio.run(load_test(address, pictures, right, 200, clients))  # warm
-                results.append(asyncio.run(load_test(address, pictures, right, requests, clients)))
+                asyncio.run(load_test(address, files, right, 200, clients))  # warm
+                results.append(asyncio.run(load_test(address, files, right, requests, clients)))
     rows = [
         {"way": NAMES[max_batch_size]}
         | {name: sum(result[name] for result in results) for name in ("errors", "wrong")}

@@ -32,26 +32,26 @@ Drawn = tuple[np.ndarray, Sequence[ImageLike]]  # labels, images
 
 
 def benchmark(
-    pictures: Path | None = None, data: Path | None = None, number: int = 1000
+    images: Path | None = None, data: Path | None = None, number: int = 1000
 ) -> pd.DataFrame:
-    """Read digits as `to_mnist` prepares them, and with its step "stroke width" left out.
+    """Predict digits as `to_mnist` preprocesses them, and without its step "stroke width".
 
     Two networks read them: a public project's, which has learned from MNIST alone as a reader's own
-    has, and the one that ships, which has seen pens of many widths.
+    has, and the pretrained one, which was trained on pens of many widths.
 
     Parameters
     ----------
     images : path, optional
-        Folder of labeled images: ``[SET/]LABEL/PICTURE``.
+        Folder of labeled images: ``[SET/]LABEL/IMAGE``.
     data : path, optional
         Folder with MNIST, to train the first network on.
     number : int
-        Digits drawn with each of `PENS`, in all hands.
+        Digits drawn with each of `PENS`, in all writing styles.
 
     Returns
     -------
     DataFrame
-        ``what``, ``pen`` (width as a share of the sheet's side; NaN for images), ``pictures``,
+        ``what``, ``pen`` (width as a share of the sheet's side; NaN for images), ``images``,
         ``network``, ``strokes`` ("as drawn" or "MNIST's width") and ``errors``, a share.
     """
     networks = {
@@ -59,9 +59,9 @@ def benchmark(
         "shipped": MNISTPredictor(),
     }
     rows = []
-    sets = chain(_drawn(number), _written(pictures))
+    sets = chain(_drawn(number), _written(images))
     for what, pen, (labels, digits) in tqdm(sets, desc="reading"):
-        row = {"what": what, "pen": pen, "pictures": len(labels)}
+        row = {"what": what, "pen": pen, "images": len(labels)}
         prepared = np.stack([with_and_without_normalized_width(digit) for digit in digits])
         for network, (number, way) in product(networks, enumerate(WAYS)):
             wrong = networks[network].predict_proba(prepared[:, number]).argmax(1) != labels
@@ -72,9 +72,9 @@ def benchmark(
     return table
 
 
-def with_and_without_normalized_width(picture: ImageLike) -> tuple[np.ndarray, np.ndarray]:
+def with_and_without_normalized_width(image: ImageLike) -> tuple[np.ndarray, np.ndarray]:
     """Return what `to_mnist` would without its step "stroke width", and what it does return."""
-    steps = preprocessing_steps(picture)
+    steps = preprocessing_steps(image)
     if "cropped" not in steps:
         return steps["already MNIST"], steps["already MNIST"]
     return center(fit_into_box(steps["cropped"])), steps["centered in 28×28"]
@@ -106,7 +106,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
         reader=table["network"] + ", " + table["strokes"],
         errors=table["errors"].map("{:.1%}".format),
     )
-    words = rows.pivot_table("errors", ["what", "pictures"], "reader", "first", sort=False)
+    words = rows.pivot_table("errors", ["what", "images"], "reader", "first", sort=False)
     return words.rename_axis(columns=None).reset_index()
 
 

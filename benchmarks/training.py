@@ -60,11 +60,11 @@ def benchmark(
     contestants : tuple of str
         Names from `THEIRS` and `OURS`.
     seeds, their_seeds : int
-        Trainings of each of ours, and of each of theirs, which take long (default: as many).
+        Runs of each of ours, and of each of theirs, which take long (default: as many).
     quick : bool
         Of theirs train one epoch only, and extrapolate the seconds of the whole recipe from it.
     resume : bool
-        Keep the training runs that a former run has finished. Without it, those of `contestants`
+        Keep the training runs that an earlier run has finished. Without it, those of `contestants`
         are deleted first.
     data : path, optional
         Folder with MNIST's idx files.
@@ -92,7 +92,7 @@ def benchmark(
         if not (resume and path.is_file()):
             given = ["--data", data, "--device", device]
             if name in OURS:
-                given += ["--readings", path.with_suffix(".npz")]
+                given += ["--predictions", path.with_suffix(".npz")]
             elif quick:
                 given += ["--epochs", 1]
             result = in_new_process("training", name, seed, *given)
@@ -176,12 +176,12 @@ def summarize_runs(runs: list[dict]) -> pd.DataFrame:
 def together(folder: Path, name: str) -> float:
     """Return the test accuracy of all seeds' networks as an ensemble: the mean of what they say.
 
-    Not a number where there are no two of them, and for theirs, whose readings are not kept.
+    Not a number where there are no two of them, and for theirs, whose predictions are not kept.
     """
     kept = [np.load(path) for path in sorted(folder.glob(f"{name}-[0-9]*.npz"))]
     if len(kept) < 2:
         return np.nan
-    mean = np.mean([readings["probabilities"] for readings in kept], axis=0)
+    mean = np.mean([predictions["probabilities"] for predictions in kept], axis=0)
     return float((mean.argmax(1) == kept[0]["labels"]).mean())
 
 
@@ -293,11 +293,11 @@ def run_ours(
     epochs: int | None,
     data: Path,
     device: torch.device,
-    readings: Path | None = None,
+    predictions: Path | None = None,
 ) -> dict:
     """Train one of our networks by its recipe; ``NAME-fp32`` without bfloat16.
 
-    What it says of the test set in the end is kept in the file `readings`, for `together`.
+    What it says of the test set in the end is kept in the file `predictions`, for `together`.
     """
     name, _, precision = name.partition("-")
     recipe = replace(recipe_for(name), seed=seed, precision=precision or "auto")
@@ -316,9 +316,9 @@ def run_ours(
         for row, test in zip(rows, looks, strict=True)
     ]
     done = result(f"{name}-{precision}" if precision else name, seed, model, recipe, history)
-    if readings:
+    if predictions:
         test = looks[-1]
-        np.savez_compressed(readings, probabilities=test.probs, labels=test.labels)
+        np.savez_compressed(predictions, probabilities=test.probs, labels=test.labels)
     return done
 
 
@@ -346,12 +346,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--readings", type=Path)
+    parser.add_argument("--predictions", type=Path)
     given = parser.parse_args()
     device, _ = choose_device(given.device)
     arguments = (given.name, given.seed, given.epochs, given.data, device)
     theirs = given.name in THEIRS
-    print(json.dumps(run_baseline(*arguments) if theirs else run_ours(*arguments, given.readings)))
+    print(
+        json.dumps(run_baseline(*arguments) if theirs else run_ours(*arguments, given.predictions))
+    )
 
 
 def plot_training_race(runs: Sequence[dict], ax: Axes | None = None) -> Axes:

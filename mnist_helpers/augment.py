@@ -55,7 +55,7 @@ def random_warp(
     -------
     Tensor of shape [N, 1, 28, 28], float32 in [0, 1]
     """
-    pictures = to_float(images)
+    floats = to_float(images)
     number, device, size = len(images), images.device, images.shape[-1]
 
     def uniform(bound: float) -> Tensor:
@@ -67,12 +67,12 @@ def random_warp(
     rows = (cos / wide, slant * cos - sin / wide, uniform(shift) * pixel)
     columns = (sin / high, slant * sin + cos / high, uniform(shift) * pixel)
     matrix = torch.stack((torch.stack(rows, -1), torch.stack(columns, -1)), 1)
-    grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
+    grid = F.affine_grid(matrix, list(floats.shape), align_corners=False)
     if elastic:
         coarse = torch.randn(number, 2, 6, 6, device=device) * elastic * pixel
         bend = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)
         grid = grid + bend.permute(0, 2, 3, 1)
-    return F.grid_sample(pictures, grid, mode="bilinear", align_corners=False)
+    return F.grid_sample(floats, grid, mode="bilinear", align_corners=False)
 
 
 def random_thickness(images: Tensor, strength: float = 0.6) -> Tensor:
@@ -84,11 +84,11 @@ def random_thickness(images: Tensor, strength: float = 0.6) -> Tensor:
     -------
     Tensor of shape [N, 1, 28, 28], float32 in [0, 1]
     """
-    pictures = to_float(images)
+    floats = to_float(images)
     amount = (2 * torch.rand(len(images), 1, 1, 1, device=images.device) - 1) * strength
-    thicker = F.max_pool2d(pictures, 3, stride=1, padding=1)
-    thinner = -F.max_pool2d(-pictures, 3, stride=1, padding=1)
-    return torch.lerp(pictures, torch.where(amount > 0, thicker, thinner), amount.abs())
+    thicker = F.max_pool2d(floats, 3, stride=1, padding=1)
+    thinner = -F.max_pool2d(-floats, 3, stride=1, padding=1)
+    return torch.lerp(floats, torch.where(amount > 0, thicker, thinner), amount.abs())
 
 
 def to_float(images: Tensor) -> Tensor:

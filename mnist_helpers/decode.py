@@ -76,42 +76,42 @@ class BlankImageError(InvalidImageError):
     """There is no digit in the image."""
 
 
-def decode(picture: ImageLike) -> np.ndarray:
+def decode(image: ImageLike) -> np.ndarray:
     """Read an image of any kind as uint8 ``[H, W]`` or ``[H, W, 3]``, upright and without alpha.
 
     Photos carry their rotation in EXIF data; it is applied. Transparent images are laid on
     white or on black, whichever their ink stands out from. Large ones are reduced.
     """
-    return decode_with_scale(picture)[0]
+    return decode_with_scale(image)[0]
 
 
-def decode_with_scale(picture: ImageLike) -> tuple[np.ndarray, float]:
+def decode_with_scale(image: ImageLike) -> tuple[np.ndarray, float]:
     """Return the decoded image, and how many pixels of the original one of its pixels is."""
-    if isinstance(picture, np.ndarray) or _is_tensor(picture):
-        return _upright(_from_array(picture))
-    if isinstance(picture, Image.Image):
-        return _upright(picture)
-    name, file = "the image", picture
-    if isinstance(picture, (str, os.PathLike)):
-        name = os.fspath(picture)
-    elif isinstance(picture, (bytes, bytearray)):
-        file = io.BytesIO(picture)
-    elif not hasattr(picture, "read"):
+    if isinstance(image, np.ndarray) or _is_tensor(image):
+        return _upright(_from_array(image))
+    if isinstance(image, Image.Image):
+        return _upright(image)
+    name, file = "the image", image
+    if isinstance(image, (str, os.PathLike)):
+        name = os.fspath(image)
+    elif isinstance(image, (bytes, bytearray)):
+        file = io.BytesIO(image)
+    elif not hasattr(image, "read"):
         raise InvalidImageError(
             "expected a path, bytes, an open file, a PIL image, an array or a tensor, "
-            f"not {type(picture).__name__}"
+            f"not {type(image).__name__}"
         )
-    with open_image(cast("str | os.PathLike | BinaryIO", file), name) as image:
-        if image.width * image.height > MAX_PIXELS:
+    with open_image(cast("str | os.PathLike | BinaryIO", file), name) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
             raise InvalidImageError(
-                f"{name} has {image.width:,} × {image.height:,} pixels: more than "
+                f"{name} has {opened.width:,} × {opened.height:,} pixels: more than "
                 f"{MAX_PIXELS // 1_000_000} million are not read. Reduce it first."
             )
-        size = image.size
-        image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
-        image.load()
-        _refuse(complaint_of_exif(image), name)
-        return _upright(image, size)
+        size = opened.size
+        opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
+        opened.load()
+        _refuse(complaint_of_exif(opened), name)
+        return _upright(opened, size)
 
 
 @contextmanager
@@ -342,11 +342,11 @@ def _opaque(image: Image.Image) -> np.ndarray:
 
 
 @contextmanager
-def naming(picture: ImageLike) -> Iterator[None]:
+def naming(image: ImageLike) -> Iterator[None]:
     """Let the error about an empty image begin with its path, if it has one."""
     try:
         yield
     except BlankImageError as error:
-        if not isinstance(picture, (str, os.PathLike)):
+        if not isinstance(image, (str, os.PathLike)):
             raise
-        raise BlankImageError(f"{os.fspath(picture)}: {error}") from error
+        raise BlankImageError(f"{os.fspath(image)}: {error}") from error

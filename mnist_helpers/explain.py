@@ -38,17 +38,17 @@ def saliency(
     """
     model = wrap_model(model)
     device = next(model.parameters()).device
-    picture = to_float(torch.as_tensor(image)).reshape(1, 1, 28, 28).to(device)
+    pixels = to_float(torch.as_tensor(image)).reshape(1, 1, 28, 28).to(device)
     training = model.training
     model.eval()
     middles = (torch.arange(steps, device=device) + 0.5) / steps
-    path = (middles.reshape(-1, 1, 1, 1) * picture).requires_grad_()
+    path = (middles.reshape(-1, 1, 1, 1) * pixels).requires_grad_()
     if target is None:
         with torch.inference_mode():
-            target = int(model(picture).argmax())
+            target = int(model(pixels).argmax())
     (gradients,) = torch.autograd.grad(model(path)[:, target].sum(), path)
     model.train(training)
-    return (gradients.mean(0) * picture[0])[0].float().cpu().numpy()
+    return (gradients.mean(0) * pixels[0])[0].float().cpu().numpy()
 
 
 def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int = 500) -> Digits:
@@ -93,9 +93,9 @@ def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int 
     model.eval()
     changed = []
     for images, labels in Batches(digits.to(device), batch_size, shuffle=False):
-        pictures = to_float(images).requires_grad_()
-        loss = nn.functional.cross_entropy(model(pictures).float(), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pictures)
+        floats = to_float(images).requires_grad_()
+        loss = nn.functional.cross_entropy(model(floats).float(), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, floats)
         moved = images.int() + int(epsilon) * gradient.sign().int()
         changed.append(moved.clamp(0, 255).to(torch.uint8).to(digits.images.device))
     model.train(training)

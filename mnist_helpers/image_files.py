@@ -277,7 +277,7 @@ def _codestream_segments(content: bytes, at: int) -> Iterator[tuple[int, int, in
 
 
 def _code_blocks(coding: bytes, pixels: int, has_precincts: bool) -> float:
-    """Return about how many blocks so many pixels are coded in."""
+    """Return about how many blocks encode this many pixels."""
     levels, area = coding[0], 1 << (coding[1] + coding[2] + 4)
     blocks = 0.0
     for level in range(levels + 1):

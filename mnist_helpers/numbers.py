@@ -87,7 +87,7 @@ class Part:
 
 
 def segment_digits(
-    picture: ImageLike, classify: Classify | None = None
+    image: ImageLike, classify: Classify | None = None
 ) -> list[tuple[Box, np.ndarray]]:
     """Find the digits that are written in a row, from left to right.
 
@@ -113,11 +113,11 @@ def segment_digits(
     BlankImageError, InvalidImageError, OSError
         As for `to_mnist`.
     """
-    decoded, scale = decode_with_scale(picture)
+    decoded, scale = decode_with_scale(image)
     if is_mnist(decoded):
         rows, columns = bounding_box(decoded)
         return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
-    with naming(picture):
+    with naming(image):
         parts = find_parts(to_gray(decoded))
     if classify is not None:
         parts = [piece for part in parts for piece in split_touching_digits(part, classify)]

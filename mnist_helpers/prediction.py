@@ -177,7 +177,7 @@ class MNISTPredictor:
     def __repr__(self) -> str:
         return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
 
-    def predict(self, picture: ImageLike) -> Prediction:
+    def predict(self, image: ImageLike) -> Prediction:
         """Predict the digit in an image of any kind that `to_mnist` takes.
 
         Raises
@@ -187,13 +187,13 @@ class MNISTPredictor:
         ValueError, OSError
             If it is no image, or cannot be read; see `to_mnist`.
         """
-        return self.predict_batch([picture])[0]
+        return self.predict_batch([image])[0]
 
-    def predict_batch(self, pictures: Iterable[ImageLike]) -> list[Prediction]:
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[Prediction]:
         """Predict many images at once; the first that cannot be decoded raises, as in `predict`."""
-        return self._read([to_mnist(picture) for picture in pictures])
+        return self._predict_preprocessed([to_mnist(image) for image in images])
 
-    def predict_number(self, picture: ImageLike) -> NumberPrediction:
+    def predict_number(self, image: ImageLike) -> NumberPrediction:
         """Predict several digits that are written in a row, each on its own; see `segment_digits`.
 
         Raises
@@ -201,12 +201,12 @@ class MNISTPredictor:
         BlankImageError, ValueError, OSError
             As `predict`.
         """
-        found = segment_digits(picture, self.predict_proba)
-        predictions = self._read([image for _, image in found])
+        found = segment_digits(image, self.predict_proba)
+        predictions = self._predict_preprocessed([digit for _, digit in found])
         text = "".join(str(prediction.digit) for prediction in predictions)
         return NumberPrediction(text, predictions, [box for box, _ in found])
 
-    def _read(self, images: list[np.ndarray]) -> list[Prediction]:
+    def _predict_preprocessed(self, images: list[np.ndarray]) -> list[Prediction]:
         """Predict preprocessed images."""
         if not images:
             return []

@@ -55,7 +55,7 @@ UNEVEN = 6  # standard deviation of the paper's brightness, of 255, from which i
 WINDOWS = (0.4, 0.25, 0.12)  # of the larger dimension: narrower is ink, wider a shadow
 
 
-def to_mnist(picture: ImageLike) -> np.ndarray:
+def to_mnist(image: ImageLike) -> np.ndarray:
     """Turn any image of a digit into an MNIST image.
 
     Parameters
@@ -86,19 +86,19 @@ def to_mnist(picture: ImageLike) -> np.ndarray:
     >>> to_mnist(sheet).shape
     (28, 28)
     """
-    return list(preprocessing_steps(picture).values())[-1]
+    return list(preprocessing_steps(image).values())[-1]
 
 
-def preprocessing_steps(picture: ImageLike) -> dict[str, np.ndarray]:
+def preprocessing_steps(image: ImageLike) -> dict[str, np.ndarray]:
     """Return the image after each step on its way to MNIST, by the step's name, in order.
 
     The last one is what `to_mnist` returns. An image that already is MNIST's has one step.
     """
-    decoded = decode(picture)
+    decoded = decode(image)
     if is_mnist(decoded):
         return {"already MNIST": decoded}
     gray = to_gray(decoded)
-    with naming(picture):
+    with naming(image):
         brightness = Brightness.of(gray)
         sheet = crop_sheet(gray, brightness)
         ink = extract_ink(sheet, brightness if sheet is gray else None)
@@ -245,7 +245,7 @@ def correct_illumination(gray: np.ndarray) -> np.ndarray:
     sharp = np.percentile(edges, 99) / 2
     best, step, found = -np.inf, 0.0, (gray, WINDOWS[0])
     # the border suggests that the second is the wrong polarity
-    for picture, copy, trust in ((gray, small, 1.0), (255 - gray, 255 - small, 0.7)):
+    for candidate, copy, trust in ((gray, small, 1.0), (255 - gray, 255 - small, 0.7)):
         for window in WINDOWS:
             ink = _above(estimate_background(copy, window), copy)
             if np.ptp(ink) < MIN_CONTRAST:
@@ -254,14 +254,14 @@ def correct_illumination(gray: np.ndarray) -> np.ndarray:
             outline = edges[ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)]
             score = trust * (outline - sharp).sum()
             if outline.size and score > best:
-                best, found = score, (picture, window)
+                best, found = score, (candidate, window)
                 step = outline.mean() / 4  # Sobel's filter adds four up
     if step < MIN_CONTRAST:
         raise BlankImageError(
             "the image is empty: it has shadows, but nothing in it has a sharp edge"
         )
-    picture, window = found
-    return _above(estimate_background(picture, window), picture)
+    candidate, window = found
+    return _above(estimate_background(candidate, window), candidate)
 
 
 def estimate_background(gray: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:

@@ -23,7 +23,7 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_each_picture_changes_in_its_own_way_and_the_seed_repeats_it(
+def test_each_image_changes_in_its_own_way_and_the_seed_repeats_it(
     name: str, images: torch.Tensor
 ) -> None:
     torch.manual_seed(1)
@@ -58,18 +58,18 @@ def test_nothing_asked_for_is_nothing_done(images: torch.Tensor) -> None:
 
 
 def test_each_way_of_warping_does_what_it_says(images: torch.Tensor) -> None:
-    def spread(pictures: torch.Tensor, dim: int) -> torch.Tensor:
-        return (pictures.amax(dim=(1, dim)) > 0.5).sum(1).float()
+    def extent(images: torch.Tensor, dim: int) -> torch.Tensor:
+        return (images.amax(dim=(1, dim)) > 0.5).sum(1).float()
 
     torch.manual_seed(0)
     nothing = {"degrees": 0, "scale": 0, "shear": 0, "shift": 0}
     turned = random_warp(images, **nothing | {"degrees": 30})
-    assert spread(turned, 2).max() > 8 > spread(images, 2).max() / 255
+    assert extent(turned, 2).max() > 8 > extent(images, 2).max() / 255
     scaled = random_warp(images, **nothing | {"scale": 0.3})
-    heights = spread(scaled, 3)
+    heights = extent(scaled, 3)
     assert heights.min() < 14 and heights.max() > 18
     slanted = random_warp(images, **nothing | {"shear": 0.5})
-    assert spread(slanted, 2).max() > 8 and spread(slanted, 3).max() <= 17
+    assert extent(slanted, 2).max() > 8 and extent(slanted, 3).max() <= 17
     bent = random_warp(images, **nothing, elastic=1.5)
     assert (bent - to_float(images)).abs().mean() > 0.005
 
@@ -82,6 +82,6 @@ def test_strokes_become_thicker_and_thinner(images: torch.Tensor) -> None:
 
 
 def test_floats_stay_as_they_are() -> None:
-    pictures = torch.rand(2, 1, 28, 28)
-    assert to_float(pictures) is pictures
-    assert torch.equal(to_float(pictures.double()), pictures)
+    images = torch.rand(2, 1, 28, 28)
+    assert to_float(images) is images
+    assert torch.equal(to_float(images.double()), images)

@@ -26,20 +26,20 @@ from mnist_helpers.recipes import RECIPES, Recipe
 HISTORY = [{"epoch": 1, "lr": 0.1, "train_loss": 0.5}, {"epoch": 2, "lr": 0.2, "train_loss": 0.25}]
 
 
-def pictures(number: int = 8) -> Tensor:
+def some_images(number: int = 8) -> Tensor:
     generator = torch.Generator().manual_seed(3)
     return torch.randint(256, (number, 1, 28, 28), generator=generator, dtype=torch.uint8)
 
 
 @torch.inference_mode()
 def logits(model: nn.Module) -> Tensor:
-    return model.eval()(pictures())
+    return model.eval()(some_images())
 
 
 def used(model: nn.Module) -> nn.Module:
     """Let BatchNorm see images, so that its buffers matter."""
     with torch.no_grad():
-        model.train()(pictures(32))
+        model.train()(some_images(32))
     return model.eval()
 
 
@@ -70,7 +70,7 @@ def test_a_network_comes_back_as_it_was(name: str, ending: str, tmp_path: Path) 
 def test_only_pt_files_hold_what_a_resumed_run_needs(tmp_path: Path) -> None:
     model = build_model("fast")
     optimizer = torch.optim.AdamW(model.parameters())
-    model(pictures()).sum().backward()
+    model(some_images()).sum().backward()
     optimizer.step()
     for name in ("net.pt", "net.safetensors"):
         save_checkpoint(tmp_path / name, model, optimizer=optimizer, best_state=model.state_dict())
@@ -421,7 +421,7 @@ def test_weights_that_are_no_plain_numbers_are_refused(
 
 
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
-def test_a_failed_save_leaves_the_former_file(ending: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_failed_save_leaves_the_previous_file(ending: str, tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / f"net{ending}"
     save_checkpoint(path, build_model("fast"))
     before = path.read_bytes()

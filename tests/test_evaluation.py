@@ -105,7 +105,7 @@ def test_evaluation_against_scikit_learn(random_evaluation: Evaluation) -> None:
     assert table.loc[9, "recall"] == 0  # there is none, and nothing is divided by it
 
 
-def test_evaluate_reads_every_picture_in_evaluation_mode(digits: Splits) -> None:
+def test_evaluate_reads_every_image_in_evaluation_mode(digits: Splits) -> None:
     test = digits.test
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(len(test), 10, generator=generator)
@@ -311,9 +311,7 @@ def test_fast_gradient_signs_of_a_linear_network_by_hand(digits: Splits) -> None
     assert torch.equal(changed.labels, test.labels) and "epsilon 20" in changed.source
 
 
-def test_adversarial_pictures_are_near_and_are_read_worse(
-    network: nn.Module, digits: Splits
-) -> None:
+def test_adversarial_images_are_near_and_are_read_worse(network: nn.Module, digits: Splits) -> None:
     before, accuracies = network.training, []
     for epsilon in (0, 16, 64):
         changed = adversarial(network, digits.test, epsilon, batch_size=128)
@@ -328,7 +326,7 @@ def test_adversarial_pictures_are_near_and_are_read_worse(
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_what_cannot_be_led_astray_is_refused(network: nn.Module, digits: Splits) -> None:
+def test_what_cannot_be_attacked_is_refused(network: nn.Module, digits: Splits) -> None:
     for epsilon in (-1, 256, 0.1):
         with pytest.raises(ValueError, match="whole number of gray levels"):
             adversarial(network, digits.test[:1], epsilon)

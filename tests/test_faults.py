@@ -49,7 +49,7 @@ def wait_for_a_save(path: Path, process: multiprocessing.Process) -> None:
 
 @pytest.mark.kill
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_killed_at_any_moment_it_goes_on_and_ends_in_the_same_weights(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_continues_and_ends_in_the_same_weights(tmp_path: Path) -> None:
     """Thirty real ``kill -9``, at random moments of a training that is resumed each time."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["mnist_helpers.training", "torchvision", "test_faults"])
@@ -71,7 +71,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_in_the_same_weights(tmp_path: 
         process = processes.Process(target=run, args=(str(folder), True))
         process.start()
         if kills < KILLS:
-            if kills % 3:  # once it has saved something anew; every third time at any moment
+            if kills % 3:  # once it has saved something new; every third time at any moment
                 wait_for_a_save(folder / "last.pt", process)
             process.join(rng.uniform(0, 0.3 * whole))
         else:
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, ending: str
     load_checkpoint(path)
 
 
-def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_the_first_continues(tmp_path: Path) -> None:
     code = (
         "import sys; from mnist_helpers.files import exclusive_lock\n"
         f"with exclusive_lock({str(tmp_path)!r}):\n"
@@ -154,7 +154,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> No
         first.communicate()
 
 
-def test_a_former_training_is_kept_when_another_begins(
+def test_a_previous_run_is_kept_when_another_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     options = {"recipe": replace(RECIPE, epochs=1), "out": tmp_path, "progress": False}

@@ -21,8 +21,8 @@ def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
     ]
     again = HubPredictor.from_pretrained(str(tmp_path / "hub"))
     shipped = MNISTPredictor(device="cpu")
-    picture = draw_strokes(pen_strokes(8))
-    assert np.array_equal(again.predict(picture).probs, shipped.predict(picture).probs)
+    image = draw_strokes(pen_strokes(8))
+    assert np.array_equal(again.predict(image).probs, shipped.predict(image).probs)
     assert load_checkpoint(tmp_path / "hub" / "model.safetensors").recipe.epochs == 12
 
 
@@ -54,14 +54,14 @@ def test_what_is_published_has_the_same_card(tmp_path: Path, monkeypatch) -> Non
     assert "99.63% of 10,000" in published[0]
 
 
-def test_a_network_that_was_set_anew_is_what_is_saved_and_described(tmp_path: Path) -> None:
+def test_a_network_that_was_replaced_is_what_is_saved_and_described(tmp_path: Path) -> None:
     predictor = HubPredictor(device="cpu")
     predictor.save_pretrained(tmp_path, test=(9963, 10_000))
     predictor.model = build_model("tiny")
     predictor.save_pretrained(tmp_path)
-    picture = draw_strokes(pen_strokes(8))
+    image = draw_strokes(pen_strokes(8))
     again = HubPredictor.from_pretrained(str(tmp_path), device="cpu")
-    assert np.array_equal(again.predict(picture).probs, predictor.predict(picture).probs)
+    assert np.array_equal(again.predict(image).probs, predictor.predict(image).probs)
     saved = again.checkpoint
     assert (saved.name, saved.recipe, saved.history) == ("tiny", None, [])
     assert saved.temperature == predictor.checkpoint.temperature

@@ -122,7 +122,7 @@ def formula(layers: list[tuple]) -> int:
     return total
 
 
-def pictures(number: int = 6) -> Tensor:
+def some_images(number: int = 6) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(256, (number, 1, 28, 28), generator=generator, dtype=torch.uint8)
 
@@ -170,7 +170,7 @@ def test_our_networks_pool_before_batchnorm(
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_takes_uint8_and_float_alike(name: str) -> None:
     model = build_model(name).eval()
-    images = pictures()
+    images = some_images()
     with torch.inference_mode():
         logits = model(images)
         assert torch.equal(model(images.float() / 255), logits)
@@ -182,28 +182,28 @@ def test_every_network_takes_uint8_and_float_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_normalisation_is_saved_and_is_no_parameter(name: str) -> None:
+def test_normalization_is_saved_and_is_no_parameter(name: str) -> None:
     model = build_model(name)
     state = model.state_dict()
     assert state["normalize.mean"].item() == pytest.approx(0.1307)
     assert state["normalize.std"].item() == pytest.approx(0.3081)
     assert not any(key.startswith("normalize") for key, _ in model.named_parameters())
-    scaled = model.normalize(pictures())
-    assert torch.allclose(scaled, (pictures().float() / 255 - MEAN) / STD)
+    scaled = model.normalize(some_images())
+    assert torch.allclose(scaled, (some_images().float() / 255 - MEAN) / STD)
 
 
 def test_pixels_and_what_numpy_makes_of_them_over_255_are_the_same_to_a_network() -> None:
     model = build_model("tiny").eval()
-    as_float64 = torch.from_numpy(pictures().numpy() / 255)
+    as_float64 = torch.from_numpy(some_images().numpy() / 255)
     assert as_float64.dtype == torch.float64
     with torch.inference_mode():
-        assert torch.allclose(model(as_float64), model(pictures()), atol=1e-5)
+        assert torch.allclose(model(as_float64), model(some_images()), atol=1e-5)
         assert torch.allclose(
-            model.double()(as_float64).float(), model.float()(pictures()), atol=1e-5
+            model.double()(as_float64).float(), model.float()(some_images()), atol=1e-5
         )
 
 
-def test_normalisation_is_that_of_mnist(mnist_root) -> None:
+def test_normalization_is_that_of_mnist(mnist_root) -> None:
     from mnist_helpers.data import load_mnist
 
     scaled = build_model("fast").normalize(load_mnist("idx", mnist_root, 0).train.images)
@@ -223,9 +223,9 @@ def test_weights_are_random_and_follow_the_seed() -> None:
 def test_a_slice_of_a_network_is_its_layers() -> None:
     model = build_model("fast").eval()
     with torch.inference_mode():
-        features = model[:-1](pictures())
+        features = model[:-1](some_images())
         assert features.shape == (6, model.fc.in_features)
-        assert torch.equal(model[-1](features), model(pictures()))
+        assert torch.equal(model[-1](features), model(some_images()))
     assert model[0] is model.normalize and type(model[1:3]) is nn.Sequential
 
 
@@ -303,20 +303,20 @@ def test_variances_shrink_towards_their_mean() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_folded_networks_read_the_same(name: str) -> None:
     model = build_model(name)
-    model(pictures())  # BatchNorm sees something
+    model(some_images())  # BatchNorm sees something
     for layer in model:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 2), nn.init.normal_(layer.bias)
     smaller = fuse_batchnorm(model.eval())
     kinds = {type(layer) for layer in smaller}
     assert not kinds & {nn.BatchNorm2d, nn.Dropout} and len(smaller) <= len(model)
-    assert torch.allclose(smaller(pictures()), model(pictures()), atol=1e-4)
+    assert torch.allclose(smaller(some_images()), model(some_images()), atol=1e-4)
 
 
 def test_channels_that_pooling_would_mix_up_are_not_folded() -> None:
     model = build_model("tiny")
-    model(pictures())
+    model(some_images())
     nn.init.constant_(model.eval().norm2.weight, -1)
     smaller = fuse_batchnorm(model)
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in smaller) == 1
-    assert torch.allclose(smaller(pictures()), model(pictures()), atol=1e-4)
+    assert torch.allclose(smaller(some_images()), model(some_images()), atol=1e-4)

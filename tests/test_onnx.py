@@ -1,4 +1,4 @@
-"""ONNX: the same network, in other hands."""
+"""ONNX: the same network, outside PyTorch."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_onnx_runtime_and_pytorch_agree_on_all_test_pictures(
-    exported: Path, splits: Splits
-) -> None:
+def test_onnx_runtime_and_pytorch_agree_on_all_test_images(exported: Path, splits: Splits) -> None:
     ours, theirs = load_checkpoint(PRETRAINED_WEIGHTS), load_checkpoint(exported)
     expected = predict_logits(ours.model, splits.test)
     found = predict_logits(theirs.model, splits.test, batch_size=777)
@@ -95,7 +93,7 @@ def test_what_is_no_such_network_is_refused(exported: Path, tmp_path: Path) -> N
         load_checkpoint(broken)
 
 
-def test_a_failed_export_leaves_the_former_file(exported: Path, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_the_previous_file(exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(b"former")
     with pytest.raises(ValueError, match="training mode"):

@@ -44,7 +44,7 @@ def sheet(digit: int) -> Image.Image:
 # ----------------------------------------------------------------------------- the weights
 
 
-def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
+def test_the_pretrained_weights_are_small_and_say_where_they_come_from() -> None:
     shipped = load_checkpoint(PRETRAINED_WEIGHTS)
     assert shipped.name == "fast"
     assert PRETRAINED_WEIGHTS.stat().st_size < 1e6
@@ -142,18 +142,18 @@ def test_a_prediction_is_indexed_as_it_unpacks() -> None:
         prediction[3]
 
 
-def test_every_kind_of_picture_gives_the_same(predictor: MNISTPredictor, tmp_path: Path) -> None:
-    picture = sheet(3)
+def test_every_kind_of_image_gives_the_same(predictor: MNISTPredictor, tmp_path: Path) -> None:
+    image = sheet(3)
     path = tmp_path / "digit.png"
-    picture.save(path)
+    image.save(path)
     file = io.BytesIO(path.read_bytes())
-    array = np.asarray(picture)
-    kinds = [picture, path, str(path), file.getvalue(), file, array]
+    array = np.asarray(image)
+    kinds = [image, path, str(path), file.getvalue(), file, array]
     expected = predictor.predict(path)
     for kind in kinds:
         assert predictor.predict(kind).digit == 3
         assert np.allclose(predictor.predict(kind).probs, expected.probs, atol=1e-5)
-    many = predictor.predict_batch(iter([path, sheet(7), picture]))
+    many = predictor.predict_batch(iter([path, sheet(7), image]))
     assert [one.digit for one in many] == [3, 7, 3]
     assert np.allclose(many[2].probs, expected.probs, atol=1e-5)
     assert predictor.predict_batch([]) == []
@@ -169,7 +169,7 @@ def test_what_cannot_be_read_raises(predictor: MNISTPredictor, tmp_path: Path) -
         predictor.predict(tmp_path / "missing.png")
 
 
-def test_an_empty_picture_from_a_file_is_named(predictor: MNISTPredictor, tmp_path: Path) -> None:
+def test_an_empty_image_from_a_file_is_named(predictor: MNISTPredictor, tmp_path: Path) -> None:
     path = tmp_path / "blank.png"
     Image.new("L", (100, 100), 255).save(path)
     for read, given in (
@@ -184,7 +184,7 @@ def test_an_empty_picture_from_a_file_is_named(predictor: MNISTPredictor, tmp_pa
         predictor.predict(path.read_bytes())
 
 
-def test_mnist_pictures_are_read_as_they_are(predictor: MNISTPredictor, digits: Splits) -> None:
+def test_mnist_images_are_read_as_they_are(predictor: MNISTPredictor, digits: Splits) -> None:
     images = digits.test.images[:40]
     probs = predictor.predict_proba(images)
     assert probs.shape == (40, 10) and probs.dtype == np.float32
@@ -228,7 +228,7 @@ def test_probabilities_are_calibrated(tmp_path: Path, digits: Splits) -> None:
         MNISTPredictor(tmp_path / "missing.pt")
 
 
-def test_a_network_that_is_set_anew_is_the_one_that_reads(digits: Splits) -> None:
+def test_a_network_that_is_replaced_is_the_one_that_reads(digits: Splits) -> None:
     predictor = MNISTPredictor(device="cpu")
     images = digits.test.images[:5]
     before = predictor.predict_proba(images)

@@ -87,9 +87,9 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 def transparent(ink: int) -> Image.Image:
     """Ink of one color on nothing: all of the drawing is in the alpha channel."""
     alpha = Image.fromarray(255 - np.asarray(sheet()))
-    picture = Image.new("RGBA", alpha.size, (ink, ink, ink, 0))
-    picture.putalpha(alpha)
-    return picture
+    image = Image.new("RGBA", alpha.size, (ink, ink, ink, 0))
+    image.putalpha(alpha)
+    return image
 
 
 GRAY = np.asarray(sheet())
@@ -131,7 +131,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_picture_comes_to_the_same(kind: str) -> None:
+def test_every_kind_of_image_comes_to_the_same(kind: str) -> None:
     result = to_mnist(KINDS[kind])
     assert_mnist_like(result)
     assert difference(result, REFERENCE) < 25  # without gray edges a stroke is a little wider
@@ -160,8 +160,8 @@ def test_a_turned_photo_is_read_whatever_else_its_exif_data_say() -> None:
     turn = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
     exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + width + turn + bytes(4)
     upright = sheet(7).transpose(Image.Transpose.ROTATE_90)
-    picture = encoded(upright, "JPEG", exif=exif, quality=95)
-    assert difference(to_mnist(picture), to_mnist(sheet(7))) < NEAR
+    image = encoded(upright, "JPEG", exif=exif, quality=95)
+    assert difference(to_mnist(image), to_mnist(sheet(7))) < NEAR
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
@@ -175,16 +175,16 @@ def test_a_deep_scan_loses_nothing_but_its_depth(bits: int, dark: bool, tmp_path
     np.testing.assert_array_equal(decode(deep), GRAY if dark else 255 - GRAY)
 
 
-def test_coloured_ink_on_coloured_paper_of_equal_brightness() -> None:
+def test_colored_ink_on_colored_paper_of_equal_brightness() -> None:
     ink = np.asarray(sheet())[..., None] < 128
-    picture = np.where(ink, (200, 60, 60), (60, 131, 60)).astype(np.uint8)
-    assert difference(to_mnist(picture), REFERENCE) < 25
+    image = np.where(ink, (200, 60, 60), (60, 131, 60)).astype(np.uint8)
+    assert difference(to_mnist(image), REFERENCE) < 25
 
 
 # ------------------------------------------------------------------------------------ MNIST itself
 
 
-def test_mnist_pictures_come_back_bit_for_bit(splits: Splits) -> None:
+def test_mnist_images_come_back_bit_for_bit(splits: Splits) -> None:
     for split in splits:
         for image in split.images[:, 0].numpy():
             assert is_mnist(image)
@@ -194,7 +194,7 @@ def test_mnist_pictures_come_back_bit_for_bit(splits: Splits) -> None:
         np.testing.assert_array_equal(to_mnist(encoded(Image.fromarray(image))), image)
 
 
-def test_other_pictures_of_28_by_28_are_prepared(splits: Splits) -> None:
+def test_other_images_of_28_by_28_are_preprocessed(splits: Splits) -> None:
     image = splits.test.images[0, 0].numpy()
     moved = np.roll(image, (-3, 3), (0, 1))
     assert not is_mnist(moved)
@@ -307,7 +307,7 @@ def test_grain_does_not_hide_the_digit() -> None:
 # ------------------------------------------------------------------------------------------- steps
 
 
-def test_steps_lead_from_the_picture_to_mnist() -> None:
+def test_steps_lead_from_the_image_to_mnist() -> None:
     steps = preprocessing_steps(sheet())
     assert len(steps) >= 5
     np.testing.assert_array_equal(next(iter(steps.values())), GRAY)
@@ -319,7 +319,7 @@ def test_steps_lead_from_the_picture_to_mnist() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_an_empty_picture_says_so(value: int) -> None:
+def test_an_empty_image_says_so(value: int) -> None:
     with pytest.raises(BlankImageError, match="empty"):
         to_mnist(np.full((50, 60), value, np.uint8))
 
@@ -334,7 +334,7 @@ def test_shadows_on_an_empty_sheet_are_no_digit(steep: int, grain: int) -> None:
         to_mnist((220 * light + noise).clip(0, 255).astype(np.uint8))
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     good = encoded(sheet())
     for name, content in {
         "text.png": b"I am not an image",
@@ -356,13 +356,13 @@ def test_tensors_without_readable_pixels_are_refused() -> None:
 
 
 @pytest.mark.parametrize("given", [None, 5, [[0, 255], [255, 0]]])
-def test_what_cannot_be_a_picture_is_named_by_its_type(given: object) -> None:
+def test_what_cannot_be_an_image_is_named_by_its_type(given: object) -> None:
     with pytest.raises(InvalidImageError, match=f"expected a path.*{type(given).__name__}"):
         to_mnist(given)
 
 
 @pytest.mark.parametrize("reader", [to_mnist, segment_digits])
-def test_a_picture_of_a_few_pixels_is_said_to_be_too_small(reader: Callable) -> None:
+def test_an_image_of_a_few_pixels_is_said_to_be_too_small(reader: Callable) -> None:
     for size in ((1, 1), (4, 100), (100, 4)):
         with pytest.raises(InvalidImageError, match=f"{size[0]}×{size[1]} .*too small"):
             reader(Image.new("RGB", size))
@@ -490,14 +490,14 @@ def test_whatever_a_decoder_stumbles_over_the_file_is_named(
         to_mnist(path)
 
 
-def test_deep_pictures_take_little_more_memory_than_their_pixels() -> None:
+def test_deep_images_take_little_more_memory_than_their_pixels() -> None:
     """16 bits a pixel; a few large ones together must not fill a server."""
-    picture = Image.fromarray(np.tile(GRAY.astype(np.uint16) * 257, (7, 7)))
+    image = Image.fromarray(np.tile(GRAY.astype(np.uint16) * 257, (7, 7)))
     tracemalloc.start()
-    decode(picture)
+    decode(image)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10 * picture.width * picture.height
+    assert peak < 10 * image.width * image.height
 
 
 def test_a_missing_file_and_a_folder_are_the_systems_errors(tmp_path: Path) -> None:
@@ -531,7 +531,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
-def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray) -> None:
+def test_arrays_that_are_no_images_are_refused(array: np.ndarray) -> None:
     with pytest.raises(InvalidImageError):
         to_mnist(array)
 
@@ -540,7 +540,7 @@ def test_arrays_that_are_no_pictures_are_refused(array: np.ndarray) -> None:
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 4])
 )
-def test_any_pixels_give_a_picture_or_a_clear_error(
+def test_any_pixels_give_an_image_or_a_clear_error(
     height: int, width: int, seed: int, channels: int
 ) -> None:
     rng = np.random.default_rng(seed)

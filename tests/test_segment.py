@@ -63,7 +63,7 @@ def test_a_plain_drawing_has_no_sheet_and_no_line(
 def test_a_drawing_cropped_tightly_keeps_its_strokes() -> None:
     """Though they reach from border to border, as a ruled line does.
 
-    One in some 1,400 is taken for a line all the same: the bar of an angular 4.
+    One in some 1,400 is detected as a line all the same: the bar of an angular 4.
     """
     rng, changed = np.random.default_rng(0), []
     for digit, style in itertools.product(range(10), STYLES):

@@ -12,7 +12,7 @@ from mnist_helpers.styles import TRAIN_STYLES
 from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter, non_digits, synthetic_digits
 
 
-def test_the_seed_repeats_the_pictures() -> None:
+def test_the_seed_repeats_the_images() -> None:
     first, again, other = non_digits(10, 3), non_digits(10, 3), non_digits(10, 4)
     assert first.images.equal(again.images) and not first.images.equal(other.images)
     assert (first.labels == NON_DIGIT).all() and len(first) == 10
@@ -21,7 +21,7 @@ def test_the_seed_repeats_the_pictures() -> None:
     assert not first.images.equal(other.images)
 
 
-def test_the_shipped_network_reads_our_pen() -> None:
+def test_the_pretrained_network_classifies_synthetic_digits() -> None:
     digits = synthetic_digits(300, seed=99)
     read = MNISTPredictor(device="cpu").predict_proba(digits.images).argmax(1)
     assert (read == digits.labels.numpy()).mean() > 0.97
@@ -29,7 +29,7 @@ def test_the_shipped_network_reads_our_pen() -> None:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "letters in other fonts"])
-def test_the_shipped_network_is_unsure_of_what_is_no_digit(kind: str) -> None:
+def test_the_pretrained_network_has_low_confidence_on_non_digits(kind: str) -> None:
     rng = np.random.default_rng(99)
     draw = KINDS.get(kind, lambda rng: letter(rng, OTHER_FONTS))
     images = np.stack([to_mnist(draw(rng)) for _ in range(60)])

@@ -71,7 +71,7 @@ def last(folder: Path) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("name", ["cnn2", "fast"])
-def test_a_tiny_set_is_learnt_by_heart(name: str, digits: Splits) -> None:
+def test_a_tiny_set_is_memorized(name: str, digits: Splits) -> None:
     tiny = digits.train[:60]
     model = build_model(name)
     recipe = Recipe(epochs=25, batch_size=20, lr=2e-3)
@@ -107,7 +107,7 @@ def test_history_and_validation(digits: Splits, few: Digits) -> None:
     assert measured.accuracy == pytest.approx(history[-1]["val_accuracy"], abs=0.02)
 
 
-def test_losses_and_accuracies_are_means_over_pictures(digits: Splits) -> None:
+def test_losses_and_accuracies_are_means_over_images(digits: Splits) -> None:
     together = Digits(
         torch.cat([digits.train.images, digits.test.images[:333]]),
         torch.cat([digits.train.labels, digits.test.labels[:333]]),
@@ -128,7 +128,7 @@ def test_losses_and_accuracies_are_means_over_pictures(digits: Splits) -> None:
     assert row["train_loss"] == pytest.approx(hand, rel=1e-4)
 
 
-def test_only_the_training_split_is_learnt_from(digits: Splits, few: Digits) -> None:
+def test_only_the_training_split_is_trained_on(digits: Splits, few: Digits) -> None:
     assert "test" not in inspect.signature(train).parameters
     wrong = Digits(digits.val.images, 9 - digits.val.labels, "")
     results = []
@@ -142,7 +142,7 @@ def test_only_the_training_split_is_learnt_from(digits: Splits, few: Digits) -> 
 
 
 @pytest.mark.parametrize("number", [2, 31, 33, 64, 65])
-def test_any_number_of_pictures_can_be_trained_on(number: int, digits: Splits) -> None:
+def test_any_number_of_images_can_be_trained_on(number: int, digits: Splits) -> None:
     model = build_model("fast")
     (row,) = train(model, digits.train[:number], recipe=replace(BRIEF, epochs=1), **CPU)
     assert math.isfinite(row["train_loss"])
@@ -185,7 +185,7 @@ def test_resumed_equals_uninterrupted(
         if len(history) == 2:
             raise StopError
 
-    steps = {"within an epoch": 13, "in the first epoch": 2}.get(where)  # of 5 an epoch
+    steps = {"within an epoch": 13, "in the first epoch": 2}.get(where)  # of 5 per epoch
     plain = training.learning_rate
 
     def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -306,7 +306,7 @@ def test_patience_without_validation_data_is_idle(few: Digits) -> None:
     assert len(train("fast", few, recipe=replace(BRIEF, patience=1), **CPU)) == 4
 
 
-def test_a_new_run_leaves_nothing_of_the_former_but_what_it_has_learnt(
+def test_a_new_run_leaves_nothing_of_the_previous_one_but_its_checkpoint(
     tmp_path: Path, few: Digits, digits: Splits
 ) -> None:
     brief = replace(BRIEF, epochs=1)
@@ -566,7 +566,7 @@ print(megabytes())
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, as most Linux has it")
 def test_training_keeps_the_memory_that_it_frees_and_returns_it_at_the_end() -> None:
-    """200 MB asked for anew would be 49,000 pages, or 95 huge ones, to fill with zeros."""
+    """200 MB allocated again would be 49,000 pages, or 95 huge ones, to fill with zeros."""
     command = [sys.executable, "-c", MEMORY]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     faults, during, after = map(int, done.stdout.split())

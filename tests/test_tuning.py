@@ -23,7 +23,7 @@ def test_the_range_test_falls_rises_and_stops(digits: Splits) -> None:
     best = int(table["smooth"].idxmin())
     assert table["smooth"][best] < 0.75 * table["smooth"][0]
     assert 1e-4 < table["lr"][best] < 10
-    assert len(table) < 120, "it goes on although the loss has exploded"
+    assert len(table) < 120, "it continues although the loss has diverged"
 
 
 def test_the_range_test_repeats_and_leaves_the_random_numbers_alone(digits: Splits) -> None:

@@ -73,7 +73,7 @@ def vulnerabilities(folder: Path) -> list[str]:
         If pip-audit breaks.
     """
     path = folder / "vulnerabilities.json"
-    path.unlink(missing_ok=True)  # a former answer is none of today
+    path.unlink(missing_ok=True)  # an earlier answer is not today's
     ran = tool("pip_audit", "--progress-spinner=off", "--format=json", allowed=(0, 1))
     if ran.stdout.strip():
         lines = answer(json.loads(ran.stdout)["dependencies"])
@@ -102,7 +102,7 @@ def answer(packages: list[dict]) -> list[str]:
     if found:
         lines += [
             "",
-            "| package | version | vulnerability | mended in |",
+            "| package | version | vulnerability | fixed in |",
             "| --- | --- | --- | --- |",
         ]
     for package, vulnerability in found:

@@ -139,7 +139,7 @@ def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:
             if data.get("text/plain", "").startswith("DigitCanvas"):
                 cell.metadata.setdefault("mystnb", {"image": {"alt": CANVAS_IN_WORDS}})
                 outputs.append(shown("text/markdown", CANVAS))
-                outputs.append(shown("image/png", canvas_picture()))
+                outputs.append(shown("image/png", canvas_image()))
             elif own:  # a figure with controls
                 cell.metadata.setdefault("mystnb", {"image": {"alt": own}})
                 outputs.append(shown("text/markdown", FIGURE_WITH_CONTROLS))
@@ -163,7 +163,7 @@ def shown(kind: str, content: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_output("display_data", {kind: content})
 
 
-def canvas_picture() -> str:
+def canvas_image() -> str:
     """Return the image of the canvas as notebooks hold images."""
     return base64.b64encode((ROOT / "docs" / "canvas.png").read_bytes()).decode()
 
@@ -240,7 +240,7 @@ def main() -> int:
             return sphinx("-b", "linkcheck", Path(temporary, "source"), Path(temporary, "checked"))
     errors = [] if arguments.no_run else execute(arguments.executed)
     if errors:
-        print(*errors, "The book was not built: mend the cell and try again.", sep="\n\n")
+        print(*errors, "The book was not built: fix the cell and try again.", sep="\n\n")
         return 1
     errors = build(arguments.out, arguments.executed)
     if errors:

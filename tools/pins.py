@@ -1,4 +1,4 @@
-"""Choose the tested versions anew: requirements.txt, and their files' hashes in requirements/.
+"""Choose the tested versions again: requirements.txt, and their files' hashes in requirements/.
 
     make pins           # the newest versions that fit together
     make pins KEEP=1    # versions that still fit stay: after a change of pyproject.toml
@@ -30,7 +30,7 @@ BOUNDS = "torch==2.14.1\ntorchvision==0.29.1\njsonschema<4.25\n"
 # torch names their versions itself, so that its CPU build can be installed without them.
 NVIDIA = re.compile(r"nvidia-|cuda-|triton==")
 HEADS = {
-    PINS: "# The tested versions, chosen by: make pins\n"
+    PINS: "# The tested versions, written by: make pins\n"
     "# NVIDIA's libraries are absent on purpose: torch names the versions that it needs.\n",
     HASHED["lab"]: "# What `make lab` installs, with the hashes of the files: make pins\n",
     HASHED["dev"]: "# What the extra `dev` adds, with the hashes of the files: make pins\n",
@@ -105,7 +105,7 @@ def resolve(extras: Iterable[str], file: Path, *options: str) -> dict[str, str]:
 
 
 def choose(keep: bool) -> dict[str, str]:
-    """Return the text of each file, with versions chosen anew or, if they still fit, kept."""
+    """Return the text of each file, with new versions or, if they still fit, the old ones."""
     with tempfile.TemporaryDirectory() as folder:
         chosen, part, bounds = (Path(folder) / file for file in ("pins", "lab", "bounds"))
         bounds.write_text(BOUNDS, encoding="utf-8")

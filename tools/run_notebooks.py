@@ -79,14 +79,14 @@ def run(path: Path, folder: Path) -> str | None:
             notebook.metadata["made_from"] = source
         except (CellExecutionError, DeadKernelError) as failed:
             error = f"{path.name}, cell {place}:\n{failed}"
-    show_pictures(notebook)
+    show_images(notebook)
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, folder / path.name)
     write_figures(notebook, folder / path.stem)
     return error
 
 
-def show_pictures(notebook: nbformat.NotebookNode) -> None:
+def show_images(notebook: nbformat.NotebookNode) -> None:
     """Keep only the image of a widget that brought one: in a copy nobody answers it."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):

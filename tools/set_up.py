@@ -39,7 +39,7 @@ def set_up(kind: str, installer: str = "auto", torch: str = "", hashes: bool = F
     Parameters
     ----------
     kind : {"lab", "dev"}
-        What to install; the latter contains the former.
+        What to install; the latter contains the first.
     installer : {"auto", "uv", "pip"}, default="auto"
         What installs; "auto" is uv, or pip where uv cannot be had or fails.
     torch : str, default=""
@@ -76,7 +76,7 @@ def set_up(kind: str, installer: str = "auto", torch: str = "", hashes: bool = F
     if not done:
         sys.exit("Setting up failed, see above. The next try resumes it.")
     for mark in marks:
-        mark.write_bytes(os.fsencode(ROOT))  # `make` sets up anew where the project has moved
+        mark.write_bytes(os.fsencode(ROOT))  # `make` sets up again where the project has moved
 
 
 def is_healthy() -> bool:
@@ -112,7 +112,7 @@ def installed() -> "list[Path]":
 
 
 def forget_incomplete() -> None:
-    """Forget packages that an interruption left half installed, so that they are installed anew.
+    """Forget packages that an interruption left half installed, so that they are installed again.
 
     Installers take a package for installed when they find what describes it; uv copies that first.
     """
@@ -124,7 +124,7 @@ def forget_incomplete() -> None:
                 names = [row[0] for row in csv.reader(file) if not row[0].endswith(".pyc")]
             complete = all((folder.parent / name).exists() for name in names)
         if not complete:
-            tell(f"{folder.stem} is incomplete, so it is installed anew")
+            tell(f"{folder.stem} is incomplete, so it is installed again")
             shutil.rmtree(folder)
 
 

@@ -104,7 +104,7 @@ class BatchProcessor:
         recursive : bool, default=True
             Include the folders in the folder.
         pattern : str, default="*"
-            Pattern of the file names, such as ``"*.png"``. With ``"*"`` files are chosen by their
+            Pattern of the file names, such as ``"*.png"``. With ``"*"`` files are selected by their
             extension (`EXTENSIONS`).
         labels : {"auto", "folder", "name"} or None, default="auto"
             Where the label is. ``"folder"``: the name of the parent folder (``7/scan.png``).
@@ -137,7 +137,7 @@ class BatchProcessor:
         if labels is not None and labels not in LABELS:
             raise ValueError(f"labels must be one of {', '.join(LABELS)}, or None, not {labels!r}")
         self._folder, self.skipped = folder, Counter()
-        paths = list(self._pictures(recursive, pattern))
+        paths = list(self._list_images(recursive, pattern))
         if not paths:
             raise ValueError(
                 f"no images in {folder} (pattern {pattern!r}, "
@@ -217,7 +217,7 @@ class BatchProcessor:
             raise ValueError(NO_RUN)
         return self._folder
 
-    def _pictures(self, recursive: bool, pattern: str) -> Iterator[Path]:
+    def _list_images(self, recursive: bool, pattern: str) -> Iterator[Path]:
         """List the images in a fixed order, then folders that cannot be listed.
 
         Counts what is left out. The folders that this class writes to are no input.
@@ -342,52 +342,52 @@ class BatchProcessor:
         from ..evaluation import accuracy_interval
 
         digits: Counter[int] = Counter()
-        confidence, sure, pictures, lost = 0.0, 0, 0, 0
+        confidence, confident, images, failed = 0.0, 0, 0, 0
         for row in self.rows():
-            pictures += 1
+            images += 1
             if row["digit"] is not None:
                 digits[row["digit"]] += 1
                 confidence += row["confidence"]
-                sure += row["is_confident"]
+                confident += row["is_confident"]
             elif row.get("label") is not None:
-                lost += 1
-        read = digits.total()
+                failed += 1
+        predicted = digits.total()
         result = {
             "folder": escape_name(self.folder),
-            "pictures": pictures,
-            "read": read,
-            "unreadable": pictures - read,
+            "images": images,
+            "predicted": predicted,
+            "failed": images - predicted,
             "skipped": self.skipped.total(),
-            "skipped_by_kind": dict(+self.skipped),
-            "not_confident": read - sure,
-            "mean_confidence": confidence / read if read else None,
+            "skipped_by_type": dict(+self.skipped),
+            "not_confident": predicted - confident,
+            "mean_confidence": confidence / predicted if predicted else None,
             "digits": {str(digit): digits[digit] for digit in range(10)},
             "labels": self.labels,
         }
         if self.labels:
             confusion = self.confusion
-            right, known = int(confusion.trace()), int(confusion.sum())
-            result |= {"labeled": known, "right": right, "confusion": confusion.tolist()}
-            result["labeled_failed"] = lost
-            if known:
-                result["accuracy"] = right / known
-                result["interval"] = accuracy_interval(right, known)
+            correct, labeled = int(confusion.trace()), int(confusion.sum())
+            result |= {"labeled": labeled, "correct": correct, "confusion": confusion.tolist()}
+            result["labeled_failed"] = failed
+            if labeled:
+                result["accuracy"] = correct / labeled
+                result["interval"] = accuracy_interval(correct, labeled)
         return result
 
     def _summary_text(self) -> str:
         """Return the summary in words."""
         summary = self.summary
-        text = f"{summary['read']:,} of {summary['pictures']:,} images predicted"
-        if summary["unreadable"]:
-            text += f"; {summary['unreadable']:,} failed (see the column error)"
+        text = f"{summary['predicted']:,} of {summary['images']:,} images predicted"
+        if summary["failed"]:
+            text += f"; {summary['failed']:,} failed (see the column error)"
         if summary["skipped"]:
             text += f"; skipped: {_counts(self.skipped)}"
-        if summary["read"]:
+        if summary["predicted"]:
             digits = ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
             text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
-            doubtful = summary["not_confident"]
-            text += f"{doubtful:,} below {CONFIDENCE_THRESHOLD:.0%}"
-            text += ": look at these" if doubtful else ""
+            low = summary["not_confident"]
+            text += f"{low:,} below {CONFIDENCE_THRESHOLD:.0%}"
+            text += ": look at these" if low else ""
             text += f"\npredicted digits: {digits}"
         return "\n".join([text, *self._accuracy_text(summary)])
 

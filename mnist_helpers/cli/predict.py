@@ -314,11 +314,11 @@ def _batch_on_ray(
             address=address,
         )
         typer.echo(
-            f"{done['read']:,} of {done['pictures']:,} images predicted, "
+            f"{done['predicted']:,} of {done['images']:,} images predicted, "
             f"{done['not_confident']:,} of them with low confidence: look at these"
         )
         typer.echo(done["rows"])
-        if not done["read"]:
+        if not done["predicted"]:
             raise typer.Exit(1)
 
 

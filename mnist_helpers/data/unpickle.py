@@ -117,7 +117,7 @@ def load_plain_pickle(content: bytes) -> Any:
 def _check_numbers(content: bytes) -> None:
     """Raise a `ValueError` if a pickle has longer values, or a greater number, than it is itself.
 
-    It numbers what it refers to again, and loading it takes memory by the greatest of the numbers.
+    It numbers what it refers to again, and loading it takes memory by the largest of the numbers.
     """
     for operation, argument, _ in pickletools.genops(content):
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):

@@ -54,18 +54,18 @@ def plot_digits(
     -------
     ndarray of Axes, shape [rows, columns]
     """
-    pictures = as_images(images)
+    arrays = as_images(images)
     for name, given in (
         ("labels", labels),
         ("predictions", predictions),
         ("confidences", confidences),
         ("titles", titles),
     ):
-        if given is not None and len(given) != len(pictures):
-            raise ValueError(f"there are {len(pictures)} images, but {len(given)} {name}")
-    axes = image_grid(len(pictures), min(columns, len(pictures)), (1.15, 1.4))
-    for i, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-        show_image(ax, picture)
+        if given is not None and len(given) != len(arrays):
+            raise ValueError(f"there are {len(arrays)} images, but {len(given)} {name}")
+    axes = image_grid(len(arrays), min(columns, len(arrays)), (1.15, 1.4))
+    for i, (ax, image) in enumerate(zip(axes.flat, arrays, strict=False)):
+        show_image(ax, image)
         label = labels[i] if labels is not None else -1
         wrong = label >= 0 and predictions is not None and label != predictions[i]
         text = titles[i] if titles is not None else ""
@@ -97,10 +97,10 @@ def plot_misclassified(images: Images, errors: pd.DataFrame, columns: int = 8) -
         f"label {row.label}\nread {row.predicted}, {percent(row.confidence)}"
         for row in errors.itertuples()
     ]
-    pictures = as_images(images)[errors["index"].to_numpy()]
-    axes = image_grid(len(pictures), min(columns, len(pictures)), (1.3, 1.75))
-    for ax, picture, title in zip(axes.flat, pictures, titles, strict=False):
-        show_image(ax, picture)
+    arrays = as_images(images)[errors["index"].to_numpy()]
+    axes = image_grid(len(arrays), min(columns, len(arrays)), (1.3, 1.75))
+    for ax, image, title in zip(axes.flat, arrays, titles, strict=False):
+        show_image(ax, image)
         ax.set_title(title, fontsize=9)
     return axes
 
@@ -134,8 +134,8 @@ def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = Non
 
 def plot_class_means(images: Images, labels: Sequence[int] | np.ndarray) -> np.ndarray:
     """Draw the mean image of each digit in one row."""
-    pictures, known = as_images(images), np.asarray(labels)
-    means = [pictures[known == digit].mean(0) / 255 for digit in range(10)]
+    arrays, known = as_images(images), np.asarray(labels)
+    means = [arrays[known == digit].mean(0) / 255 for digit in range(10)]
     return plot_digits(np.stack(means), labels=range(10))
 
 

@@ -42,10 +42,10 @@ def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
     if not steps:
         raise ValueError("there are no steps to draw")
     axes = image_grid(len(steps), len(steps), (1.55, 1.9))
-    for ax, (number, (name, picture)) in zip(axes[0], enumerate(steps.items(), 1), strict=True):
-        show_image(ax, np.asarray(picture))
+    for ax, (number, (name, image)) in zip(axes[0], enumerate(steps.items(), 1), strict=True):
+        show_image(ax, np.asarray(image))
         ax.set_title(f"{number}\n{name.replace(' ', chr(10), 1)}", fontsize=9)
-        ax.set_xlabel("×".join(map(str, picture.shape[:2][::-1])), fontsize=8)
+        ax.set_xlabel("×".join(map(str, image.shape[:2][::-1])), fontsize=8)
     return axes
 
 

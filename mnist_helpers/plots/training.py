@@ -129,8 +129,8 @@ def plot_augmentations(originals: Images, changed: Images) -> np.ndarray:
     others: np.ndarray = np.asarray(changed)
     axes = image_grid(len(first) * (others.shape[1] + 1), others.shape[1] + 1, (1.1, 1.15))
     for row, image, versions in zip(axes, first, others, strict=True):
-        for ax, picture in zip(row, [image, *versions[:, 0]], strict=True):
-            show_image(ax, picture)
+        for ax, version in zip(row, [image, *versions[:, 0]], strict=True):
+            show_image(ax, version)
     axes[0, 0].set_title("as it is", fontsize=9)
     axes[0, 1].set_title("changed", fontsize=9)
     return axes

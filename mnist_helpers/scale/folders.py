@@ -71,8 +71,8 @@ def predict_folder(
     Returns
     -------
     dict
-        ``rows`` (the folder with the table: `COLUMNS` of `mnist_helpers.batch`), ``pictures``,
-        ``read``, ``unreadable``, ``not_confident``, ``digits`` (how often each was read).
+        ``rows`` (the folder with the table: `COLUMNS` of `mnist_helpers.batch`), ``images``,
+        ``predicted``, ``failed``, ``not_confident``, ``digits`` (how often each was read).
 
     Raises
     ------
@@ -92,7 +92,7 @@ def predict_folder(
     check_ours(out / "rows")
     with exclusive_lock(out):
         names = emptied(out / "names")
-        listed = _list_pictures(uri, names)  # before a cluster is started for nothing
+        listed = _write_names(uri, names)  # before a cluster is started for nothing
         with ray_cluster(address) as resources:
             check_room(resources, "num_actors", num_actors, "GPU" if use_gpu else "CPU")
             rows = emptied(out / "rows")
@@ -102,8 +102,8 @@ def predict_folder(
                     table = table.map_batches(_escape_formulas, batch_format="pandas")
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=ROWS_PER_FILE)
     summary = _count(rows, format)
-    if summary["pictures"] != listed:
-        raise RuntimeError(f"{rows} has {summary['pictures']} rows for {listed} images")
+    if summary["images"] != listed:
+        raise RuntimeError(f"{rows} has {summary['images']} rows for {listed} images")
     remove(names)
     return {"rows": rows} | summary
 
@@ -143,7 +143,7 @@ def _absolute(uri: str) -> str:
     return uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
 
-def _pictures(uri: str) -> Iterator[str]:
+def _list_images(uri: str) -> Iterator[str]:
     """List the images at an address, by their path within it, one folder after the other."""
     from fsspec.core import url_to_fs
 
@@ -180,11 +180,11 @@ def _is_file(files: Any, info: dict[str, Any]) -> bool:
     return files.isfile(info["name"]) or not files.exists(info["name"])
 
 
-def _list_pictures(uri: str, to: Path) -> int:
+def _write_names(uri: str, to: Path) -> int:
     """Write all images' names into tables of `ROWS_PER_FILE` rows, and return their number."""
     import pandas as pd
 
-    names, number = _pictures(uri), 0
+    names, number = _list_images(uri), 0
     while part := list(islice(names, ROWS_PER_FILE)):
         pd.DataFrame({"file": part}).to_parquet(to / f"{number:012d}.parquet")
         number += len(part)
@@ -209,7 +209,7 @@ def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
 
 
 def _fetch(files: Any, root: str, name: str) -> bytes:
-    """Return what is in a file, by the name that `_pictures` gave it."""
+    """Return what is in a file, by the name that `_list_images` gave it."""
     path = f"{root}/{name}"
     if "\\x" in name and not files.exists(path):
         path = f"{root}/{unescape_name(name)}"
@@ -259,14 +259,14 @@ def _count(rows: Path, format: str) -> dict[str, Any]:
     # Said, since a CSV file that begins with images that could not be read does not tell.
     columns = pyarrow.schema({"digit": pyarrow.int64(), "is_confident": pyarrow.bool_()})
     for part in pyarrow.dataset.dataset(rows, columns, format).to_batches():
-        read = part.to_pandas().dropna()
-        counts.update(pictures=part.num_rows, read=len(read))
-        counts.update(not_confident=int((~read["is_confident"].astype(bool)).sum()))
-        digits.update(read["digit"].astype(int))
+        predicted = part.to_pandas().dropna()
+        counts.update(images=part.num_rows, predicted=len(predicted))
+        counts.update(not_confident=int((~predicted["is_confident"].astype(bool)).sum()))
+        digits.update(predicted["digit"].astype(int))
     return {
-        "pictures": counts["pictures"],
-        "read": counts["read"],
-        "unreadable": counts["pictures"] - counts["read"],
+        "images": counts["images"],
+        "predicted": counts["predicted"],
+        "failed": counts["images"] - counts["predicted"],
         "not_confident": counts["not_confident"],
         "digits": {digit: digits[digit] for digit in range(10)},
     }

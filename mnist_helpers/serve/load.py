@@ -19,7 +19,7 @@ from PIL import Image
 
 
 def as_png(image: np.ndarray) -> bytes:
-    """Return a picture as a PNG file."""
+    """Return an image as a PNG file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
@@ -50,7 +50,7 @@ def server(max_batch_size: int, checkpoint: Path | None = None) -> Iterator[str]
 
 
 async def load_test(
-    address: str, pictures: list[bytes], right: list[int], requests: int, clients: int
+    address: str, images: list[bytes], right: list[int], requests: int, clients: int
 ) -> dict:
     """Send requests from many clients, each of which waits for its answer before the next."""
     import httpx
@@ -61,9 +61,9 @@ async def load_test(
 
     async def client(http: httpx.AsyncClient) -> None:
         for number in numbers:
-            which = number % len(pictures)
+            which = number % len(images)
             started = time.perf_counter()
-            answer = await http.post("/predict", files={"file": pictures[which]})
+            answer = await http.post("/predict", files={"file": images[which]})
             waited.append(1000 * (time.perf_counter() - started))
             outcome["errors"] += answer.status_code != 200
             outcome["wrong"] += answer.is_success and answer.json()["digit"] != right[which]
@@ -87,7 +87,7 @@ def main() -> None:
     from . import create_app, serving
 
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("max_batch_size", type=int, help="pictures that are read together, at most")
+    parser.add_argument("max_batch_size", type=int, help="images that are read together, at most")
     parser.add_argument("checkpoint", type=Path, nargs="?")
     given = parser.parse_args()
     app = create_app(

@@ -119,7 +119,7 @@ def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
     assert set(table) == {row["file"] for row in content["results"]}
     assert table["2/x.png"]["digit"] == table["2/x.png"]["label"] == "2"
     assert table["2/broken.png"]["digit"] == "" and table["2/broken.png"]["error"]
-    assert content["summary"]["unreadable"] == 1
+    assert content["summary"]["failed"] == 1
     assert content["summary"]["accuracy"] == 0.5
     assert content["summary"]["confusion"][2][7] == 1
     (log,) = batch.logs.iterdir()
@@ -128,7 +128,7 @@ def test_csv_json_log_and_contact_sheet(batch, inbox, draw) -> None:
         assert np.asarray(sheet.convert("L")).std() > 0
 
 
-def test_a_failed_save_leaves_the_former_json(batch, inbox, draw, monkeypatch) -> None:
+def test_a_failed_save_leaves_the_previous_json(batch, inbox, draw, monkeypatch) -> None:
     draw(inbox / "a.png")
     path = batch.process_folder(inbox).save_results_json()
     former = path.read_bytes()
@@ -217,7 +217,7 @@ def bomb() -> bytes:
     )
 
 
-def test_broken_pictures_are_rows_with_an_error(batch, inbox, draw) -> None:
+def test_broken_images_are_rows_with_an_error(batch, inbox, draw) -> None:
     good = draw(inbox / "good.png")
     (inbox / "zero.png").touch()
     noise = np.random.default_rng(0).integers(0, 255, (50, 50), np.uint8)
@@ -335,7 +335,7 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     assert "\n'=1+1.png," in batch.rows_path.read_text(encoding="utf-8")
     content = json.loads(batch.save_results_json().read_bytes().decode("utf-8"))
     assert {row["file"] for row in content["results"]} == expected
-    assert content["summary"]["skipped_by_kind"] == {".caf\\xe9": 1}
+    assert content["summary"]["skipped_by_type"] == {".caf\\xe9": 1}
     assert batch.save_contact_sheet().is_file()
     assert batch._path("caf\\xe9.png").read_bytes() == batch._path("NA.png").read_bytes()
     assert len(batch.process_folder(inbox, resume=True).results) == len(expected)
@@ -384,7 +384,7 @@ def test_labels_are_found_only_if_all_have_one(batch, inbox, draw) -> None:
     assert batch.process_folder(inbox, labels=None).labels is None
 
 
-def test_labelled_pictures_that_could_not_be_read_are_said(batch, inbox, draw, capsys) -> None:
+def test_labeled_images_that_could_not_be_read_are_said(batch, inbox, draw, capsys) -> None:
     draw(inbox / "7" / "a.png"), draw(inbox / "2" / "b.png", 2)
     batch.process_folder(inbox).print_summary()
     said = capsys.readouterr().out
@@ -474,7 +474,7 @@ def test_an_interrupted_run_keeps_what_was_done(batch, inbox, draw, monkeypatch,
     assert batch.results["file"].is_unique and len(batch.results) == 12
 
 
-def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_prepares_no_more(
+def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_preprocesses_no_more(
     inbox, draw, tmp_path, predictor, monkeypatch
 ) -> None:
     batch = BatchProcessor(predictor, tmp_path / "out", batch_size=40, threads=2)
@@ -502,7 +502,7 @@ def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_prepares_no_more(
         batch.process_folder(inbox)
     assert batch.results["file"].tolist() == ["x00.png", "x01.png", "x02.png"]
     number = len(prepared)
-    assert number < 16, "the rest was prepared for nobody"
+    assert number < 16, "the rest was preprocessed for nothing"
     time.sleep(0.2)
     assert len(prepared) == number
     monkeypatch.undo()
@@ -519,7 +519,7 @@ def rows_in(path: Path) -> int:
 @pytest.mark.kill
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_a_killed_command_goes_on(root, tmp_path, inbox, stop) -> None:
+def test_a_killed_command_continues(root, tmp_path, inbox, stop) -> None:
     rng = random.Random(0)
     for number in range(300):  # drawings, which take longer than images of MNIST's own size
         sheet = np.full((200, 200), 255, np.uint8)
@@ -552,7 +552,7 @@ def test_a_killed_command_goes_on(root, tmp_path, inbox, stop) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_succeeds_if_any_picture_was_read(root, tmp_path, inbox, draw) -> None:
+def test_the_command_succeeds_if_any_image_was_read(root, tmp_path, inbox, draw) -> None:
     (inbox / "broken.png").write_text("no")
     command = [*COMMAND, str(inbox), "--out", str(tmp_path / "out"), "--no-cuda"]
     none = subprocess.run(command, cwd=root, capture_output=True, text=True)

@@ -52,7 +52,7 @@ from mnist_helpers.serve import load
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 
-def test_pictures_are_found_with_and_without_sets(tmp_path: Path) -> None:
+def test_images_are_found_with_and_without_sets(tmp_path: Path) -> None:
     for name in ("photos/3/a.png", "photos/3/b.txt", "scans/7/c.JPG", "notes/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -65,7 +65,7 @@ def test_pictures_are_found_with_and_without_sets(tmp_path: Path) -> None:
 
 
 def test_score_counts_a_refusal_as_an_error_and_compares_with_the_better_usual_way() -> None:
-    readings = pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "set": ["photos"] * 4,
             "label": [1, 2, 3, 4],
@@ -74,14 +74,14 @@ def test_score_counts_a_refusal_as_an_error_and_compares_with_the_better_usual_w
             "ours": [1, 2, 3, None],
         }
     )
-    (row,) = score(readings).to_dict("records")
+    (row,) = score(predictions).to_dict("records")
     assert (row["resized"], row["inverted"], row["ours"]) == (0.25, 0.5, 0.75)
     assert row["errors_left"] == 0.5
     assert row["ours_low"] < 0.75 < row["ours_high"]
-    assert format_table(score(readings))["ours"][0].startswith("75.0% [")
+    assert format_table(score(predictions))["ours"][0].startswith("75.0% [")
 
 
-def test_the_usual_way_is_grey_resized_normalised_and_perhaps_inverted(tmp_path: Path) -> None:
+def test_the_usual_way_is_gray_resized_normalized_and_perhaps_inverted(tmp_path: Path) -> None:
     class Spy(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             self.seen = images
@@ -135,7 +135,7 @@ def test_a_race_is_summed_up() -> None:
 
 
 def test_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path: Path) -> None:
-    """Each network is wrong once, and undecided there; the other one is sure."""
+    """Each network is wrong once, and undecided there; the other one is confident."""
     sure, torn, labels = [0.1, 0.9], [0.6, 0.4], [1, 1]
     assert np.isnan(together(tmp_path, "ours"))
     for seed, said in enumerate([[sure, torn], [torn, sure]]):
@@ -148,12 +148,12 @@ def test_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnistnet", "tiny"])
 def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path, tmp_path: Path) -> None:
-    readings = tmp_path / f"{name}-1.npz"
-    given = ("--data", folder, *(["--readings", readings] if name == "tiny" else []))
+    predictions = tmp_path / f"{name}-1.npz"
+    given = ("--data", folder, *(["--predictions", predictions] if name == "tiny" else []))
     result = in_new_process("training", name, 1, "--epochs", 1, *given)
     (epoch,) = result["history"]
     if name == "tiny":
-        kept = np.load(readings)
+        kept = np.load(predictions)
         right = kept["probabilities"].argmax(1) == kept["labels"]
         assert right.mean() == pytest.approx(epoch["test_accuracy"])
     assert epoch["seconds"] > 0 and 0.05 < epoch["test_accuracy"] <= 1
@@ -185,7 +185,7 @@ def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None
     assert not kept.exists()
 
 
-def test_trainings_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
+def test_runs_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
     (runs_folder(device="cuda") / "tiny-0.json").write_text(
         json.dumps(race("tiny", 0, [0.98, 0.991]))
@@ -196,7 +196,7 @@ def test_trainings_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
     assert {path.name for path in written.glob("train*.*")} == {"train-cuda.json", "train-cuda.png"}
 
 
-def test_a_race_deletes_the_trainings_of_those_who_run_alone(
+def test_a_race_deletes_the_runs_of_those_who_run_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs(monkeypatch, tmp_path)
@@ -295,8 +295,8 @@ def test_epochs_beside_busy_processes_are_timed_and_nothing_stays_busy(
 
 def test_a_first_prediction_is_one(monkeypatch) -> None:
     class Predictor:
-        def predict(self, picture: np.ndarray) -> None:
-            assert to_mnist(picture).shape == (28, 28)
+        def predict(self, image: np.ndarray) -> None:
+            assert to_mnist(image).shape == (28, 28)
             raise StopIteration
 
     monkeypatch.setattr("mnist_helpers.MNISTPredictor", Predictor, raising=False)
@@ -306,7 +306,7 @@ def test_a_first_prediction_is_one(monkeypatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("calls", "made"), [(10, 50), (70, 100)])
-def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
+def test_one_image_and_a_folder_are_timed_with_the_data_that_are_given(
     calls: int, made: int, digits: Splits, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     pytest.importorskip("onnx", reason="the extra `serve` is not installed")
@@ -326,7 +326,7 @@ def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
     monkeypatch.setattr(prediction, "baseline_network", network)
     monkeypatch.setattr(prediction, "in_new_process", in_this_process)
     monkeypatch.setattr(torch, "compile", lambda model: model)
-    one, many = prediction.benchmark(calls, folder_pictures=3, data=tmp_path)
+    one, many = prediction.benchmark(calls, folder_images=3, data=tmp_path)
     assert asked == [tmp_path] * 5, "first of all, for one image, and thrice for the folder"
     assert len(one) == 8 and (one["p50"] > 0).all() and len(many) == 2
     assert json.loads((written / "predict.json").read_text())["calls"] == made
@@ -334,13 +334,13 @@ def test_one_picture_and_a_folder_are_timed_with_the_data_that_are_given(
 
 
 def test_a_folder_is_read_either_way(tmp_path: Path, splits: Splits, monkeypatch) -> None:
-    pictures = tmp_path / "pictures"
-    prediction.write_images(pictures, 30, None)
-    assert len(list(pictures.glob("*.png"))) == 30
+    images = tmp_path / "images"
+    prediction.write_images(images, 30, None)
+    assert len(list(images.glob("*.png"))) == 30
     monkeypatch.setattr(prediction, "baseline_network", lambda data: build_model("cnn2")[1:].eval())
     for way in ("usual", "ours"):
-        result = prediction.time_one_way(way, pictures)
-        assert result["pictures"] == 30 and result["seconds"] > 0
+        result = prediction.time_one_way(way, images)
+        assert result["images"] == 30 and result["seconds"] > 0
 
 
 def test_what_is_empty_or_unclear_is_flagged() -> None:
@@ -419,7 +419,7 @@ def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_stroke_widths_are_compared_in_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+def test_stroke_widths_are_compared_in_the_same_images(tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
     usual = tmp_path / "usual.pt"
     torch.manual_seed(0)

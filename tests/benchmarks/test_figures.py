@@ -1,4 +1,4 @@
-"""Figures of the benchmarks are judged by what is drawn: bars, texts and points, never pixels."""
+"""Figures of the benchmarks are tested by what is drawn: bars, texts and points, never pixels."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ def test_timings_show_the_median_and_every_repeat() -> None:
     assert ax.get_xlim()[1] > 9
 
 
-def test_prediction_times_have_a_bar_for_each_way_and_picture() -> None:
+def test_prediction_times_have_a_bar_for_each_way_and_image() -> None:
     one = pd.DataFrame(
         {
             "way": ["a", "a", "b", "b"],
-            "picture": ["28×28", "280×280"] * 2,
+            "image": ["28×28", "280×280"] * 2,
             "p50": [1.0, 2.0, 3.0, 4.0],
             "p95": [2.0, 3.0, 4.0, 5.0],
         }
     )
-    folder = pd.DataFrame({"way": ["a", "b"], "pictures_per_second": [10.0, 100.0]})
+    folder = pd.DataFrame({"way": ["a", "b"], "images_per_second": [10.0, 100.0]})
     left, right = plot_prediction_times(one, folder)
     assert sorted(bar.get_width() for bar in left.patches) == [1, 2, 3, 4]
     assert {text.get_text().strip() for text in left.texts} == {"1.00", "2.00", "3.00", "4.00"}

@@ -134,7 +134,7 @@ def test_sliders_move_by_keyboard(page: Page) -> None:
         output.screenshot(path=SCREENSHOTS / f"interactive_{name}.png")
 
 
-def test_a_digit_is_turned_and_prepared(page: Page) -> None:
+def test_a_digit_is_rotated_and_preprocessed(page: Page) -> None:
     output = shown(page, "moved")
     before = figure(output)
     press_on_slider(output, 2, "ArrowRight", 6)
@@ -146,7 +146,7 @@ def test_a_digit_is_turned_and_prepared(page: Page) -> None:
     output.screenshot(path=SCREENSHOTS / "interactive_moved.png")
     output.get_by_label(
         "preprocess it as MNIST was"
-    ).uncheck()  # prepared, a moved digit looks the same
+    ).uncheck()  # preprocessed, a moved digit looks the same
 
 
 def test_the_gallery_shows_a_pair(page: Page) -> None:

@@ -114,9 +114,9 @@ def test_many_files_become_a_table_to_download(page: Page) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for digit in range(4):
-            picture = io.BytesIO()
-            draw_strokes(pen_strokes(digit, "round")).save(picture, "PNG")
-            file.writestr(f"class/{digit}.png", picture.getvalue())
+            image = io.BytesIO()
+            draw_strokes(pen_strokes(digit, "round")).save(image, "PNG")
+            file.writestr(f"class/{digit}.png", image.getvalue())
         file.writestr("class/notes.txt", "no image")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose files").click()

@@ -122,8 +122,8 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
     assert table["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["val_accuracy"].tolist() == [row["val_accuracy"] for row in done.history]
     for path in through.glob("*.png"):
-        with Image.open(path) as picture:
-            assert min(picture.size) > 200 and len(picture.convert("L").getcolors(256)) > 10
+        with Image.open(path) as image:
+            assert min(image.size) > 200 and len(image.convert("L").getcolors(256)) > 10
 
     command = [*COMMAND, *map(str, arguments), "--out", str(broken)]
     last = broken / "last.pt"
@@ -534,7 +534,7 @@ def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_synthetic_pictures_are_learnt_besides(folder: Path, tmp_path: Path) -> None:
+def test_synthetic_images_are_added_to_training(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--data", folder, "--val-size", 200, "--epochs", 1, "--no-cuda", "--out", out]
     shown = call(

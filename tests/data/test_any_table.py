@@ -1,4 +1,4 @@
-"""Tables of every combination of forms: read exactly, or refused; never read wrongly."""
+"""Tables of every combination of forms: read exactly, or refused; never misread."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_validation_split_is_stratified_and_seeded() -> None:
 
 
 @pytest.mark.parametrize("number", [2, 15, 16, 17, 18, 40])
-def test_batches_hold_every_picture_once(number: int) -> None:
+def test_batches_hold_every_image_once(number: int) -> None:
     digits = Digits(TRAIN.images[:number], torch.arange(number) % 10, "")
     for size in (1, 8, 16, 100):
         batches = Batches(digits, size, shuffle=False)
@@ -107,7 +107,7 @@ def test_batches_hold_every_picture_once(number: int) -> None:
         assert size == 1 or min(sizes) > 1, "a batch of one image"
 
 
-def test_batches_are_shuffled_anew_and_repeat_with_the_seed() -> None:
+def test_batches_are_reshuffled_and_repeat_with_the_seed() -> None:
     def passes(seed: int) -> list[list[int]]:
         torch.manual_seed(seed)
         batches = Batches(digits, 64)

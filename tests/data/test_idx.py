@@ -141,7 +141,7 @@ def test_the_only_copy_is_never_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_shows_without_reading_all(damage: str, tmp_path: Path) -> None:
+def test_damage_shows_without_decoding_all(damage: str, tmp_path: Path) -> None:
     path = tmp_path / STEMS[0]
     path.write_bytes(DAMAGES[damage][0])
     assert looks_whole(path) == (damage == "altered gz")

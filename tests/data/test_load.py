@@ -96,7 +96,7 @@ def test_a_named_folder_that_does_not_exist_is_an_error(tmp_path: Path, monkeypa
         load_mnist()
     monkeypatch.delenv("MNIST_HELPERS_DATA")
     monkeypatch.setattr("mnist_helpers.data.load.project_root", lambda: tmp_path / "elsewhere")
-    with pytest.warns(OfflineSampleWarning):  # nobody named data/, which need not exist
+    with pytest.warns(OfflineSampleWarning):  # nobody named data/, which may not exist
         assert load_mnist().is_sample
 
 

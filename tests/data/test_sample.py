@@ -21,22 +21,22 @@ def test_offline_sample() -> None:
     assert [len(split) for split in splits] == [3500, 500, 1000]
     for split in splits:
         assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
-    pictures = {image.numpy().tobytes() for split in splits for image, _ in split}
-    assert len(pictures) == 5000, "two splits share an image"
+    images = {image.numpy().tobytes() for split in splits for image, _ in split}
+    assert len(images) == 5000, "two splits share an image"
 
 
-def test_the_first_pictures_of_the_sample_are_of_all_classes() -> None:
+def test_the_first_images_of_the_sample_are_of_all_classes() -> None:
     for split in load_mnist("sample"):  # they come sorted by digit, and are mixed
         assert len(split.labels[:100].unique()) == 10
 
 
 def test_the_sample_is_from_the_training_set(mnist_root: Path) -> None:
-    def pictures(digits: Digits) -> set[tuple[bytes, int]]:
+    def pairs(digits: Digits) -> set[tuple[bytes, int]]:
         rows = map(bytes, digits.images.flatten(1).numpy())
         return set(zip(rows, digits.labels.tolist(), strict=True))
 
     train, _, test = load_mnist("idx", mnist_root, val_size=0)
-    sample = set.union(*map(pictures, load_mnist("sample")))
+    sample = set.union(*map(pairs, load_mnist("sample")))
     assert len(sample) == 5000
-    assert sample <= pictures(train)
-    assert not sample & pictures(test)
+    assert sample <= pairs(train)
+    assert not sample & pairs(test)

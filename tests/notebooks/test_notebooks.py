@@ -114,8 +114,8 @@ def draws_a_figure(source: str) -> bool:
     tree = ast.parse(re.sub(r"\bawait ", "", TransformerManager().transform_cell(source)))
     called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = {call.rpartition(".")[2] for call in called}
-    picture = ast.unparse(tree).rpartition("\n")[2].startswith("Image.")
-    return picture or bool(names & DRAWS) or any(name.startswith("plot_") for name in names)
+    image = ast.unparse(tree).rpartition("\n")[2].startswith("Image.")
+    return image or bool(names & DRAWS) or any(name.startswith("plot_") for name in names)
 
 
 @every_notebook
@@ -171,7 +171,7 @@ def test_make_run_keeps_copies_and_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_copy_shows_a_widgets_picture_and_not_the_widget(tmp_path: Path) -> None:
+def test_a_copy_shows_a_widgets_image_and_not_the_widget(tmp_path: Path) -> None:
     path = write_notebook(
         tmp_path / "controls.ipynb",
         "import numpy as np\nfrom mnist_helpers import KernelEditor\n"
@@ -187,7 +187,7 @@ def test_a_copy_shows_a_widgets_picture_and_not_the_widget(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_make_run_shows_the_failing_cell_and_goes_on(tmp_path: Path) -> None:
+def test_make_run_shows_the_failing_cell_and_continues(tmp_path: Path) -> None:
     bad = write_notebook(tmp_path / "bad.ipynb", "print('before')", "digit = 1 / 0", "print('no')")
     good = write_notebook(tmp_path / "good.ipynb", "print('fine')")
     done = run_notebooks(bad, good, out=tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Figures are judged by what is drawn: images, texts, bars and points, never pixels."""
+"""Figures are tested by what is drawn: images, texts, bars and points, never pixels."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def labels_inside_figure(ax) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["array", "array with channel", "tensor"])
-def test_digits_draws_every_picture_as_it_is(images, kind):
+def test_digits_draws_every_image_as_it_is(images, kind):
     given = {
         "array": images,
         "array with channel": images[:, None],
@@ -82,7 +82,7 @@ def test_digits_draws_every_picture_as_it_is(images, kind):
         assert artist.get_clim() == (0, 255)
 
 
-def test_wrong_predictions_are_marked_by_colour_and_text(images):
+def test_wrong_predictions_are_marked_by_color_and_text(images):
     axes = plots.plot_digits(images[:3], labels=[1, 2, 3], predictions=[1, 7, 3])
     assert titles(axes) == ["1", "7, not 2", "3"]
     colors = [to_hex(ax.title.get_color()) for ax in axes.flat]
@@ -105,12 +105,12 @@ def test_digits_refuses_a_length_that_differs(images, name):
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (2, 3, 28, 28), (0, 28, 28)])
-def test_digits_refuses_what_are_no_pictures(shape):
+def test_digits_refuses_what_are_no_images(shape):
     with pytest.raises(ValueError, match=r"expected images \[N, 28, 28\]"):
         plots.plot_digits(np.zeros(shape))
 
 
-def test_misclassified_picks_the_pictures_that_the_table_points_to(images):
+def test_misclassified_picks_the_images_that_the_table_points_to(images):
     errors = pd.DataFrame(
         {"index": [7, 2], "label": [8, 1], "predicted": [3, 7], "confidence": [0.9, 0.4]}
     )
@@ -344,7 +344,7 @@ def test_ticks_of_accuracies_say_where_they_stand():
             assert float(label.get_text().rstrip("%")) / 100 == pytest.approx(place, abs=1e-9)
 
 
-def test_calibration_draws_only_bins_that_hold_pictures():
+def test_calibration_draws_only_bins_that_hold_images():
     probs = np.full((4, 10), 0.2 / 9)
     probs[:, 3] = 0.8
     measured = calibration(probs, np.array([3, 3, 3, 5]))
@@ -356,7 +356,7 @@ def test_calibration_draws_only_bins_that_hold_pictures():
     assert [bar.get_height() for bar in below.patches] == [4]
 
 
-def test_risk_coverage_answers_the_surest_first():
+def test_risk_coverage_answers_the_most_confident_first():
     ax = plots.plot_risk_coverage(
         np.array([0.6, 0.9, 0.8, 0.7]), np.array([False, True, True, True])
     )
@@ -473,8 +473,8 @@ def test_save_figure_writes_a_png_of_axes_grids_and_figures(tmp_path, images):
     }.items():
         path = tmp_path / "new" / f"{name}.png"
         plots.save_figure(draw(), path)
-        with Image.open(path) as picture:
-            assert picture.format == "PNG" and picture.width > 200
+        with Image.open(path) as image:
+            assert image.format == "PNG" and image.width > 200
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == [
         "axes.png",
         "figure.png",

@@ -25,7 +25,7 @@ from build_book import (
     adapt_notebook,
     adapt_text,
     build,
-    canvas_picture,
+    canvas_image,
     main,
 )
 from check_links import (
@@ -66,12 +66,12 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nbformat.v4.new_output("execute_result", {**code, "text/plain": "def read_idx(path): ..."}),
         nbformat.v4.new_output("execute_result", {"text/html": "<table><td>97.1%</td></table>"}),
     ]
-    controls = nbformat.v4.new_output("execute_result", {"image/png": canvas_picture()})
+    controls = nbformat.v4.new_output("execute_result", {"image/png": canvas_image()})
     controls.metadata = {"image/png": {"alt": "Threshold 0.900"}}
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
     last.outputs = [controls]
     figure = next(cell for cell in notebook.cells if "mystnb" in cell.metadata)
-    figure.outputs = [nbformat.v4.new_output("display_data", {"image/png": canvas_picture()})]
+    figure.outputs = [nbformat.v4.new_output("display_data", {"image/png": canvas_image()})]
     figure.metadata = {}  # a copy that was executed before the words were written
     nbformat.write(notebook, executed / NOTEBOOKS[0].name)
     out = tmp_path_factory.mktemp("book") / "html"
@@ -121,7 +121,7 @@ def test_a_figure_without_words_is_an_error_that_names_its_cell(tmp_path: Path) 
     nbformat.write(notebook, path)
     assert adapt_notebook(notebook, path) == [], "as committed they show nothing"
     for cell in (written, forgotten):
-        cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": canvas_picture()})]
+        cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": canvas_image()})]
     (error,) = adapt_notebook(notebook, path)
     assert error.startswith("01_new.ipynb, cell 2:") and '"mystnb": {"image": {"alt":' in error
     assert written.metadata == {"mystnb": {"image": {"alt": "A point"}}}

@@ -152,8 +152,8 @@ def test_badges_are_true() -> None:
 
 def test_the_readme_opens_with_the_canvas_at_work() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, picture = text.split("<picture>")[:2]
-    assert before.count("\n") < 10 and 'src="docs/canvas.gif"' in picture
+    before, image = text.split("<picture>")[:2]
+    assert before.count("\n") < 10 and 'src="docs/canvas.gif"' in image
     with Image.open(ROOT / "docs/canvas.gif") as gif, Image.open(ROOT / "docs/canvas.png") as png:
         assert 12 <= gif.n_frames <= 20 and gif.info["loop"] == 0 and gif.size == png.size
     assert (ROOT / "docs/canvas.gif").stat().st_size < 600_000

@@ -1,4 +1,4 @@
-"""`make setup` in a project of its own, with tiny packages in the place of the real ones."""
+"""`make setup` in a project of its own, with tiny packages instead of the real ones."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def test_a_package_that_was_tampered_with_is_refused(project: Project, installer
 # ----------------------------------------------------------------------------------- without make
 
 
-def test_what_an_interruption_left_incomplete_is_installed_anew(
+def test_what_an_interruption_left_incomplete_is_installed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = tmp_path / "lib" / "python3.11" / "site-packages"

@@ -105,7 +105,7 @@ def test_no_file_names_a_server() -> None:
 # --------------------------------------------------------------------------------------- reports
 
 
-def test_an_unreachable_service_is_said_and_no_former_answer_stays(
+def test_an_unreachable_service_is_said_and_no_previous_answer_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):

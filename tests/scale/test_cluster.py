@@ -171,7 +171,7 @@ def test_what_a_folder_holds_has_a_row_each(tmp_path: Path) -> None:
     (folder / "broken.png").symlink_to("nowhere.png")
     (folder / "loop.png").symlink_to(folder)
     os.mkfifo(folder / "pipe.png")
-    names = sorted(folders._pictures(str(folder)))
+    names = sorted(folders._list_images(str(folder)))
     assert names == ["broken.png", "caf\\xe9.png", "link.png", "real/1.png"]
     prepared = folders._prepare({"file": np.array(names, dtype=object)}, str(folder))
     assert ["No such file" in error for error in prepared["error"]] == [True, False, False, False]
@@ -190,7 +190,7 @@ def test_a_folder_that_cannot_be_listed_has_a_row_that_says_so(
         return listed(self, path, **options)
 
     monkeypatch.setattr(LocalFileSystem, "ls", ls)
-    assert list(folders._pictures(str(tmp_path))) == ["secret"]
+    assert list(folders._list_images(str(tmp_path))) == ["secret"]
     prepared = folders._prepare({"file": np.array(["secret"], dtype=object)}, str(tmp_path))
     assert "Permission denied" in prepared["error"][0]
 

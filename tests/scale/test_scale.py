@@ -88,7 +88,7 @@ class Killing:
         self.thread.join()
 
 
-def pictures(folder: Path, number: int) -> Path:
+def some_images(folder: Path, number: int) -> Path:
     """Fill a folder with digits, and with what is none."""
     for index in range(number):
         digit = index % 10
@@ -164,7 +164,7 @@ def test_more_workers_than_there_are_are_refused_at_once(
         scale.tune({"lr": 1e-2}, digits.train, digits.val, cpus=2.5, out=tmp_path)
     with pytest.raises(ValueError, match=r"gpus is 0\.5, and the cluster has no GPU"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val, gpus=0.5, out=tmp_path)
-    folder = pictures(tmp_path / "images", 1)
+    folder = some_images(tmp_path / "images", 1)
     with pytest.raises(ValueError, match="num_actors is 9, and the cluster has 2 CPUs"):
         scale.predict_folder(folder, tmp_path / "out", num_actors=9)
 
@@ -205,10 +205,10 @@ def test_a_search_for_nothing_is_refused(digits: Splits, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
-def test_every_picture_has_one_row_though_workers_are_killed(
+def test_every_image_has_one_row_though_workers_are_killed(
     two_nodes: None, tmp_path: Path, format: str
 ) -> None:
-    folder = pictures(tmp_path / "images", 600)
+    folder = some_images(tmp_path / "images", 600)
     out = tmp_path / "out"
     started = time.monotonic()
     preparing = lambda: time.monotonic() > started + 2 and bool(workers("_prepare"))  # noqa: E731
@@ -223,7 +223,7 @@ def test_every_picture_has_one_row_though_workers_are_killed(
     broken = table[table["error"].notna()]
     assert sorted(broken["file"]) == ["broken.png", "empty.JPG"]
     assert broken[["digit", "confidence", "p0"]].isna().all(axis=None)
-    assert (done["pictures"], done["read"], done["unreadable"]) == (602, 600, 2)
+    assert (done["images"], done["predicted"], done["failed"]) == (602, 600, 2)
 
     good = table[table["error"].isna()].set_index("file")
     some = sorted(expected)[::60]
@@ -239,8 +239,8 @@ def test_memory_of_the_list_does_not_grow_with_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "ROWS_PER_FILE", 10)
-    folder = pictures(tmp_path / "images", 33)
-    assert folders._list_pictures(folder.as_uri(), state.emptied(tmp_path / "names")) == 35
+    folder = some_images(tmp_path / "images", 33)
+    assert folders._write_names(folder.as_uri(), state.emptied(tmp_path / "names")) == 35
     parts = [pd.read_parquet(path)["file"] for path in sorted((tmp_path / "names").iterdir())]
     assert [len(part) for part in parts] == [10, 10, 10, 5]
     assert pd.concat(parts).is_unique
@@ -251,16 +251,16 @@ def test_an_address_of_any_file_system_is_read(
 ) -> None:
     import zipfile
 
-    folder = pictures(tmp_path / "images", 12)
+    folder = some_images(tmp_path / "images", 12)
     with zipfile.ZipFile(tmp_path / "scans.zip", "w") as archive:
         for path in folder.rglob("*.*"):
             if path.is_file():
                 archive.write(path, path.relative_to(tmp_path))
     done = scale.predict_folder(f"zip://images::{tmp_path / 'scans.zip'}", tmp_path / "out")
-    assert (done["read"], done["unreadable"]) == (12, 2)
+    assert (done["predicted"], done["failed"]) == (12, 2)
     monkeypatch.chdir(tmp_path)  # to where the workers are not
     done = scale.predict_folder("images", "out")
-    assert (done["read"], done["unreadable"]) == (12, 2)
+    assert (done["predicted"], done["failed"]) == (12, 2)
 
 
 def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
     assert "python -m mnist_helpers train --model tiny --epochs 1 --lr" in result.output
     assert len(pd.read_csv(tmp_path / "tune" / "trials.csv")) == 2
 
-    folder = pictures(tmp_path / "images", 10)
+    folder = some_images(tmp_path / "images", 10)
     out = str(tmp_path / "out")
     result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
     assert result.exit_code == 0, result.output
@@ -298,7 +298,7 @@ def test_a_folder_is_sent_in_full_and_an_address_as_it_is(
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
-def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_pictures(
+def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_images(
     tmp_path: Path, format: str
 ) -> None:
     number = 20_000  # more rows than a reader of CSV looks at to guess what a column holds
@@ -311,8 +311,8 @@ def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_pictures(
     else:
         table.to_parquet(tmp_path / "1.parquet")
     counts = folders._count(tmp_path, format)
-    assert (counts["pictures"], counts["read"], counts["not_confident"]) == (number, 2, 1)
-    assert counts["unreadable"] == number - 2 and counts["digits"][7] == 2
+    assert (counts["images"], counts["predicted"], counts["not_confident"]) == (number, 2, 1)
+    assert counts["failed"] == number - 2 and counts["digits"][7] == 2
 
 
 def test_none_stays_none_in_the_table_of_a_search_and_in_its_command(

@@ -50,7 +50,7 @@ def job(gray: np.ndarray) -> dict:
 
 
 @pytest.mark.slow
-def test_the_same_sheet_becomes_the_same_picture() -> None:
+def test_the_same_sheet_becomes_the_same_image() -> None:
     sheets = [
         np.asarray(draw_strokes(pen_strokes(digit, style, variation=4), pen=pen))
         for digit in range(10)

@@ -121,7 +121,7 @@ def test_a_heic_photo_is_named_and_what_to_do(client: TestClient, tmp_path: Path
 
 
 @pytest.mark.parametrize("digit", range(10))
-def test_a_picture_is_read_as_the_predictor_reads_it(client: TestClient, digit: int) -> None:
+def test_an_image_is_read_as_the_predictor_reads_it(client: TestClient, digit: int) -> None:
     content = png(digit)
     expected = MNISTPredictor().predict(content)
     answers = [
@@ -138,7 +138,7 @@ def test_a_picture_is_read_as_the_predictor_reads_it(client: TestClient, digit: 
         assert body["is_confident"] == expected.is_confident
 
 
-def test_a_batch_keeps_its_order_and_one_bad_picture_spoils_nothing(client: TestClient) -> None:
+def test_a_batch_keeps_its_order_and_one_bad_image_spoils_nothing(client: TestClient) -> None:
     files = [("files", (f"{digit}.png", png(digit))) for digit in (3, 1, 4)]
     files.insert(1, ("files", ("blank.png", png(ink=255))))
     answers = client.post("/predict/batch", files=files).json()["answers"]
@@ -151,7 +151,7 @@ def test_a_batch_keeps_its_order_and_one_bad_picture_spoils_nothing(client: Test
 
 
 @pytest.mark.parametrize("error", [MemoryError(), struct.error("short"), OSError("odd")])
-def test_whatever_one_picture_raises_the_others_are_read(
+def test_whatever_one_image_raises_the_others_are_read(
     client: TestClient,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -191,7 +191,7 @@ def test_a_kind_of_body_is_the_same_in_any_case(client: TestClient) -> None:
             assert answer.status_code == 200, answer.text
 
 
-def test_a_list_may_be_limited_to_one_picture() -> None:
+def test_a_list_may_be_limited_to_one_image() -> None:
     with TestClient(create_app(page=False, limits=Limits(images=1))) as client:
         images = [base64_of(png(4))]
         answer = client.post("/predict/batch", json={"images": images})
@@ -249,7 +249,7 @@ def test_the_network_can_be_another_one_and_onnx(tmp_path: Path) -> None:
         (b"", "not an image"),
     ],
 )
-def test_400_for_what_is_no_picture(client: TestClient, content: bytes, words: str) -> None:
+def test_400_for_what_is_no_image(client: TestClient, content: bytes, words: str) -> None:
     answer = client.post("/predict", files={"file": ("x.png", content)})
     assert answer.status_code == 400
     assert re.search(words, answer.json()["detail"])
@@ -387,7 +387,7 @@ def test_no_file_can_be_read_through_the_pages_own_events(tmp_path: Path) -> Non
                     assert served.content not in (drawing.read_bytes(), inside.read_bytes())
 
 
-def test_visitors_see_no_more_of_a_path_than_tells_networks_apart(tmp_path: Path) -> None:
+def test_visitors_see_no_more_of_a_path_than_distinguishes_networks(tmp_path: Path) -> None:
     trained = [tmp_path / "train" / run / "model.safetensors" for run in ("first", "second")]
     assert list(display_names([PRETRAINED_WEIGHTS, *trained])) == [
         PRETRAINED_NAME,
@@ -515,7 +515,7 @@ def test_a_missing_checkpoint_is_one_sentence() -> None:
 # ----------------------------------------------------------------------------- many people at once
 
 
-def test_pictures_that_wait_are_read_together() -> None:
+def test_images_that_wait_are_read_together() -> None:
     sizes: list[int] = []
     go_on = threading.Event()
 
@@ -569,9 +569,9 @@ def test_fifty_clients_get_five_thousand_right_answers() -> None:
     ]
     images = np.stack([to_mnist(drawing) for drawing in drawings])
     right = MNISTPredictor(device="cpu").predict_proba(images).argmax(1).tolist()
-    pictures = [load.as_png(image) for image in images]
+    files = [load.as_png(image) for image in images]
     with load.server(max_batch_size=256) as address:
-        result = asyncio.run(load.crowd(address, pictures, right, requests=5000, clients=50))
+        result = asyncio.run(load.load_test(address, files, right, requests=5000, clients=50))
     assert result["errors"] == result["wrong"] == 0
     assert 0 < result["p50"] <= result["p95"] and result["per_second"] > 0
 
@@ -708,7 +708,7 @@ METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_damaged_picture_in_an_archive_is_a_row_and_the_rest_is_read(
+def test_a_damaged_image_in_an_archive_is_a_row_and_the_rest_is_read(
     tmp_path: Path, method: int
 ) -> None:
     bitmap = io.BytesIO()
@@ -727,7 +727,7 @@ def test_a_damaged_picture_in_an_archive_is_a_row_and_the_rest_is_read(
 
 
 @pytest.mark.parametrize("entries", [{}, {"a/": b""}, {"__MACOSX/3.png": b"x", ".DS_Store": b"x"}])
-def test_an_archive_without_pictures_says_so(tmp_path: Path, entries: dict[str, bytes]) -> None:
+def test_an_archive_without_images_says_so(tmp_path: Path, entries: dict[str, bytes]) -> None:
     (tmp_path / "none.zip").write_bytes(archive(entries))
     table, _ = predict_uploads(MNISTPredictor(), [str(tmp_path / "none.zip")], Limits(), tmp_path)
     assert table["image"].tolist() == ["none.zip"]

@@ -466,7 +466,7 @@ def test_sigterm_leaves_no_folder_and_another_users_does_not_matter(tmp_path: Pa
             assert Path(path).read_bytes() == png(3) and folder in Path(path).parents
             assert folder.stat().st_mode & 0o777 == 0o700
             with client.stream("GET", "/gradio_api/heartbeat/x") as heartbeat:
-                for _ in heartbeat.iter_bytes():  # which would go on for ever
+                for _ in heartbeat.iter_bytes():  # which would never end
                     process.send_signal(signal.SIGTERM)
         assert process.wait(120) in (0, -signal.SIGTERM)
     finally:

@@ -31,8 +31,8 @@ class Counting:
     def __init__(self) -> None:
         self.pictures: list[Image.Image] = []
 
-    def predict(self, picture: Image.Image) -> Prediction:
-        self.pictures.append(picture)
+    def predict(self, image: Image.Image) -> Prediction:
+        self.pictures.append(image)
         return Prediction(7, 1.0, np.eye(10, dtype=np.float32)[7], np.zeros((28, 28), np.uint8))
 
 
@@ -83,7 +83,7 @@ def test_undo_on_an_empty_canvas_does_nothing(canvas: DigitCanvas) -> None:
     assert canvas.prediction is None
 
 
-def test_the_same_strokes_give_the_same_picture(canvas: DigitCanvas) -> None:
+def test_the_same_strokes_give_the_same_image(canvas: DigitCanvas) -> None:
     canvas.draw(pen_strokes(5, variation=1))
     again = DigitCanvas(canvas.predictor)
     again.draw(canvas.strokes)
@@ -101,7 +101,7 @@ def test_what_is_no_stroke_is_refused_and_nothing_is_lost(
     assert len(canvas.strokes) == before
 
 
-def test_save_keeps_picture_and_strokes(canvas: DigitCanvas, tmp_path: Path) -> None:
+def test_save_keeps_image_and_strokes(canvas: DigitCanvas, tmp_path: Path) -> None:
     canvas.draw(pen_strokes(6))
     path = canvas.save(6, tmp_path)
     assert path.parent == tmp_path / "6"
@@ -205,9 +205,9 @@ def test_a_slow_predictor_is_not_asked_for_each_queued_event(
     monkeypatch.setattr("mnist_helpers.widgets.canvas.time.monotonic", lambda: clock[0])
 
     class Slow(Counting):
-        def predict(self, picture: Image.Image) -> Prediction:
+        def predict(self, image: Image.Image) -> Prediction:
             clock[0] += 0.5
-            return super().predict(picture)
+            return super().predict(image)
 
     predictor = Slow()
     canvas = DigitCanvas(predictor)
@@ -223,7 +223,7 @@ def test_an_error_leaves_no_earlier_answer() -> None:
     canvas = DigitCanvas(predictor)
     canvas.draw(pen_strokes(7))
 
-    def fail(picture: Image.Image) -> Prediction:
+    def fail(image: Image.Image) -> Prediction:
         raise RuntimeError("gone")
 
     predictor.predict = fail
@@ -236,7 +236,7 @@ def test_an_error_leaves_no_earlier_answer() -> None:
 
 def test_an_error_is_shown_in_the_widget() -> None:
     class Broken:
-        def predict(self, picture: Image.Image) -> Prediction:
+        def predict(self, image: Image.Image) -> Prediction:
             raise RuntimeError("the network is <gone>")
 
     canvas = DigitCanvas(Broken())
@@ -245,7 +245,7 @@ def test_an_error_is_shown_in_the_widget() -> None:
     assert "RuntimeError: the network is &lt;gone&gt;" in canvas._message.value
 
 
-def test_a_picture_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) -> None:
+def test_an_image_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) -> None:
     other = DigitCanvas(canvas.predictor)
     other.draw(pen_strokes(8))
     content = (other.save(8, tmp_path)).read_bytes()
@@ -319,7 +319,7 @@ def test_one_click_saves_and_counts(predictor: MNISTPredictor, tmp_path: Path) -
     assert canvas._ink.counts == [0, 0, 0, 2, 0, 0, 0, 0, 1, 0]
     (path,) = tmp_path.glob("8/*.png")
     assert predictor.predict(path).digit == 8
-    assert DigitCanvas(predictor, collect=tmp_path)._ink.counts[3] == 2, "a new canvas goes on"
+    assert DigitCanvas(predictor, collect=tmp_path)._ink.counts[3] == 2, "a new canvas continues"
     assert DigitCanvas(predictor)._ink.counts == [], "no buttons unless they are asked for"
 
 

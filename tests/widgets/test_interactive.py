@@ -96,15 +96,15 @@ def pixels(content: bytes) -> np.ndarray:
 # ------------------------------------------------------------------------------ what all must do
 
 
-def test_a_control_changes_picture_and_words(widget) -> None:
+def test_a_control_changes_image_and_words(widget) -> None:
     shown, change = widget
-    picture, words = shown.to_png(), shown.alt_text()
+    image, words = shown.to_png(), shown.alt_text()
     change()
-    assert np.abs(pixels(shown.to_png()) - pixels(picture)).max() > 50
+    assert np.abs(pixels(shown.to_png()) - pixels(image)).max() > 50
     assert shown.alt_text() != words
 
 
-def test_front_ends_may_choose_between_the_widget_and_a_picture(widget) -> None:
+def test_front_ends_may_choose_between_the_widget_and_an_image(widget) -> None:
     shown, change = widget
     change()
     data, metadata = shown._repr_mimebundle_()
@@ -115,7 +115,7 @@ def test_front_ends_may_choose_between_the_widget_and_a_picture(widget) -> None:
     assert "children=" not in data["text/plain"]
 
 
-def test_ipython_displays_the_bundle_and_a_static_page_shows_the_picture(widget) -> None:
+def test_ipython_displays_the_bundle_and_a_static_page_shows_the_image(widget) -> None:
     from IPython.core.formatters import DisplayFormatter
 
     shown, change = widget
@@ -187,9 +187,9 @@ def test_the_identity_leaves_the_digit_as_it_was(digits: Splits) -> None:
 
 
 def test_every_kernel_by_hand(digits: Splits) -> None:
-    picture = digits.test.images[0, 0].numpy() / 255
-    padded = np.pad(picture, 1)
-    editor = KernelEditor(picture.astype(np.float32))
+    image = digits.test.images[0, 0].numpy() / 255
+    padded = np.pad(image, 1)
+    editor = KernelEditor(image.astype(np.float32))
     for name, kernel in KERNELS.items():
         editor._preset.value = name
         windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
@@ -247,7 +247,7 @@ def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
 # --------------------------------------------------------------------------------- learning rates
 
 
-def test_the_chosen_run_is_in_colour() -> None:
+def test_the_chosen_run_is_in_color() -> None:
     runs = {1.0: [2.3, 9.0, np.inf], 0.1: [2.3, 1.0, 0.4], 0.01: [2.3, 2.2, 2.1]}
     slider = LearningRateExplorer(runs)
     assert [label for label, _ in slider._slider.options] == ["0.01", "0.1", "1"]
@@ -375,7 +375,7 @@ def test_moves_and_turns_are_those_that_were_asked_for(
     assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.alt_text()
 
 
-def test_preparation_undoes_a_move(eight: np.ndarray, predictor: MNISTPredictor) -> None:
+def test_preprocessing_undoes_a_move(eight: np.ndarray, predictor: MNISTPredictor) -> None:
     widget = ShiftRotateExplorer(eight, predictor)
     unmoved = widget.seen.astype(int)
     widget.move(right=4, down=3)
@@ -384,5 +384,5 @@ def test_preparation_undoes_a_move(eight: np.ndarray, predictor: MNISTPredictor)
     assert np.abs(widget.seen - unmoved).mean() < far / 3
     assert widget.probs.argmax() == 8
     black = ShiftRotateExplorer(np.zeros((28, 28), np.uint8), predictor)
-    black._prepare.value = True  # nothing to prepare: shown as it is
+    black._prepare.value = True  # nothing to preprocess: shown as it is
     assert not black.seen.any()
