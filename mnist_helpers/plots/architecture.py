@@ -62,7 +62,7 @@ def plot_architectures(
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(EngFormatter())
         axis.set_minor_formatter(NullFormatter())
-    ax.margins(0.15)
+    ax.margins(x=0.25, y=0.15)
     ax.grid(alpha=0.3, which="both")
     return ax
 
