@@ -113,7 +113,7 @@ def test_one_rule_says_what_is_confident() -> None:
         for path in set(package.rglob("*.py")) - {package / "serve" / "page.py"}
         for line in path.read_text(encoding="utf-8").splitlines()
         if not line.strip().startswith(">>>")
-        and re.search(r"[<>]=? CONFIDENT\b|onfidence[\w.()\[\]\"]* [<>]=? 0?\.9\b", line)
+        and re.search(r"[<>]=? CONFIDENCE_THRESHOLD\b|onfidence[\w.()\[\]\"]* [<>]=? 0?\.9\b", line)
     ]
     assert len(comparisons) == 1 and comparisons[0].startswith("prediction.py"), comparisons
 

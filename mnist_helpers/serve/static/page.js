@@ -1,7 +1,7 @@
 // The static page: a drawing is preprocessed and predicted here, in the browser, without a server.
 // RUNTIME (runtime.js) is ONNX Runtime Web's WebAssembly, NETWORK (network.js) the network.
 
-const CONFIDENT = 0.9;
+const CONFIDENCE_THRESHOLD = 0.9;
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -41,7 +41,7 @@ function percent(share) {
 
 function show(probs, image) {
   const digit = probs.indexOf(Math.max(...probs));
-  const doubt = probs[digit] >= CONFIDENT ? "confident" : "not confident: is it one digit, and a whole one?";
+  const doubt = probs[digit] >= CONFIDENCE_THRESHOLD ? "confident" : "not confident: is it one digit, and a whole one?";
   const bars = probs
     .map(
       (share, number) =>
