@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mnist_helpers.cli.base import Data, Device, Weights, plain_errors
+from mnist_helpers.cli.base import Data, Device, Weights, exit_on_error
 
 app = typer.Typer(
     help="Compare with the usual ways: a table, and JSON and a figure in outputs/benchmarks/.",
@@ -49,7 +49,7 @@ def run_train(
 
     from . import training
 
-    with plain_errors():
+    with exit_on_error():
         names = tuple(contestants.split(","))
         where = choose_device(device)[0].type
         if report:
@@ -63,7 +63,7 @@ def run_data(repeats: Repeats = 5, data: Data = None) -> None:
     """One pass over the 60,000 training images: DataLoader and Batches."""
     from . import data as benchmark
 
-    with plain_errors():
+    with exit_on_error():
         benchmark.benchmark(repeats, data)
 
 
@@ -76,7 +76,7 @@ def run_predict(
     """From file to digit: one image, and a folder, the usual way and ours."""
     from . import prediction
 
-    with plain_errors():
+    with exit_on_error():
         prediction.benchmark(calls, images, data)
 
 
@@ -89,7 +89,7 @@ def run_serve(
     data: Data = None,
 ) -> None:
     """Load test: requests batched together, and one by one."""
-    with plain_errors():
+    with exit_on_error():
         from . import serving
 
         serving.benchmark(requests, clients, repeats, checkpoint, data)
@@ -102,7 +102,7 @@ def run_scale(
     data: Data = None,
 ) -> None:
     """A folder and a training run on a Ray cluster: two workers and one."""
-    with plain_errors():
+    with exit_on_error():
         from . import scale
 
         scale.benchmark(images, repeats=repeats, data=data)
@@ -113,7 +113,7 @@ def run_import(repeats: Repeats = 5) -> None:
     """How long a new Python takes to import the package."""
     from . import imports
 
-    with plain_errors():
+    with exit_on_error():
         imports.benchmark(repeats)
 
 
@@ -122,7 +122,7 @@ def run_busy(repeats: Repeats = 5) -> None:
     """An epoch beside no, one and five busy processes: threads for all cores and for free ones."""
     from . import busy
 
-    with plain_errors():
+    with exit_on_error():
         busy.benchmark(repeats)
 
 
@@ -136,7 +136,7 @@ def run_augment(
     """What each augmentation does to the accuracy, on the validation set and on handwriting."""
     from . import augmentation
 
-    with plain_errors():
+    with exit_on_error():
         augmentation.benchmark(images, seeds, epochs, data)
 
 
@@ -150,7 +150,7 @@ def run_strokes(
     """What normalizing the stroke width does: for pens from a hair to a marker, for handwriting."""
     from . import strokes
 
-    with plain_errors():
+    with exit_on_error():
         strokes.benchmark(images, data)
 
 
@@ -165,7 +165,7 @@ def run_confidence(
     """How many non-digits get a low confidence, and calibration on real handwriting."""
     from . import confidence
 
-    with plain_errors():
+    with exit_on_error():
         confidence.benchmark(images, weights, data)
 
 
@@ -180,7 +180,7 @@ def run_handwriting(
     """Real handwriting: gray and resized, as usual, and preprocessed as MNIST was."""
     from . import handwriting
 
-    with plain_errors():
+    with exit_on_error():
         handwriting.benchmark(images, network, data)
 
 

@@ -74,7 +74,7 @@ def benchmark(
 def load_handwriting(folder: Path) -> tuple[np.ndarray, Digits]:
     """Preprocess labeled images; return the name of each one's set, and the digits."""
     files = list_labeled_images(folder)
-    images = np.stack([to_mnist(path) for *_, path in tqdm(files, desc="preparing")])
+    images = np.stack([to_mnist(path) for *_, path in tqdm(files, desc="preprocessing")])
     labels = torch.tensor([label for _, label, _ in files])
     digits = Digits(torch.from_numpy(images).unsqueeze(1), labels, f"images in {folder.name}")
     return np.array([group for group, *_ in files]), digits

@@ -27,7 +27,7 @@ FIXED, FREE = "all cores", "free cores"  # threads
 def benchmark(
     repeats: int = 5, others: Sequence[int] = (0, 1, 5), images: int = 40_960
 ) -> pd.DataFrame:
-    """Time a run of one epoch of `tiny` beside so many busy processes, in turn.
+    """Time a run of one epoch of `tiny` beside `number` busy processes, in turn.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def random_digits(count: int) -> Digits:
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """Run so many processes that compute without end."""
+    """Run this many processes that compute without end."""
     started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

@@ -100,7 +100,7 @@ def non_digit_sheets(number: int) -> dict[str, list[Image.Image]]:
 def flagged(predictor: MNISTPredictor, sheets: list[Image.Image]) -> np.ndarray:
     """Return which images are refused as empty, or read without confidence: bool ``[N]``."""
     images, refused = [], []
-    for sheet in tqdm(sheets, desc="preparing"):
+    for sheet in tqdm(sheets, desc="preprocessing"):
         try:
             images.append(to_mnist(sheet))
         except BlankImageError:

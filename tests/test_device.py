@@ -32,7 +32,7 @@ class Machine:
         monkeypatch.setattr(psutil, "cpu_times", lambda: SimpleNamespace(idle=self.idle))
 
     def passes(self, seconds: float, idle: float, own: float) -> None:
-        """Let time pass, with so many cores idle, and so many computing for this process."""
+        """Let time pass, with some cores idle, and some computing for this process."""
         self.now += seconds
         self.idle += idle * seconds
         self.own += own * seconds
@@ -104,7 +104,7 @@ def test_another_device_needs_no_threads(machine) -> None:
 
 def test_training_follows_the_free_cores(machine, digits: Splits, monkeypatch) -> None:
     monkeypatch.setattr(device, "SECONDS_BETWEEN_COUNTS", 0)
-    clock = itertools.count().__next__  # goes on while no core is free
+    clock = itertools.count().__next__  # continues while no core is free
     machine.monkeypatch.setattr(time, "perf_counter", clock)
     seen = []
     recipe = replace(recipe_for("tiny"), epochs=1, batch_size=500)

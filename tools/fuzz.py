@@ -78,11 +78,11 @@ def targets() -> dict[str, Callable[[bytes], object]]:
 def _images_in(path: Path) -> None:
     """Predict nothing, but unpack and preprocess the images in an archive, as the page does."""
     from mnist_helpers.serve.archives import uploaded_images
-    from mnist_helpers.serve.uploads import Limits, prepare
+    from mnist_helpers.serve.uploads import Limits, preprocess_upload
 
     for _, found in uploaded_images([str(path)], Limits()):
         if isinstance(found, bytes):
-            attempt(partial(prepare, limits=Limits()), found)
+            attempt(partial(preprocess_upload, limits=Limits()), found)
 
 
 @cache

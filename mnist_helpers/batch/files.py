@@ -20,7 +20,7 @@ def is_large(path: Path) -> bool:
     """Return whether a file takes long to decode."""
     try:
         return path.stat().st_size >= LARGE
-    except OSError:  # `prepare` says why
+    except OSError:  # `preprocess` says why
         return False
 
 

@@ -24,7 +24,7 @@ from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, is_confident
 from ..progress import progress_bar
 from .files import EXTENSIONS, is_large
 from .labels import LABELS, find_labels, label_of
-from .preparing import Prepared, prepare
+from .preprocessing import Preprocessed, preprocess
 from .rows import COLUMNS, PROBABILITIES, finished_files, strict_json, whole_rows, without_formulas
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class BatchProcessor:
             for start in range(0, len(paths), self.batch_size):
                 batch, ready = paths[start : start + self.batch_size], []
                 # Decoding a photo lets other threads run; with small images they'd only wait.
-                results = (pool.map if any(map(is_large, batch)) else map)(prepare, batch)
+                results = (pool.map if any(map(is_large, batch)) else map)(preprocess, batch)
                 try:
                     for result in results:
                         ready.append(result)
@@ -258,7 +258,7 @@ class BatchProcessor:
         return path if path.exists() else self.folder / unescape_name(name)
 
     def _read(
-        self, paths: list[Path], prepared: list[Prepared], log: logging.Logger
+        self, paths: list[Path], prepared: list[Preprocessed], log: logging.Logger
     ) -> Iterator[dict]:
         """Yield a row for each path, in order."""
         good = [image for image, _, _ in prepared if image is not None]
@@ -454,7 +454,7 @@ class BatchProcessor:
         read = (row for row in self.rows() if row["digit"] is not None)
         images, titles = [], []
         for row in heapq.nsmallest(count, read, key=lambda row: row["confidence"]):
-            image, _, _ = prepare(self._path(row["file"]))
+            image, _, _ = preprocess(self._path(row["file"]))
             if image is not None:  # else the file has gone or changed since
                 name = ascii(Path(row["file"]).stem)[1:-1][-13:].replace("$", r"\$")
                 images.append(image)

@@ -113,7 +113,7 @@ def main(
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turn an error that the user can fix into one sentence and exit status 1."""
     try:
         yield
@@ -122,7 +122,7 @@ def plain_errors() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def only_with(given: object, option: str, others: dict[str, object]) -> None:
+def require_option(given: object, option: str, others: dict[str, object]) -> None:
     """Refuse options that would be ignored."""
     idle = [name for name, value in others.items() if value]
     if idle and not given:

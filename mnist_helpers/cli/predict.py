@@ -20,11 +20,11 @@ from .base import (
     Weights,
     app,
     command,
+    exit_on_error,
     load_data,
     load_predictor,
     model_file,
-    only_with,
-    plain_errors,
+    require_option,
     workers_device,
 )
 
@@ -56,7 +56,7 @@ def evaluate(
     from ..evaluation import evaluate as measure
     from ..report import describe_result, metrics
 
-    with plain_errors():
+    with exit_on_error():
         predictor = load_predictor(checkpoint, device, no_cuda)
         test = measure(predictor.model, load_data(source, data).test)
         if json_:
@@ -107,7 +107,7 @@ def predict(
         raise typer.BadParameter("--json is for images; --csv writes a submission")
     if out and not csv:
         raise typer.BadParameter("--out is for --csv; predictions of images are printed")
-    with plain_errors():
+    with exit_on_error():
         if csv:
             _check_file(csv)
         predictor = load_predictor(checkpoint, device, no_cuda)
@@ -254,7 +254,7 @@ def batch(
     from ..batch import BatchProcessor
     from ..files import short_path
 
-    only_with(ray, "--ray", {"--address": address, "--format": format != "parquet"})
+    require_option(ray, "--ray", {"--address": address, "--format": format != "parquet"})
     if ray:
         single: dict[str, object] = {
             "--no-recursive": not recursive,
@@ -263,10 +263,10 @@ def batch(
             "--resume": resume,
             "--threads": threads,
         }
-        only_with(False, "a single machine, without --ray", single)
+        require_option(False, "a single machine, without --ray", single)
         _batch_on_ray(folder, out, checkpoint, format, batch_size, device, no_cuda, address)
         return
-    with plain_errors():
+    with exit_on_error():
         if not Path(folder).is_dir():
             one = f"it is a file; to predict one image: {command('predict', folder)}"
             hint = f" ({one})" if Path(folder).is_file() else ""
@@ -301,7 +301,7 @@ def _batch_on_ray(
     from ..files import project_root
     from ..scale import predict_folder
 
-    with plain_errors():
+    with exit_on_error():
         path = model_file(checkpoint)
         typer.echo(f"Model: {'fast (pretrained)' if path is None else path}", err=True)
         done = predict_folder(
@@ -333,7 +333,7 @@ def export(
     from ..onnx import export_onnx
     from ..prediction import PRETRAINED_WEIGHTS
 
-    with plain_errors():
+    with exit_on_error():
         run = load_checkpoint(model_file(checkpoint) or PRETRAINED_WEIGHTS)
         about = {"model": run.name, "source": run.source, "temperature": run.temperature}
         export_onnx(run.model, onnx, about | {"versions": run.versions})

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from .base import Device, NoCuda, app, command, plain_errors
+from .base import Device, NoCuda, app, command, exit_on_error
 
 
 @app.command("app")
@@ -42,10 +42,10 @@ def app_(
     no_cuda: NoCuda = False,
 ) -> None:
     """Serve a web page to draw on, and a REST API."""
-    with plain_errors():
-        from ..serve import create_app, known_checkpoints, run
+    with exit_on_error():
+        from ..serve import create_app, find_checkpoints, run
 
-        checkpoints = checkpoint or known_checkpoints()
+        checkpoints = checkpoint or find_checkpoints()
         device = "cpu" if no_cuda else device
         page = create_app(checkpoints, device=device, hosts=trusted_host or ())
         run(page, host, port, browser)
@@ -83,7 +83,7 @@ def lab(
             f"one FOLDER, not {' and '.join(folders)}; options for JupyterLab are written "
             "--NAME=VALUE, with an equals sign"
         )
-    with plain_errors():
+    with exit_on_error():
         start = _jupyterlab()
         if problem := enable_widget_state_saving():
             typer.echo(problem)
@@ -131,7 +131,7 @@ def data(
     from ..data import data_folder, download_mnist, find_mnist, load_mnist, remove_damaged
     from ..files import escape_name, project_root, short_path
 
-    with plain_errors():
+    with exit_on_error():
         folder = data_folder(root)
         typer.echo(f"Looking in {escape_name(folder.absolute())}")
         if download:

@@ -22,10 +22,10 @@ from .base import (
     Source,
     app,
     command,
+    exit_on_error,
     listed,
     load_data,
-    only_with,
-    plain_errors,
+    require_option,
     workers_device,
 )
 
@@ -115,8 +115,8 @@ def train(
     from ..recipes import recipe_for
     from ..report import describe_recipe, describe_result, write_report
 
-    only_with(distributed, "--distributed", {"--address": address})
-    with plain_errors():
+    require_option(distributed, "--distributed", {"--address": address})
+    with exit_on_error():
         given: dict[str, Any] = {
             "epochs": epochs,
             "batch_size": batch_size,
@@ -295,7 +295,7 @@ def tune(
     from ..files import atomic_write, project_root, short_path
     from ..recipes import recipe_for
 
-    with plain_errors():
+    with exit_on_error():
         from ..scale import default_search_space
         from ..scale import tune as search
 

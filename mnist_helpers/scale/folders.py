@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..batch.files import EXTENSIONS
-from ..batch.preparing import timed_to_mnist
+from ..batch.preprocessing import preprocess_timed
 from ..batch.rows import PROBABILITIES
 from ..checkpoints import load_checkpoint
 from ..files import escape_formula, escape_name, exclusive_lock, outputs_folder, unescape_name
@@ -117,20 +117,20 @@ def _table_of_digits(
     return (
         ray.data.read_parquet(str(names))
         .repartition(target_num_rows_per_block=batch_size)  # one task each
-        .map_batches(partial(_prepare, uri=uri), batch_size=batch_size)
+        .map_batches(partial(_preprocess, uri=uri), batch_size=batch_size)
         .map_batches(
-            _Reader,
+            _Predictor,
             fn_constructor_args=(checkpoint,),
             batch_size=batch_size,
             compute=ray.data.ActorPoolStrategy(size=num_actors),
-            num_cpus=0,  # all of them are left to _prepare, which takes far longer
+            num_cpus=0,  # all of them are left to _preprocess, which takes far longer
             num_gpus=gpus,
         )
     )
 
 
 def _context_of_one_slow_step() -> Any:
-    """Return Ray's settings, with no CPUs kept back for other steps: `_prepare` needs them all."""
+    """Return Ray's settings, reserving no CPUs for other steps: `_preprocess` needs them all."""
     from ray.data import DataContext
 
     context = DataContext.get_current().copy()
@@ -193,12 +193,12 @@ def _write_names(uri: str, to: Path) -> int:
     return number
 
 
-def _prepare(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
+def _preprocess(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
     """Fetch and preprocess images: a column ``image [N, 28, 28]``, black where that failed."""
     from fsspec.core import url_to_fs
 
     files, root = url_to_fs(uri)
-    done = [timed_to_mnist(partial(_fetch, files, root, name)) for name in batch["file"]]
+    done = [preprocess_timed(partial(_fetch, files, root, name)) for name in batch["file"]]
     blank = np.zeros((28, 28), np.uint8)
     return {
         "file": batch["file"],
@@ -220,7 +220,7 @@ def _fetch(files: Any, root: str, name: str) -> bytes:
         raise
 
 
-class _Reader:
+class _Predictor:
     """An actor that holds a network, and predicts batches of preprocessed images."""
 
     def __init__(self, checkpoint: Path | None) -> None:

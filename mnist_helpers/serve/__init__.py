@@ -10,7 +10,7 @@ from typing import Any
 
 _MODULE_OF = {
     "create_app": "app",
-    "known_checkpoints": "app",
+    "find_checkpoints": "app",
     "run": "server",
     "serving": "server",
     "Limits": "uploads",

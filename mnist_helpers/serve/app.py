@@ -109,7 +109,7 @@ def _with_ending(inner: Lifespan) -> Lifespan:
     return lifespan
 
 
-def known_checkpoints() -> list[Path]:
+def find_checkpoints() -> list[Path]:
     """Return the pretrained network, and those that were trained into ``outputs/train/``.
 
     One that cannot be loaded is left out, and named on stderr.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ..preprocess import InvalidImageError
-from .uploads import Limits, pixels_to_decode
+from .uploads import Limits, count_pixels
 
 
 def uploaded_images(paths: list[str], limits: Limits) -> Iterator[tuple[str, bytes | ValueError]]:
@@ -26,7 +26,7 @@ def uploaded_images(paths: list[str], limits: Limits) -> Iterator[tuple[str, byt
                 words = f"more than {limits.images} images at once are not accepted"
                 yield name, InvalidImageError(words)
                 return
-            pixels += pixels_to_decode(found, limits) if isinstance(found, bytes) else 0
+            pixels += count_pixels(found, limits) if isinstance(found, bytes) else 0
             if pixels > most * 1e6:
                 words = f"more than {most:g} million pixels at once are not accepted"
                 yield name, InvalidImageError(words)

@@ -122,7 +122,7 @@ def _limited(receive: Receive) -> Receive:
     return limited
 
 
-def refuse_addresses(page: gr.Blocks) -> None:
+def block_url_fetching(page: gr.Blocks) -> None:
     """Let no part of a page fetch what a visitor names: only files that were uploaded to it."""
     for block in page.blocks.values():
         fetch = block.async_move_resource_to_block_cache

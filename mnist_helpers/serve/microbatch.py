@@ -33,66 +33,66 @@ class MicroBatcher:
 
     Parameters
     ----------
-    prepare : callable
+    preprocess : callable
         Turns what was uploaded into uint8 ``[28, 28]``, or raises `ValueError`.
-    read : callable
+    predict : callable
         Turns uint8 ``[N, 28, 28]`` into probabilities ``[N, 10]``.
     max_batch_size : int, default=256
-        Images in a batch, at most; 1 predicts them one by one.
+        Maximum number of images per batch; 1 predicts them one by one.
     capacity : int, default=1024
-        Images inside, from arrival to answer, at most.
+        Maximum number of images in flight, from arrival to answer.
 
     Examples
     --------
-    >>> def prepare(content):
+    >>> def preprocess(content):
     ...     return np.full((28, 28), content[0], dtype=np.uint8)
-    >>> def read(images):
+    >>> def predict(images):
     ...     return np.full((len(images), 10), 0.1)
     >>> async def main():
-    ...     async with MicroBatcher(prepare, read) as batcher:
-    ...         return await batcher.read([b"one", b"two", b"three"])
+    ...     async with MicroBatcher(preprocess, predict) as batcher:
+    ...         return await batcher.predict([b"one", b"two", b"three"])
     >>> len(asyncio.run(main()))
     3
     """
 
     def __init__(
         self,
-        prepare: Callable[[bytes], np.ndarray],
-        read: Callable[[np.ndarray], np.ndarray],
+        preprocess: Callable[[bytes], np.ndarray],
+        predict: Callable[[np.ndarray], np.ndarray],
         max_batch_size: int = 256,
         capacity: int = 1024,
     ) -> None:
         self.max_batch_size, self.capacity = max_batch_size, capacity
         self.in_flight = 0
-        self._prepare, self._read = prepare, read
+        self._preprocess, self._predict = preprocess, predict
 
     async def __aenter__(self) -> MicroBatcher:
         self._ready: asyncio.Queue[tuple[np.ndarray, asyncio.Future]] = asyncio.Queue()
-        self._preparing = ThreadPoolExecutor(cpu_count(), "prepare")
-        self._reading = ThreadPoolExecutor(1, "read")
+        self._preprocess_pool = ThreadPoolExecutor(cpu_count(), "preprocess")
+        self._predict_pool = ThreadPoolExecutor(1, "predict")
         self._waiting: set[asyncio.Future] = set()
-        self._reader = asyncio.create_task(self._read_batches())
-        self._reader.add_done_callback(self._end)
+        self._predictor = asyncio.create_task(self._predict_batches())
+        self._predictor.add_done_callback(self._end)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
-        self._preparing.shutdown(cancel_futures=True)
-        self._reading.shutdown()
+        self._predictor.cancel()
+        await asyncio.gather(self._predictor, return_exceptions=True)
+        self._preprocess_pool.shutdown(cancel_futures=True)
+        self._predict_pool.shutdown()
 
     @property
     def is_alive(self) -> bool:
         """Whether the task that predicts batch after batch still runs."""
-        return not self._reader.done()
+        return not self._predictor.done()
 
-    async def read(self, uploads: Sequence[bytes]) -> list[Prediction | ValueError]:
+    async def predict(self, uploads: Sequence[bytes]) -> list[Prediction | ValueError]:
         """Predict images; in place of one that cannot be used stands its error.
 
         Raises
         ------
         OverloadedError
-            If there is no room for them; none of them was predicted.
+            If they would exceed the capacity; none of them was predicted.
         NetworkError
             If the network failed, or if the task that predicts has ended.
         """
@@ -103,15 +103,15 @@ class MicroBatcher:
             )
         self.in_flight += len(uploads)
         try:
-            return await asyncio.gather(*map(self._read_one, uploads))
+            return await asyncio.gather(*map(self._predict_one, uploads))
         finally:
             self.in_flight -= len(uploads)
 
-    async def _read_one(self, upload: bytes) -> Prediction | ValueError:
+    async def _predict_one(self, upload: bytes) -> Prediction | ValueError:
         """Preprocess one image, hand it to the next batch, and wait for its answer."""
         loop = asyncio.get_running_loop()
         try:
-            image = await loop.run_in_executor(self._preparing, self._prepare, upload)
+            image = await loop.run_in_executor(self._preprocess_pool, self._preprocess, upload)
         except ValueError as error:
             return error
         if not self.is_alive:
@@ -126,7 +126,7 @@ class MicroBatcher:
             answer.cancel()  # nothing, unless the request was cancelled
         return Prediction(int(probs.argmax()), float(probs.max()), probs, image)
 
-    async def _read_batches(self) -> None:
+    async def _predict_batches(self) -> None:
         """Predict whatever is ready, again and again."""
         loop = asyncio.get_running_loop()
         while True:
@@ -139,7 +139,7 @@ class MicroBatcher:
             images, answers = zip(*batch, strict=True)
             try:
                 probabilities = await loop.run_in_executor(
-                    self._reading, self._read, np.stack(images)
+                    self._predict_pool, self._predict, np.stack(images)
                 )
                 check_probabilities(probabilities, len(images))
             except Exception as error:  # whatever it is, those who wait must hear of it
@@ -150,10 +150,10 @@ class MicroBatcher:
                     if not answer.done():  # its request may have been given up
                         answer.set_result(probs)
 
-    def _end(self, reader: asyncio.Task) -> None:
+    def _end(self, task: asyncio.Task) -> None:
         """Tell those who wait that nobody predicts any more."""
-        if not reader.cancelled() and reader.exception():
-            log.error("the task that predicts has ended", exc_info=reader.exception())
+        if not task.cancelled() and task.exception():
+            log.error("the task that predicts has ended", exc_info=task.exception())
         _fail(self._waiting, ENDED)
 
 

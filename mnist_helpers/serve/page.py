@@ -25,7 +25,7 @@ from ..prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS, MNISTPredictor
 from ..strokes import draw_strokes, pen_strokes
 from ..synthetic import letter
 from .answers import answer, as_source, message_html
-from .gate import PageGate, refuse_addresses, visitor_files, visitor_folder
+from .gate import PageGate, block_url_fetching, visitor_files, visitor_folder
 from .table import predict_uploads, table_html
 from .uploads import Limits
 
@@ -244,7 +244,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
         files.upload(predict_files, [name, files], [table, csv], api_visibility="private")
     page.queue(max_size=QUEUE)
     page.state_session_capacity = SESSIONS
-    refuse_addresses(page)
+    block_url_fetching(page)
     return page
 
 

@@ -22,7 +22,7 @@ from ..models import count_parameters
 from ..onnx import OnnxNetwork
 from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, Prediction
 from .microbatch import ENDED, MicroBatcher, NetworkError, OverloadedError
-from .uploads import Limits, OneImage, SeveralImages, check_together, prepare, uploads
+from .uploads import Limits, OneImage, SeveralImages, check_total_pixels, preprocess_upload, uploads
 
 # ----------------------------------------------------------------------------------- what goes out
 
@@ -101,8 +101,8 @@ class Problem(BaseModel):
 
 def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 256) -> FastAPI:
     """Return a FastAPI app with ``/predict``, ``/predict/batch``, ``/health``, ``/model``."""
-    prepare_within = partial(prepare, limits=limits)
-    batcher = MicroBatcher(prepare_within, predictor.predict_proba, max_batch_size, limits.capacity)
+    preprocess = partial(preprocess_upload, limits=limits)
+    batcher = MicroBatcher(preprocess, predictor.predict_proba, max_batch_size, limits.capacity)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -149,7 +149,7 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
     async def predict(request: Request) -> Answer:
         """Predict the digit in one image: a form with `file`, or JSON with `image` in base64."""
         ((_, content),) = await uploads(request, "file", OneImage, most=1)
-        (found,) = await while_connected(request, batcher.read([content]))
+        (found,) = await cancel_on_disconnect(request, batcher.predict([content]))
         if isinstance(found, ValueError):
             raise HTTPException(400, str(found))
         return Answer.of(found)
@@ -166,8 +166,8 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
         """
         sent = await uploads(request, "files", SeveralImages, limits.images)
         contents = [content for _, content in sent]
-        await run_in_threadpool(check_together, contents, limits)
-        found = await while_connected(request, batcher.read(contents))
+        await run_in_threadpool(check_total_pixels, contents, limits)
+        found = await cancel_on_disconnect(request, batcher.predict(contents))
         return Answers(
             answers=[
                 Row(name=name, error=str(one))
@@ -204,7 +204,7 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
     return app
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Wait for some work; if the client leaves before it is done, cancel it.
 
     Raises

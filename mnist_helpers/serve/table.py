@@ -16,7 +16,7 @@ from ..files import escape_formula
 from ..prediction import MNISTPredictor, is_confident
 from .answers import as_source
 from .archives import uploaded_images
-from .uploads import Limits, prepare
+from .uploads import Limits, preprocess_upload
 
 COLUMNS = ["image", "digit", "confidence", "confident", "error", "seen"]
 DOUBTED = {"yes": "", "no": ", not confident"}
@@ -36,7 +36,7 @@ def predict_uploads(
         try:
             if isinstance(found, ValueError):
                 raise found
-            row["seen"] = prepare(found, limits)
+            row["seen"] = preprocess_upload(found, limits)
         except ValueError as error:
             row["error"] = str(error)
         rows.append(row)

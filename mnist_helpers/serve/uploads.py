@@ -57,7 +57,7 @@ class Limits:
         return int(self.megabytes * 1e6)
 
 
-def prepare(content: bytes, limits: Limits) -> np.ndarray:
+def preprocess_upload(content: bytes, limits: Limits) -> np.ndarray:
     """Turn an uploaded file into an MNIST image: uint8 ``[28, 28]``.
 
     Its size in pixels is looked up before it is decoded, so that a decompression bomb stays shut.
@@ -96,17 +96,17 @@ def check_pixels(content: bytes, limits: Limits) -> int:
     return width * height
 
 
-def pixels_to_decode(content: bytes, limits: Limits) -> int:
-    """Return how many pixels an image has; 0 if `prepare` refuses it without decoding it."""
+def count_pixels(content: bytes, limits: Limits) -> int:
+    """Return the number of pixels; 0 if `preprocess_upload` refuses the image undecoded."""
     try:
         return check_pixels(content, limits)
-    except Exception:  # whatever it is, `prepare` tells it
+    except Exception:  # whatever it is, `preprocess_upload` tells it
         return 0
 
 
-def check_together(contents: Sequence[bytes], limits: Limits) -> None:
+def check_total_pixels(contents: Sequence[bytes], limits: Limits) -> None:
     """Answer 413 if the images of a request have too many pixels together."""
-    pixels = sum(pixels_to_decode(content, limits) for content in contents)
+    pixels = sum(count_pixels(content, limits) for content in contents)
     if pixels > limits.megapixels_together * 1e6:
         raise HTTPException(
             413,

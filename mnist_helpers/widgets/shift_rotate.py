@@ -34,7 +34,7 @@ class ShiftRotateExplorer(InteractiveFigure):
         self._right = slider(0, -10, 10, 1, "Right (pixels)")
         self._down = slider(0, -10, 10, 1, "Down (pixels)")
         self._turn = slider(0, -180, 180, 5, "Turn (degrees)")
-        self._prepare = widen_label(
+        self._preprocess = widen_label(
             widgets.Checkbox(description="preprocess it as MNIST was (to_mnist)", indent=False)
         )
         figure = new_figure(8, 3)
@@ -45,25 +45,25 @@ class ShiftRotateExplorer(InteractiveFigure):
         axes[1].set(xticks=range(10), xlabel="digit", ylabel="probability", ylim=(0, 1.12))
         axes[1].yaxis.set_major_formatter("{x:.0%}")
         self._percent = [axes[1].text(d, 0, "", ha="center", fontsize=9) for d in range(10)]
-        super().__init__(figure, [self._right, self._down, self._turn, self._prepare])
+        super().__init__(figure, [self._right, self._down, self._turn, self._preprocess])
 
     def move(
-        self, right: int = 0, down: int = 0, turn: int = 0, prepare: bool | None = None
+        self, right: int = 0, down: int = 0, turn: int = 0, preprocess: bool | None = None
     ) -> None:
         """Shift the digit by this many pixels, and rotate it clockwise by this many degrees.
 
-        `prepare` sets whether the moved image goes through `to_mnist`; None leaves it as it is.
+        `preprocess` sets whether the moved image goes through `to_mnist`; None leaves it as it is.
         """
         with self._at_once():
             self._right.value, self._down.value, self._turn.value = right, down, turn
-            if prepare is not None:
-                self._prepare.value = prepare
+            if preprocess is not None:
+                self._preprocess.value = preprocess
 
     @property
-    def seen(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """What the network sees, uint8 ``[28, 28]``."""
         moved = _moved(self._original, self._right.value, self._down.value, self._turn.value)
-        if self._prepare.value:
+        if self._preprocess.value:
             try:
                 return to_mnist(moved)
             except BlankImageError:  # it was moved out of the image
@@ -71,7 +71,7 @@ class ShiftRotateExplorer(InteractiveFigure):
         return moved
 
     def _draw(self) -> str:
-        image = self.seen
+        image = self.image
         self.probs = self.predictor.predict_proba(image[None])[0]
         best = int(self.probs.argmax())
         self._shown.set_data(image)

@@ -22,7 +22,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_helpers.batch import COLUMNS, PROBABILITIES, BatchProcessor, files, preparing, processor
+from mnist_helpers.batch import (
+    COLUMNS,
+    PROBABILITIES,
+    BatchProcessor,
+    files,
+    preprocessing,
+    processor,
+)
 from mnist_helpers.batch.labels import label_of
 from mnist_helpers.data import Splits
 from mnist_helpers.files import exclusive_lock, unescape_formula
@@ -93,7 +100,7 @@ def test_photos_are_decoded_in_threads_and_small_images_without(
         path = draw(inbox / f"{number}.png", number)
         if large:  # bytes after a PNG's end are nothing to a decoder
             path.write_bytes(path.read_bytes() + bytes(files.LARGE))
-    threads, real = set(), preparing.to_mnist
+    threads, real = set(), preprocessing.to_mnist
     both = threading.Barrier(2)
 
     def decode(path: Path) -> np.ndarray:
@@ -102,7 +109,7 @@ def test_photos_are_decoded_in_threads_and_small_images_without(
             both.wait(60)  # or nobody decodes the other one
         return real(path)
 
-    monkeypatch.setattr(preparing, "to_mnist", decode)
+    monkeypatch.setattr(preprocessing, "to_mnist", decode)
     table = batch.process_folder(inbox).results
     assert table["digit"].tolist() == list(range(6)), "in order, over two batches"
     assert (threading.main_thread() not in threads) == large
@@ -149,7 +156,7 @@ def test_the_contact_sheet_shows_the_least_confident(batch, inbox, draw, monkeyp
         draw(inbox / f"{'abcdefghij'[digit]}.png", digit)
     table = batch.process_folder(inbox).results.sort_values("confidence")
     shown = []
-    monkeypatch.setattr(processor, "prepare", lambda path: (shown.append(path.name), 0, None))
+    monkeypatch.setattr(processor, "preprocess", lambda path: (shown.append(path.name), 0, None))
     with pytest.raises((ValueError, TypeError)):  # np.stack of None
         batch.save_contact_sheet(count=3)
     assert shown == table["file"].head(3).tolist()
@@ -245,14 +252,14 @@ def test_broken_images_are_rows_with_an_error(batch, inbox, draw) -> None:
 @pytest.mark.parametrize("error", [MemoryError(), struct.error("short"), RuntimeError("x\nit")])
 def test_whatever_a_decoder_raises_is_a_row(batch, inbox, draw, monkeypatch, error) -> None:
     draw(inbox / "a.png"), draw(inbox / "b.png")
-    real = preparing.to_mnist
+    real = preprocessing.to_mnist
 
     def sometimes(path: Path) -> np.ndarray:
         if path.name == "a.png":
             raise error
         return real(path)
 
-    monkeypatch.setattr(preparing, "to_mnist", sometimes)
+    monkeypatch.setattr(preprocessing, "to_mnist", sometimes)
     found = errors(batch.process_folder(inbox))
     assert type(error).__name__ in found["a.png"] and "\n" not in found["a.png"]
     assert found["b.png"] is None
@@ -431,8 +438,10 @@ def test_what_is_done_is_not_done_again(batch, inbox, draw, monkeypatch) -> None
     batch.process_folder(inbox)
     draw(inbox / "b.png", 2)
     done = []
-    real = preparing.to_mnist
-    monkeypatch.setattr(preparing, "to_mnist", lambda path: (done.append(path.name), real(path))[1])
+    real = preprocessing.to_mnist
+    monkeypatch.setattr(
+        preprocessing, "to_mnist", lambda path: (done.append(path.name), real(path))[1]
+    )
     batch.process_folder(inbox, resume=True)
     assert done == ["b.png"]
     assert batch.results["digit"].tolist() == [7, 2]
@@ -481,7 +490,7 @@ def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_preprocesses_no_more(
     for number in range(16):
         path = draw(inbox / f"x{number:02}.png")
         path.write_bytes(path.read_bytes() + bytes(files.LARGE))
-    prepared, real = [], preparing.to_mnist
+    prepared, real = [], preprocessing.to_mnist
 
     class Bar:
         ready = 0
@@ -496,7 +505,7 @@ def test_ctrl_c_in_a_batch_keeps_what_was_ready_and_preprocesses_no_more(
         time.sleep(0.05)
         return real(path)
 
-    monkeypatch.setattr(preparing, "to_mnist", slowly)
+    monkeypatch.setattr(preprocessing, "to_mnist", slowly)
     monkeypatch.setattr(processor, "progress_bar", lambda **_: nullcontext(Bar()))
     with pytest.raises(KeyboardInterrupt):
         batch.process_folder(inbox)

@@ -132,7 +132,7 @@ canvas""",
 import time
 from pathlib import Path
 print("waiting", flush=True)
-while not Path("go on").exists():
+while not Path("continue").exists():
     time.sleep(0.1)""",
 )
 BUSY = "busy: answers when the running cell is done"
@@ -149,7 +149,7 @@ def ink_on(canvas: Locator) -> int:
 
 @pytest.fixture(scope="module")
 def busy_page(notebooks: Path, lab: str, browser: Browser) -> Iterator[Page]:
-    """A notebook with a canvas whose kernel is busy until there is a file "go on" beside it."""
+    """A notebook with a canvas whose kernel is busy until there is a file "continue" beside it."""
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -163,7 +163,7 @@ def busy_page(notebooks: Path, lab: str, browser: Browser) -> Iterator[Page]:
     page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).click()
     expect(page.locator(".jp-OutputArea-output").last).to_contain_text("waiting", timeout=PATIENCE)
     yield page
-    (notebooks / "go on").touch()
+    (notebooks / "continue").touch()
     context.close()
 
 
@@ -185,7 +185,7 @@ def test_a_busy_kernel_and_a_closed_notebook(busy_page: Page, notebooks: Path) -
     page.screenshot(path=SCREENSHOTS / "canvas_busy.png")
     assert not (notebooks / "digits").exists()
 
-    (notebooks / "go on").touch()
+    (notebooks / "continue").touch()
     expect(answer(page)).to_contain_text(re.compile(r"^\s*3\s"), timeout=PATIENCE)
     expect(page.locator(".mnist-busy-note").first).to_be_empty(timeout=PATIENCE)
     expect(save.nth(1)).to_have_text("1 (1)", timeout=PATIENCE)

@@ -173,9 +173,14 @@ def test_what_a_folder_holds_has_a_row_each(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.png")
     names = sorted(folders._list_images(str(folder)))
     assert names == ["broken.png", "caf\\xe9.png", "link.png", "real/1.png"]
-    prepared = folders._prepare({"file": np.array(names, dtype=object)}, str(folder))
-    assert ["No such file" in error for error in prepared["error"]] == [True, False, False, False]
-    assert list(prepared["error"][1:]) == ["", "", ""]
+    preprocessed = folders._preprocess({"file": np.array(names, dtype=object)}, str(folder))
+    assert ["No such file" in error for error in preprocessed["error"]] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert list(preprocessed["error"][1:]) == ["", "", ""]
 
 
 def test_a_folder_that_cannot_be_listed_has_a_row_that_says_so(
@@ -191,8 +196,8 @@ def test_a_folder_that_cannot_be_listed_has_a_row_that_says_so(
 
     monkeypatch.setattr(LocalFileSystem, "ls", ls)
     assert list(folders._list_images(str(tmp_path))) == ["secret"]
-    prepared = folders._prepare({"file": np.array(["secret"], dtype=object)}, str(tmp_path))
-    assert "Permission denied" in prepared["error"][0]
+    preprocessed = folders._preprocess({"file": np.array(["secret"], dtype=object)}, str(tmp_path))
+    assert "Permission denied" in preprocessed["error"][0]
 
 
 def test_a_distributed_training_that_is_done_is_not_done_again(

@@ -211,9 +211,9 @@ def test_every_image_has_one_row_though_workers_are_killed(
     folder = some_images(tmp_path / "images", 600)
     out = tmp_path / "out"
     started = time.monotonic()
-    preparing = lambda: time.monotonic() > started + 2 and bool(workers("_prepare"))  # noqa: E731
-    which = "_prepare" if format == "csv" else "_Reader"
-    with Killing(which, preparing) as killing:
+    preprocessing = lambda: time.monotonic() > started + 2 and bool(workers("_preprocess"))  # noqa: E731
+    which = "_preprocess" if format == "csv" else "_Predictor"
+    with Killing(which, preprocessing) as killing:
         done = scale.predict_folder(folder, out, format=format, batch_size=16)
     assert killing.killed == 1
     read = pd.read_parquet if format == "parquet" else pd.read_csv

@@ -1,4 +1,4 @@
-"""The static page prepares a drawing as Python does: the same grey picture, pixel by pixel."""
+"""The static page preprocesses a drawing as Python does: the same gray image, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mnist_helpers.styles import STYLES
 
 NODE = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
 SCRIPT = """
-const { toMnist, drawStrokes, picture } = require(process.argv[1]);
+const { toMnist, drawStrokes, newImage } = require(process.argv[1]);
 const jobs = JSON.parse(require("fs").readFileSync(0));
 const answers = jobs.map((job) => {
   try {
     if (job.strokes) return Array.from(drawStrokes(job.strokes, 280, job.pen).data);
-    return Array.from(toMnist(picture(job.width, job.height, Float32Array.from(job.grey))));
+    return Array.from(toMnist(newImage(job.width, job.height, Float32Array.from(job.gray))));
   } catch (error) {
     return error.message;
   }
@@ -46,7 +46,7 @@ def in_javascript(jobs: list[dict]) -> list:
 
 
 def job(gray: np.ndarray) -> dict:
-    return {"grey": gray.ravel().tolist(), "width": gray.shape[1], "height": gray.shape[0]}
+    return {"gray": gray.ravel().tolist(), "width": gray.shape[1], "height": gray.shape[0]}
 
 
 @pytest.mark.slow

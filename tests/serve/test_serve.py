@@ -36,13 +36,13 @@ from mnist_helpers.cli import app as command_line
 from mnist_helpers.files import escape_formula, unescape_formula
 from mnist_helpers.prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS
 from mnist_helpers.serve import load
-from mnist_helpers.serve.app import create_app, display_names, known_checkpoints
+from mnist_helpers.serve.app import create_app, display_names, find_checkpoints
 from mnist_helpers.serve.archives import uploaded_images
 from mnist_helpers.serve.microbatch import MicroBatcher, NetworkError, OverloadedError
 from mnist_helpers.serve.page import about, chosen_example, draw_sheet
 from mnist_helpers.serve.server import listening, run, serving
 from mnist_helpers.serve.table import predict_uploads, table_html
-from mnist_helpers.serve.uploads import Limits, prepare
+from mnist_helpers.serve.uploads import Limits, preprocess_upload
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 SMALL = Limits(megabytes=0.2, megapixels=1, images=5, capacity=8)
@@ -261,7 +261,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decoded)
     with pytest.raises(ValueError, match="pixels"):
-        prepare(bomb(9_000), Limits())
+        preprocess_upload(bomb(9_000), Limits())
 
 
 def test_413_for_too_much(client: TestClient) -> None:
@@ -287,7 +287,7 @@ def test_413_for_too_many_pixels_together(monkeypatch: pytest.MonkeyPatch) -> No
     with TestClient(create_app(page=False, limits=limits)) as client:
         answers = client.post("/predict/batch", files=files * 2).json()["answers"]
         assert [row["error"] is None for row in answers] == [True, False] * 2, "none is decoded"
-        monkeypatch.setattr(MicroBatcher, "read", None)  # nothing is queued
+        monkeypatch.setattr(MicroBatcher, "predict", None)  # nothing is queued
         answer = client.post("/predict/batch", files=files * 3)
         assert answer.status_code == 413
         assert "0.2 million pixels together: more than 0.2 million" in answer.json()["detail"]
@@ -423,9 +423,9 @@ def test_a_damaged_training_is_left_out_of_the_page_and_told(
     for path in (whole, cut):
         path.parent.mkdir(parents=True)
         path.write_bytes(PRETRAINED_WEIGHTS.read_bytes())
-    assert known_checkpoints() == [PRETRAINED_WEIGHTS, whole, cut] and not capsys.readouterr().err
+    assert find_checkpoints() == [PRETRAINED_WEIGHTS, whole, cut] and not capsys.readouterr().err
     cut.write_bytes(cut.read_bytes()[:-99])
-    assert known_checkpoints() == [PRETRAINED_WEIGHTS, whole]
+    assert find_checkpoints() == [PRETRAINED_WEIGHTS, whole]
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("Left out of the page: ") and told.count(str(cut)) == 1
     with pytest.raises(ValueError, match="not a whole safetensors file"):
@@ -524,12 +524,12 @@ def test_images_that_wait_are_read_together() -> None:
         sizes.append(len(images))
         return np.eye(10, dtype=np.float32)[images[:, 0, 0]]
 
-    def prepared(upload: bytes) -> np.ndarray:
+    def preprocess(upload: bytes) -> np.ndarray:
         return np.full((28, 28), upload[0], np.uint8)
 
     async def crowd(max_batch_size: int) -> list[int]:
-        async with MicroBatcher(prepared, read, max_batch_size, capacity=100) as batcher:
-            waiting = [asyncio.create_task(batcher.read([bytes([n % 10])])) for n in range(50)]
+        async with MicroBatcher(preprocess, read, max_batch_size, capacity=100) as batcher:
+            waiting = [asyncio.create_task(batcher.predict([bytes([n % 10])])) for n in range(50)]
             await asyncio.sleep(0.2)
             go_on.set()
             return [(await one)[0].digit for one in waiting]
@@ -550,12 +550,12 @@ def test_a_failing_network_is_told_to_those_who_wait_and_the_next_are_served() -
     async def two() -> None:
         async with MicroBatcher(lambda b: np.full((28, 28), b[0], np.uint8), read) as batcher:
             with pytest.raises(NetworkError, match="MemoryError: no room"):
-                await batcher.read([b"\x09"])
-            assert (await batcher.read([b"\x05"]))[0].digit == 5
+                await batcher.predict([b"\x09"])
+            assert (await batcher.predict([b"\x05"]))[0].digit == 5
             assert batcher.in_flight == 0
             batcher.capacity = 1
             with pytest.raises(OverloadedError):
-                await batcher.read([b"\x01", b"\x02"])
+                await batcher.predict([b"\x01", b"\x02"])
 
     asyncio.run(two())
 

@@ -67,7 +67,7 @@ def one_hot(images: np.ndarray) -> np.ndarray:
     return np.eye(10, dtype=np.float32)[images[:, 0, 0]]
 
 
-def prepared(upload: bytes) -> np.ndarray:
+def preprocess(upload: bytes) -> np.ndarray:
     return np.full((28, 28), upload[0], np.uint8)
 
 
@@ -89,10 +89,10 @@ def test_a_network_that_returns_something_else_fails_for_those_who_wait_alone(
         return wrong(good) if images.max() == 9 else good
 
     async def two() -> None:
-        async with MicroBatcher(prepared, read) as batcher:
+        async with MicroBatcher(preprocess, read) as batcher:
             with pytest.raises(NetworkError, match=message):
-                await batcher.read([b"\x09"])
-            assert (await batcher.read([b"\x05"]))[0].digit == 5
+                await batcher.predict([b"\x09"])
+            assert (await batcher.predict([b"\x05"]))[0].digit == 5
             assert batcher.is_alive and batcher.in_flight == 0
 
     asyncio.run(two())
@@ -106,16 +106,16 @@ def test_when_nobody_predicts_any_more_it_is_told_and_nobody_waits() -> None:
         return one_hot(images)
 
     async def ended() -> None:
-        async with MicroBatcher(prepared, read) as batcher:
-            waiting = asyncio.create_task(batcher.read([b"\x01"]))
+        async with MicroBatcher(preprocess, read) as batcher:
+            waiting = asyncio.create_task(batcher.predict([b"\x01"]))
             while not batcher._waiting:
                 await asyncio.sleep(0.01)
-            batcher._reader.cancel()
+            batcher._predictor.cancel()
             with pytest.raises(NetworkError, match="has to be started again"):
                 await waiting
             assert not batcher.is_alive
             with pytest.raises(NetworkError, match="has to be started again"):
-                await batcher.read([b"\x02"])
+                await batcher.predict([b"\x02"])
             release.set()
 
     asyncio.run(ended())
@@ -125,7 +125,7 @@ def test_health_reports_a_dead_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     async def dies(self: MicroBatcher) -> None:
         raise RuntimeError("nobody is left")
 
-    monkeypatch.setattr(MicroBatcher, "_read_batches", dies)
+    monkeypatch.setattr(MicroBatcher, "_predict_batches", dies)
     with TestClient(create_app(page=False)) as client:
         health = client.get("/health")
         assert health.status_code == 503 and "started again" in health.json()["status"]
@@ -144,13 +144,13 @@ def test_images_of_a_cancelled_request_leave_the_queue() -> None:
         return one_hot(images)
 
     async def crowd() -> None:
-        async with MicroBatcher(prepared, read, max_batch_size=1) as batcher:
-            blocking = asyncio.create_task(batcher.read([b"\x01"]))
+        async with MicroBatcher(preprocess, read, max_batch_size=1) as batcher:
+            blocking = asyncio.create_task(batcher.predict([b"\x01"]))
             await asyncio.to_thread(first.wait, 60)
-            given_up = asyncio.create_task(batcher.read([b"\x02"] * 20))
+            given_up = asyncio.create_task(batcher.predict([b"\x02"] * 20))
             while batcher._ready.qsize() < 20:
                 await asyncio.sleep(0.01)
-            last = asyncio.create_task(batcher.read([b"\x03"]))
+            last = asyncio.create_task(batcher.predict([b"\x03"]))
             given_up.cancel()
             await asyncio.gather(given_up, return_exceptions=True)
             assert batcher.in_flight == 2

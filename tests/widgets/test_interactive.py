@@ -345,7 +345,7 @@ def test_a_network_without_errors_has_a_threshold_too() -> None:
 def test_an_unmoved_digit_is_as_it_was(digits: Splits, predictor: MNISTPredictor) -> None:
     widget = ShiftRotateExplorer(digits.test.images[0], predictor)
     original = digits.test.images[0, 0].numpy()
-    np.testing.assert_array_equal(widget.seen, original)
+    np.testing.assert_array_equal(widget.image, original)
     np.testing.assert_allclose(widget.probs, predictor.predict_proba(original[None])[0], atol=1e-6)
     assert [bar.get_height() for bar in widget._bars] == pytest.approx(widget.probs.tolist())
 
@@ -366,23 +366,23 @@ def test_moves_and_turns_are_those_that_were_asked_for(
     widget._right.value = 3
     widget._down.value = -2
     expected = np.roll(eight, (-2, 3), axis=(0, 1))
-    np.testing.assert_array_equal(widget.seen, expected)
+    np.testing.assert_array_equal(widget.image, expected)
     widget.move(turn=90)
-    assert np.abs(widget.seen.astype(int) - np.rot90(eight, -1)).max() <= 1, "clockwise"
+    assert np.abs(widget.image.astype(int) - np.rot90(eight, -1)).max() <= 1, "clockwise"
     widget.move(right=3, turn=90)
     turned = np.roll(np.rot90(eight, -1), 3, axis=1).astype(int)
-    assert np.abs(widget.seen - turned).max() <= 1, "first turned, then moved"
+    assert np.abs(widget.image - turned).max() <= 1, "first turned, then moved"
     assert "by 3 pixels to the right and 0 down, turned by 90°" in widget.alt_text()
 
 
 def test_preprocessing_undoes_a_move(eight: np.ndarray, predictor: MNISTPredictor) -> None:
     widget = ShiftRotateExplorer(eight, predictor)
-    unmoved = widget.seen.astype(int)
+    unmoved = widget.image.astype(int)
     widget.move(right=4, down=3)
-    far = np.abs(widget.seen - unmoved).mean()
-    widget._prepare.value = True
-    assert np.abs(widget.seen - unmoved).mean() < far / 3
+    far = np.abs(widget.image - unmoved).mean()
+    widget._preprocess.value = True
+    assert np.abs(widget.image - unmoved).mean() < far / 3
     assert widget.probs.argmax() == 8
     black = ShiftRotateExplorer(np.zeros((28, 28), np.uint8), predictor)
-    black._prepare.value = True  # nothing to preprocess: shown as it is
+    black._preprocess.value = True  # nothing to preprocess: shown as it is
     assert not black.seen.any()

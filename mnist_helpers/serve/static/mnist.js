@@ -1,32 +1,32 @@
-// From strokes to an MNIST picture: what mnist_helpers/preprocess.py and strokes.py do, step by
+// From strokes to an MNIST image: what mnist_helpers/preprocess.py and strokes.py do, step by
 // step and under the same names, for what is drawn here: no sheet on a desk, no ruled lines. A test
 // compares the two, pixel by pixel.
 
-const FRAME = 28; // an MNIST picture's side
-const BOX = 20; // the longest side of the digit in it
+const FRAME = 28; // an MNIST image's side
+const BOX = 20; // the digit's larger dimension in it
 const DETAIL = 4; // the digit is worked on at this many pixels for one of MNIST's
-const STROKES = [1.5, 4]; // the least and the greatest usual stroke width in MNIST's pixels
-const MIN_CONTRAST = 12; // of 255: fainter than this is an empty picture
+const STROKES = [1.5, 4]; // mean stroke widths between which most of MNIST's lie, in its pixels
+const MIN_CONTRAST = 12; // of 255: fainter than this is an empty image
 const COARSE_SIDE = 64; // at which the paper's brightness is measured
-const UNEVEN = 6; // deviation of the paper's brightness from which it is levelled
-const WINDOWS = [0.4, 0.25, 0.12]; // of the longer side: narrower is ink, wider a shadow
+const UNEVEN = 6; // standard deviation of the paper's brightness above which it is leveled
+const WINDOWS = [0.4, 0.25, 0.12]; // of the larger dimension: narrower is ink, wider a shadow
 
-// A picture is {width, height, data}; data holds its rows one after the other.
-function picture(width, height, data) {
+// An image is {width, height, data}; data holds its rows one after the other.
+function newImage(width, height, data) {
   return { width, height, data: data || new Float32Array(width * height) };
 }
 
-// Round halves to the even neighbour, as Python does.
+// Round halves to the even neighbor, as Python does.
 function round(value) {
   const down = Math.floor(value);
   const rest = value - down;
   return rest < 0.5 || (rest === 0.5 && down % 2 === 0) ? down : down + 1;
 }
 
-// Return the picture that the network sees, uint8 28×28, for a grey picture; throw if it is empty.
-function toMnist(grey) {
-  const ink = inkOnBlack(grey);
-  return centre(fitIntoBox(evenStrokes(cutOut(ink, digitMask(ink)))));
+// Return the image that the network sees, uint8 28×28, for a gray image; throw if it is empty.
+function toMnist(gray) {
+  const ink = inkOnBlack(gray);
+  return center(fitIntoBox(evenStrokes(cutOut(ink, digitMask(ink)))));
 }
 
 // ---------------------------------------------------------------------------------------- drawing
@@ -41,7 +41,7 @@ function drawStrokes(strokes, size = 280, pen = 18) {
     const points = stroke.map(([x, y]) => [x * finer, y * finer]);
     points.forEach((point, at) => drawLine(inked, side, points[Math.max(0, at - 1)], point, pen));
   }
-  const sheet = picture(size, size);
+  const sheet = newImage(size, size);
   for (let y = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
       let count = 0;
@@ -78,9 +78,9 @@ function drawLine(inked, side, a, b, pen) {
 // ------------------------------------------------------------------------------------ ink and paper
 
 // Tell ink from paper: 0 where there is paper, up to 255 for ink, in whole numbers.
-function inkOnBlack(grey) {
-  const { width, height } = grey;
-  let values = Float32Array.from(grey.data);
+function inkOnBlack(gray) {
+  const { width, height } = gray;
+  let values = Float32Array.from(gray.data);
   const [least, most] = extremes(values);
   if (most - least < MIN_CONTRAST) throw new Error("the sheet is empty");
   const high = betweenDarkAndLight(values);
@@ -94,7 +94,7 @@ function inkOnBlack(grey) {
     light = light.map((value) => 1 - value);
     share = 2 - share;
   }
-  const sheet = picture(width, height, values);
+  const sheet = newImage(width, height, values);
   if (share < 0.7 && unevenness(sheet, light) <= UNEVEN) {
     const usual = percentile(values.filter((_, at) => !light[at]), 0.5);
     return above(values.map(() => usual), sheet);
@@ -116,7 +116,7 @@ function unevenness(sheet, light) {
   return Math.sqrt(mean(Array.from(paper, (value) => (value - middle) ** 2)));
 }
 
-// A copy of at most COARSE_SIDE pixels a side, each a mean.
+// A copy of at most COARSE_SIDE pixels in width and height, by area.
 function coarse(image) {
   const scale = Math.max(1, Math.max(image.height, image.width) / COARSE_SIDE);
   const small = [image.width, image.height].map((side) => Math.max(3, round(side / scale)));
@@ -124,22 +124,22 @@ function coarse(image) {
 }
 
 // How much lighter than the paper's level each pixel is.
-function above(level, grey) {
-  const data = grey.data.map((value, at) => Math.min(255, Math.max(0, round(value - level[at]))));
-  return { ...grey, data };
+function above(level, gray) {
+  const data = gray.data.map((value, at) => Math.min(255, Math.max(0, round(value - level[at]))));
+  return { ...gray, data };
 }
 
 // Tell ink from paper where shadows and lamps make the paper's brightness differ: try all windows,
 // for light ink and for dark, and take the try whose digit has the sharpest outline.
-function inkInUnevenLight(grey) {
+function inkInUnevenLight(gray) {
   const inverse = (image) => ({ ...image, data: image.data.map((value) => 255 - value) });
-  const small = reduced(grey, Math.ceil(Math.max(grey.width, grey.height) / 160));
+  const small = reduced(gray, Math.ceil(Math.max(gray.width, gray.height) / 160));
   const edges = slopes(small);
   const sharp = percentile(edges, 0.99) / 2;
-  let [best, step, paper, window] = [-Infinity, 0, grey, WINDOWS[0]];
+  let [best, step, paper, window] = [-Infinity, 0, gray, WINDOWS[0]];
   for (const [tried, full, trust] of [
-    [small, grey, 1],
-    [inverse(small), inverse(grey), 0.7],
+    [small, gray, 1],
+    [inverse(small), inverse(gray), 0.7],
   ]) {
     for (const share of WINDOWS) {
       const ink = above(unevenPaper(tried, share).data, tried);
@@ -158,9 +158,9 @@ function inkInUnevenLight(grey) {
   return above(unevenPaper(paper, window).data, paper);
 }
 
-// A picture that is smaller by a whole number: each pixel is the mean of a square, rounded.
+// An image that is smaller by a whole number: each pixel is the mean of a square, rounded.
 function reduced(image, times) {
-  const small = picture(Math.ceil(image.width / times), Math.ceil(image.height / times));
+  const small = newImage(Math.ceil(image.width / times), Math.ceil(image.height / times));
   for (let y = 0; y < small.height; y++) {
     for (let x = 0; x < small.width; x++) {
       const values = [];
@@ -195,7 +195,7 @@ function slopes(image) {
   });
 }
 
-// Estimate the paper's brightness at each pixel; the window is a share of the longer side.
+// Estimate the paper's brightness at each pixel; the window is a share of the larger dimension.
 function unevenPaper(values, share) {
   const levels = median3(coarse(values));
   const window = Math.max(3, round(share * Math.max(levels.width, levels.height)));
@@ -205,10 +205,10 @@ function unevenPaper(values, share) {
   return resize(gaussian(opened, window / 4), values.width, values.height, cubicFilter);
 }
 
-// The median of each pixel and its eight neighbours; the picture is mirrored at its edges.
+// The median of each pixel and its eight neighbors; the image is mirrored at its edges.
 function median3(image) {
   const { width, height, data } = image;
-  const result = picture(width, height);
+  const result = newImage(width, height);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const near = [];
@@ -223,17 +223,17 @@ function median3(image) {
   return result;
 }
 
-// Apply f(picture, x, y → position along a line) along the rows, then along the columns.
+// Apply f(image, x, y → position along a line) along the rows, then along the columns.
 function alongBoth(image, f) {
   const { width, height } = image;
-  const rows = picture(width, height);
+  const rows = newImage(width, height);
   for (let y = 0; y < height; y++) f(image.data, rows.data, y * width, 1, width);
-  const both = picture(width, height);
+  const both = newImage(width, height);
   for (let x = 0; x < width; x++) f(rows.data, both.data, x, width, height);
   return both;
 }
 
-// The least or greatest value in a window around each pixel; edges are repeated.
+// The minimum or maximum in a window around each pixel; edges are repeated.
 function slide(image, before, after, choose) {
   return alongBoth(image, (from, to, start, step, count) => {
     for (let at = 0; at < count; at++) {
@@ -288,7 +288,7 @@ function digitMask(ink) {
   return numbers.map((number) => (stay.has(number) ? 1 : 0));
 }
 
-// Number the connected parts from 1 in the order of their first pixels; all eight neighbours touch.
+// Number the connected parts from 1 in the order of their first pixels; all eight neighbors touch.
 function label(mask, width, height) {
   const numbers = new Int32Array(mask.length);
   const parts = [];
@@ -321,7 +321,7 @@ function label(mask, width, height) {
   return { numbers, parts };
 }
 
-// Whether a part is a band along an edge of the picture, like a shadow.
+// Whether a part is a band along an edge of the image, like a shadow.
 function liesAlongAnEdge(part, width, height) {
   const [wide, high] = [(part.right - part.left) / width, (part.bottom - part.top) / height];
   const band = (length, across) =>
@@ -353,7 +353,7 @@ function cutOut(ink, mask) {
   const top = Math.max(box.top - 1, 0);
   const right = Math.min(box.right + 1, width);
   const bottom = Math.min(box.bottom + 1, height);
-  const crop = picture(right - left, bottom - top);
+  const crop = newImage(right - left, bottom - top);
   for (let y = top; y < bottom; y++) {
     for (let x = left; x < right; x++) {
       const value = near(mask, width, height, x, y) ? data[y * width + x] / full : 0;
@@ -367,7 +367,7 @@ function cutOut(ink, mask) {
   return resized;
 }
 
-// Whether the pixel or one of its eight neighbours is marked.
+// Whether the pixel or one of its eight neighbors is marked.
 function near(mask, width, height, x, y) {
   for (let ny = Math.max(0, y - 1); ny <= Math.min(height - 1, y + 1); ny++) {
     for (let nx = Math.max(0, x - 1); nx <= Math.min(width - 1, x + 1); nx++) {
@@ -397,20 +397,20 @@ function bounds(mask, width, height) {
 // measured against the darkest ink nearby.
 function evenStrokes(crop) {
   const pad = 2 * DETAIL;
-  const grey = picture(crop.width + 2 * pad, crop.height + 2 * pad);
+  const gray = newImage(crop.width + 2 * pad, crop.height + 2 * pad);
   for (let y = 0; y < crop.height; y++) {
     for (let x = 0; x < crop.width; x++) {
-      grey.data[(y + pad) * grey.width + x + pad] = crop.data[y * crop.width + x];
+      gray.data[(y + pad) * gray.width + x + pad] = crop.data[y * crop.width + x];
     }
   }
-  const full = slide(grey, 3 * DETAIL, 3 * DETAIL, Math.max).data;
-  grey.data = grey.data.map((value, at) => value / Math.max(full[at], 0.5));
-  const mask = { ...grey, data: grey.data.map((value) => (value >= 0.5 ? 1 : 0)) };
+  const full = slide(gray, 3 * DETAIL, 3 * DETAIL, Math.max).data;
+  gray.data = gray.data.map((value, at) => value / Math.max(full[at], 0.5));
+  const mask = { ...gray, data: gray.data.map((value) => (value >= 0.5 ? 1 : 0)) };
   const inside = distances(mask, 0);
   const width = strokeWidth(mask, inside);
   const [least, most] = STROKES.map((side) => side * DETAIL);
   const missing = (Math.min(Math.max(width, least), most) - width) / 2;
-  if (missing === 0) return grey;
+  if (missing === 0) return gray;
   if (missing > 0) {
     const outside = distances(mask, 1);
     return { ...mask, data: mask.data.map((_, at) => (outside[at] <= missing ? 1 : 0)) };
@@ -491,7 +491,7 @@ function skeleton(mask) {
   return data;
 }
 
-// Scale the digit, proportions kept, to a longest side of 20 pixels with grey edges and
+// Scale the digit, aspect ratio kept, to fit 20×20 pixels with antialiased edges and
 // a brightest one of 255.
 function fitIntoBox(strokes) {
   const inked = strokes.data.map((value) => (value >= 0.25 ? 1 : 0));
@@ -500,7 +500,7 @@ function fitIntoBox(strokes) {
   const pixel = Math.max(...sides) / BOX;
   const cells = sides.map((side) => Math.ceil(Math.round((side / pixel) * 1e6) / 1e6));
   const gaps = sides.map((side, axis) => Math.max(0, round(cells[axis] * pixel) - side));
-  const crop = picture(sides[0] + gaps[0], sides[1] + gaps[1]);
+  const crop = newImage(sides[0] + gaps[0], sides[1] + gaps[1]);
   const [left, top] = gaps.map((gap) => Math.floor(gap / 2));
   for (let y = 0; y < sides[1]; y++) {
     for (let x = 0; x < sides[0]; x++) {
@@ -513,8 +513,8 @@ function fitIntoBox(strokes) {
   return { ...fitted, data: fitted.data.map((value) => round(value * scale)) };
 }
 
-// Place the digit in 28×28 so that its centre of mass is in the middle.
-function centre(fitted) {
+// Place the digit in 28×28 so that its center of mass is in the middle.
+function center(fitted) {
   let [total, sumX, sumY] = [0, 0, 0];
   fitted.data.forEach((value, at) => {
     total += value;
@@ -596,7 +596,7 @@ const cubicFilter = {
 };
 
 // Resize as Pillow does: each new pixel is a weighted mean of the old ones under it. `whole` rounds
-// to whole numbers from 0 to 255 after each direction, as for pictures of 8 bits.
+// to whole numbers from 0 to 255 after each direction, as for images of 8 bits.
 function resize(image, width, height, filter, whole = false) {
   const wide = width === image.width ? image : stretch(image, width, filter, whole);
   if (height === image.height) return wide;
@@ -605,7 +605,7 @@ function resize(image, width, height, filter, whole = false) {
 
 // Swap rows and columns.
 function turned(image) {
-  const result = picture(image.height, image.width);
+  const result = newImage(image.height, image.width);
   image.data.forEach((value, at) => {
     const [x, y] = [at % image.width, Math.floor(at / image.width)];
     result.data[x * image.height + y] = value;
@@ -615,7 +615,7 @@ function turned(image) {
 
 // Resize the rows.
 function stretch(image, width, filter, whole) {
-  const result = picture(width, image.height);
+  const result = newImage(width, image.height);
   const scale = image.width / width;
   const wider = Math.max(scale, 1);
   for (let x = 0; x < width; x++) {
@@ -638,5 +638,5 @@ function stretch(image, width, filter, whole) {
 }
 
 if (typeof module !== "undefined") {
-  module.exports = { toMnist, drawStrokes, picture };
+  module.exports = { toMnist, drawStrokes, newImage };
 }

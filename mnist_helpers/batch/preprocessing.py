@@ -12,15 +12,15 @@ from ..files import escape_name
 from ..preprocess import ImageLike, to_mnist
 from .files import regular_file
 
-Prepared = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
+Preprocessed = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
 
 
-def prepare(path: Path) -> Prepared:
-    """Preprocess the image in a file; see `timed_to_mnist`."""
-    return timed_to_mnist(lambda: regular_file(path))
+def preprocess(path: Path) -> Preprocessed:
+    """Preprocess the image in a file; see `preprocess_timed`."""
+    return preprocess_timed(lambda: regular_file(path))
 
 
-def timed_to_mnist(load: Callable[[], ImageLike]) -> Prepared:
+def preprocess_timed(load: Callable[[], ImageLike]) -> Preprocessed:
     """Return an image preprocessed as MNIST's, the seconds it took, and the error, if any."""
     start = time.perf_counter()
     try:
