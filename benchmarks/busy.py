@@ -27,7 +27,7 @@ FIXED, FREE = "all cores", "free cores"  # threads
 def benchmark(
     repeats: int = 5, others: Sequence[int] = (0, 1, 5), images: int = 40_960
 ) -> pd.DataFrame:
-    """Time a run of one epoch of `tiny` beside `number` busy processes, in turn.
+    """Time a run of one epoch of `tiny` beside each of `others` busy processes, in turn.
 
     Parameters
     ----------
