@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from mnist_helpers import exercises
-from mnist_helpers.exercises import prediction
+from mnist_helpers import MNISTPredictor, exercises, outputs_folder
+from mnist_helpers.exercises import learning, prediction
+from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.synthetic import synthetic_digits
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_prediction.ipynb"
 
 
 def gap(*arguments):
@@ -321,3 +328,53 @@ def test_the_four_steps_leave_mnist_images_nearly_as_they_are() -> None:
         for step in ("light_on_dark", "crop", "fit", "center"):
             again = getattr(prediction, step)(again)
         assert np.abs(again.astype(int) - image).mean() < 12
+
+
+# ------------------------------------------------------------- the learner's network of notebook 02
+
+
+def cell_with_the_network() -> str:
+    """Return the code of the cell in notebook 05 that looks for the learner's checkpoint."""
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    (source,) = (cell.source for cell in cells if "my_net.pt" in cell.source)
+    return source
+
+
+def run_cell_with(checkpoint: dict | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Run that cell in a project with this state_dict of notebook 02, or without one."""
+    monkeypatch.chdir(folder)
+    if checkpoint is not None:
+        torch.save(checkpoint, outputs_folder("02_learning") / "my_net.pt")
+    space = {"MNISTPredictor": MNISTPredictor, "pretrained": MNISTPredictor(device="cpu")}
+    exec(cell_with_the_network(), space)
+    return space
+
+
+def test_the_network_that_the_learner_trained_in_02_predicts_a_drawing(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    digits = synthetic_digits(400)
+    images = digits.images.float() / 255
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = learning.Net()
+        loader = DataLoader(TensorDataset(images, digits.labels), batch_size=50, shuffle=True)
+        learning.fit(net, loader, torch.optim.Adam(net.parameters(), lr=2e-3), 10)
+    space = run_cell_with(net.state_dict(), tmp_path, monkeypatch)
+    assert "Your network" in capsys.readouterr().out
+    predictor = space["predictor"]
+    assert predictor is space["networks"]["yours"] is not space["pretrained"]
+    assert predictor.predict(draw_strokes(pen_strokes(3))).digit == 3
+    own = prediction.predict_proba(net, digits.images[:20, 0].numpy())
+    wrapped = prediction.predict_proba(predictor.model, digits.images[:20, 0].numpy())
+    np.testing.assert_allclose(wrapped, own, atol=1e-5)  # pixels from 0 to 1, as in 02
+
+
+@pytest.mark.parametrize("checkpoint", [None, nn.Linear(784, 10).state_dict()])
+def test_without_a_network_that_fits_the_pretrained_one_predicts_and_says_so(
+    checkpoint, tmp_path, monkeypatch, capsys
+) -> None:
+    space = run_cell_with(checkpoint, tmp_path, monkeypatch)
+    assert space["predictor"] is space["pretrained"]
+    printed = capsys.readouterr().out
+    assert printed.startswith("The pretrained network predicts: ") and "my_net.pt" in printed
