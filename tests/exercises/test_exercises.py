@@ -130,10 +130,6 @@ def bins_that_end_before_1(confidence, correct):
     return error
 
 
-def mixed(new, old, share, rounded=round):
-    return np.concatenate([new, old[: rounded(len(new) * (1 - share) / share)]])
-
-
 WRONG = [
     ("04-1", 214, "left over"),
     ("04-1", 214.8, "whole"),
@@ -177,20 +173,6 @@ WRONG = [
     ("06-3", lambda c, right: gaps(c, right, weigh=False), "Weigh"),
     ("06-3", lambda c, right: float("nan"), "leave it out"),
     ("06-3", bins_that_end_before_1, "last bin"),
-    ("07-1", 0.96, "measured"),
-    ("07-1", (0.9, 1.0), "whole interval"),
-    ("07-1", 86.5, "not rounded"),
-    ("07-1", 0.87, "not rounded"),
-    ("07-1", "86.5%", "One number"),
-    ("07-2", lambda new, old, s: np.concatenate([new, old[:40]]), "whole mix"),
-    ("07-2", lambda new, old, s: old, "All of the new"),
-    ("07-2", lambda *a: mixed(*a, rounded=math.ceil), "round to 23"),
-    ("07-2", lambda *a: mixed(*a, rounded=math.floor), "round to 19"),
-    ("07-2", lambda new, old, s: mixed(new, old[::-1], s), "first of"),
-    ("07-2", lambda new, old, s: np.append(new, old[:30]), "what they are"),
-    ("07-2", lambda new, old, s: new, "40 images"),
-    ("07-3", lambda y, a, b: (a == y).mean() - (b == y).mean(), "difference"),
-    ("07-3", lambda y, a, b: ((a == y) & (b != y)).mean(), "not by all"),
     ("08-1", lambda lr, loss: lr[loss.argmin()], "a tenth of it"),
     ("08-1", lambda lr, loss: lr[loss.argmin() - 1], "a tenth is 0.005"),
     ("08-1", lambda lr, loss: loss.min() / 10, "a loss"),
