@@ -40,9 +40,9 @@ def benchmark(
     ----------
     images : path
         Folder of labeled images: ``[SET/]LABEL/IMAGE``.
-    seeds, epochs : int
+    seeds, epochs : int, default=3, 6
         Training runs of each kind, and epochs of each.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST.
 
     Returns

@@ -43,11 +43,11 @@ def benchmark(
     ----------
     images : path, optional
         Folder of labeled images: ``[SET/]LABEL/IMAGE``.
-    checkpoint : path, optional
-        Default: the weights that ship.
-    data : path, optional
+    checkpoint : path, default=None
+        If None, the pretrained weights.
+    data : path, default=None
         Folder with MNIST.
-    number : int
+    number : int, default=1000
         Non-digits of each kind.
 
     Returns

@@ -27,9 +27,9 @@ def benchmark(repeats: int = 5, data: Path | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    repeats : int
+    repeats : int, default=5
         Passes of each way, in turn.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST's idx files.
 
     Returns

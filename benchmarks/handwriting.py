@@ -35,10 +35,10 @@ def benchmark(images: Path, network: str = BASELINE, data: Path | None = None) -
     ----------
     images : path
         Folder of labeled images: ``[SET/]LABEL/IMAGE``.
-    network : str
+    network : str, default=BASELINE
         Reads the usual way. It is trained by its own recipe, and kept under
         ``outputs/benchmarks/`` for the next time.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST, to train it on.
 
     Returns

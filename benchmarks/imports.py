@@ -30,7 +30,7 @@ def benchmark(repeats: int = 5) -> pd.DataFrame:
 
     Parameters
     ----------
-    repeats : int
+    repeats : int, default=5
         Processes for each, after one that is not counted.
 
     Returns

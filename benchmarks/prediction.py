@@ -56,11 +56,11 @@ def benchmark(
 
     Parameters
     ----------
-    calls : int
+    calls : int, default=300
         Predictions of each way on each image; rounded up to whole turns.
-    folder_images : int
+    folder_images : int, default=5000
         How many PNGs.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST.
 
     Returns

@@ -42,11 +42,11 @@ def benchmark(
 
     Parameters
     ----------
-    images, train_images : int
+    images, train_images : int, default=6000, 12000
         In the folder, and to train on.
-    repeats : int
+    repeats : int, default=3
         Of both, with one and with two workers in turn.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST.
 
     Returns

@@ -34,11 +34,11 @@ def benchmark(
 
     Parameters
     ----------
-    requests, clients, repeats : int
+    requests, clients, repeats : int, default=5000, 50, 3
         Requests in a repeat, how many of them at the same time, and repeats of each way.
-    checkpoint : path, optional
-        The network. Default: the pretrained one.
-    data : path, optional
+    checkpoint : path, default=None
+        The network. If None, the pretrained one.
+    data : path, default=None
         Folder with MNIST, whose test images are sent as PNG.
 
     Returns

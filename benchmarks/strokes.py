@@ -41,11 +41,11 @@ def benchmark(
 
     Parameters
     ----------
-    images : path, optional
+    images : path, default=None
         Folder of labeled images: ``[SET/]LABEL/IMAGE``.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST, to train the first network on.
-    number : int
+    number : int, default=1000
         Digits drawn with each of `PENS`, in all writing styles.
 
     Returns

@@ -57,18 +57,18 @@ def benchmark(
 
     Parameters
     ----------
-    contestants : tuple of str
+    contestants : tuple of str, default=(*THEIRS, *OURS)
         Names from `THEIRS` and `OURS`.
-    seeds, their_seeds : int
+    seeds, their_seeds : int, default=5, None
         Runs of each of ours, and of each of theirs, which take long (default: as many).
-    quick : bool
+    quick : bool, default=False
         Of theirs train one epoch only, and extrapolate the seconds of the whole recipe from it.
-    resume : bool
+    resume : bool, default=False
         Keep the training runs that an earlier run has finished. Without it, those of `contestants`
         are deleted first.
-    data : path, optional
+    data : path, default=None
         Folder with MNIST's idx files.
-    device : {"cpu", "cuda", "mps"}
+    device : {"cpu", "cuda", "mps"}, default="cpu"
 
     Returns
     -------

@@ -39,15 +39,15 @@ def random_warp(
     Parameters
     ----------
     images : Tensor of shape [N, 1, 28, 28]
-    degrees : float
+    degrees : float, default=10.0
         Rotation, sampled from [-degrees, degrees].
-    scale : float
+    scale : float, default=0.1
         Factors for width and height, each sampled from [1 - scale, 1 + scale].
-    shear : float
+    shear : float, default=0.15
         Horizontal shift in pixels per pixel of height, sampled from [-shear, shear].
-    shift : float
+    shift : float, default=2.0
         Translation in pixels, sampled from [-shift, shift] for each axis.
-    elastic : float
+    elastic : float, default=0.0
         Standard deviation, in pixels, of a smooth random displacement, after Simard, Steinkraus
         and Platt, "Best practices for convolutional neural networks", ICDAR 2003, section 2.
 

@@ -62,17 +62,17 @@ class Checkpoint:
         On the CPU, in evaluation mode.
     name : str
         Its architecture, as `build_model` takes it; for a network of one's own its class.
-    recipe : Recipe or None
-    history : History
-    source : str
+    recipe : Recipe or None, default=None
+    history : History, default=History()
+    source : str, default="unknown"
         Where its training data came from.
-    versions : dict of str to str
+    versions : dict of str to str, default={}
         Of Python, torch and this package, at the time of saving.
-    temperature : float
+    temperature : float, default=1.0
         By which logits are divided for calibrated probabilities (1: not calibrated).
-    resume : dict
+    resume : dict, default={}
         Optimizer state and best weights, if saved by `train`.
-    notes : list of str
+    notes : list of str, default=[]
         What was found out about weights that other people's code saved; see `load_checkpoint`.
     """
 
@@ -173,8 +173,8 @@ def load_checkpoint(path: str | Path, model: str | nn.Module | None = None) -> C
         What `save_checkpoint` wrote; or the weights of other people's code, in a PyTorch or
         safetensors file, under any key and with any names; or an ONNX file, whose network runs on
         ONNX Runtime and cannot be trained. What kind it is its content tells, not its name.
-    model : str or nn.Module, optional
-        The architecture, where the file does not say. Default: the first of `list_models` that
+    model : str or nn.Module, default=None
+        The architecture, where the file does not say. If None, the first of `list_models` that
         the weights fit. For a network of your own an instance, which is filled:
         ``load_checkpoint(path, model=MyNet())``.
 

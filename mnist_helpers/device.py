@@ -25,7 +25,7 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
 
     Parameters
     ----------
-    device : str or torch.device
+    device : str or torch.device, default="auto"
         "auto" takes a CUDA GPU, else Apple's MPS, else the CPU.
 
     Returns

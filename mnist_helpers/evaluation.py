@@ -29,7 +29,7 @@ class Evaluation(ArrayEquality):
         True digits.
     logits : ndarray of shape [N, 10], dtype float32
         The network's outputs, before softmax.
-    source : str
+    source : str, default=""
         Where the images come from.
     """
 
@@ -109,7 +109,7 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = EVAL_BATCH_SIZE
         Of `build_model`, or one of your own that takes images ``[N, 1, 28, 28]`` and returns logits
         ``[N, 10]``; see `wrap_model`. Left in the mode in which it came.
     digits : Digits
-    batch_size : int
+    batch_size : int, default=256
         Images at a time; changes memory and speed, not the result.
 
     Returns
@@ -192,7 +192,7 @@ def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[fl
     ----------
     correct, total : int
         Images classified correctly, and images in total.
-    level : float
+    level : float, default=0.95
         Confidence level: how often such intervals contain the true accuracy.
 
     Returns
@@ -265,7 +265,7 @@ def calibration(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> Calibr
         Rows of probabilities.
     labels : ndarray of shape [N]
         True digits.
-    bins : int
+    bins : int, default=15
         Number of equal bins over [0, 1].
 
     Returns

@@ -20,9 +20,9 @@ def saliency(
     ----------
     model : nn.Module
     image : Tensor or ndarray of 28×28 values, uint8 or float in [0, 1]
-    target : int, optional
-        The digit to explain. Default: the one that the network predicts.
-    steps : int
+    target : int, default=None
+        The digit to explain. If None, the one that the network predicts.
+    steps : int, default=64
         Images between black and ``image`` at which the gradient is taken.
 
     Returns
@@ -65,7 +65,7 @@ def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int 
         With labels.
     epsilon : int
         Gray levels, 0 to 255.
-    batch_size : int
+    batch_size : int, default=500
         Images per batch; changes memory and speed, not the result.
 
     Returns

@@ -49,7 +49,7 @@ class HubPredictor(MNISTPredictor, ModelHubMixin):
         Parameters
         ----------
         save_directory : path
-        test : tuple of (correct, total), optional
+        test : tuple of (correct, total), default=None
             Correct predictions on MNIST's test split and its size, for the card.
         **options
             ``push_to_hub``, ``repo_id`` and others, as in huggingface_hub's mixin.

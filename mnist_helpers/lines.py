@@ -60,7 +60,7 @@ def remove_lines(
         0 where there is paper.
     alone : bool, default=True
         Whether there is one digit; no digit has a stroke as long as a row of several.
-    brightness : Brightness, optional
+    brightness : Brightness, default=None
         That of `ink`, if it is known already.
 
     Returns

@@ -98,7 +98,7 @@ def segment_digits(
     ----------
     image : path, bytes, binary file, PIL image, array or tensor
         As for `to_mnist`.
-    classify : callable, optional
+    classify : callable, default=None
         Returns the probabilities ``[N, 10]`` for images ``[N, 28, 28]``. With it, digits that touch
         are cut apart; without, they stay together.
 

@@ -44,7 +44,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
         On the CPU, in evaluation mode: of `build_model`, or one of your own; see `wrap_model`.
     path : path
         Replaced atomically.
-    about : dict, optional
+    about : dict, default=None
         Plain values to keep with it, such as ``model`` and ``temperature``.
 
     Raises
@@ -93,7 +93,7 @@ class OnnxNetwork(nn.Module):
         Written by `export_onnx`; or any other network that takes images of 28×28 in one channel,
         uint8 or float, one at a time or many, and returns ten numbers for each: logits, log-softmax
         or softmax.
-    operators : iterable of str, optional
+    operators : iterable of str, default=()
         Names of ONNX operators that the network may use besides `OPERATORS`. Each could make a file
         that somebody else has made take all memory, or never end.
 

@@ -121,12 +121,12 @@ class MNISTPredictor:
 
     Parameters
     ----------
-    checkpoint : path, optional
-        A file that `load_checkpoint` reads. Default: the pretrained weights of
+    checkpoint : path, default=None
+        A file that `load_checkpoint` reads. If None, the pretrained weights of
         ``fast``.
-    device : str or torch.device
+    device : str or torch.device, default="auto"
         See `choose_device`.
-    model : nn.Module or str, optional
+    model : nn.Module or str, default=None
         A network to predict with, of `build_model` or one of your own; see `wrap_model`. With
         `checkpoint`, the one that is filled from it; see `load_checkpoint`.
 

@@ -17,36 +17,36 @@ class Recipe:
 
     Parameters
     ----------
-    epochs : int
+    epochs : int, default=10
         Passes over the training split.
-    batch_size : int
+    batch_size : int, default=64
         Images per step.
-    lr : float
+    lr : float, default=0.001
         Learning rate; with the one-cycle schedule its peak.
-    optimizer : {"adamw", "adam", "sgd", "adadelta"}
-    momentum : float
+    optimizer : {"adamw", "adam", "sgd", "adadelta"}, default="adam"
+    momentum : float, default=0.9
         Of SGD.
-    betas : tuple of two floats
+    betas : tuple of two floats, default=(0.9, 0.999)
         Of Adam and AdamW: decay rates of the running averages of the gradient and of its square.
-    weight_decay : float
+    weight_decay : float, default=0.0
         As the optimizer understands it (decoupled in AdamW).
-    schedule : {"constant", "step", "onecycle"}
+    schedule : {"constant", "step", "onecycle"}, default="constant"
         "step" multiplies the rate by `gamma` after each epoch; "onecycle" rises over the first
         `warmup` of all steps and falls to zero over the rest, both along a cosine (Smith and Topin,
         "Super-convergence", 2018, arXiv:1708.07120).
-    gamma, warmup : float
+    gamma, warmup : float, default=0.7, 0.25
         See `schedule`.
-    label_smoothing : float
+    label_smoothing : float, default=0.0
         Share of the target that goes to all classes alike (Szegedy et al., 2016,
         arXiv:1512.00567, section 7).
-    augment : str or None
+    augment : str or None, default=None
         A name in `mnist_helpers.augment.AUGMENTATIONS`.
-    precision : {"auto", "fp32", "bf16"}
+    precision : {"auto", "fp32", "bf16"}, default="auto"
         "auto" computes in bfloat16 where the hardware does so natively, else in float32.
-    patience : int or None
+    patience : int or None, default=None
         Stop when the validation loss has not improved for this many epochs, and restore the best
         epoch's weights.
-    seed : int
+    seed : int, default=0
         Of the initial weights, the order of images, augmentation and dropout.
 
     Raises

@@ -71,7 +71,7 @@ def find_sheets(gray: np.ndarray, brightness: Brightness | None = None) -> list[
     Parameters
     ----------
     gray : ndarray of shape [H, W], dtype uint8
-    brightness : Brightness, optional
+    brightness : Brightness, default=None
         That of `gray`, if it is known already.
     """
     brightness = brightness or Brightness.of(gray)
@@ -253,7 +253,7 @@ def digit_mask(
     ink : ndarray of shape [H, W], dtype uint8
     alone : bool, default=False
         Whether there is one digit, so that dots and neighbors cut by the border are left out.
-    brightness : Brightness, optional
+    brightness : Brightness, default=None
         That of `ink`, if it is known already.
     """
     brightness = brightness or Brightness.of(ink)

@@ -25,11 +25,11 @@ def pen_strokes(
     ----------
     digit : int
         0 to 9.
-    style : str
+    style : str, default="round"
         One of `STYLES`.
-    size : float
+    size : float, default=280
         Width and height of the square to write in, in pixels; the digit fills its middle 64%.
-    variation : int, optional
+    variation : int, default=None
         Nobody writes a digit twice the same: each number gives another slant, width, place and
         tremor. None gives the style's template.
 
@@ -93,11 +93,11 @@ def draw_strokes(
     ----------
     strokes : list of array-likes of shape [n, 2]
         Points in pixels; a single point is a dot.
-    size : int
+    size : int, default=280
         Width and height of the sheet in pixels.
-    pen : float or list of floats
+    pen : float or list of floats, default=18
         The pen's width in pixels, for all strokes or for each.
-    ink, paper : int
+    ink, paper : int, default=0, 255
         Gray values, 0 to 255.
 
     Returns
@@ -127,9 +127,9 @@ def draw_outlined(
     ----------
     strokes : list of array-likes of shape [n, 2]
         Points in pixels.
-    size : int
+    size : int, default=280
         Width and height of the sheet in pixels.
-    pen, line : float
+    pen, line : float, default=28, 6
         Width in pixels of what is outlined, and of the line around it.
 
     Returns

@@ -112,7 +112,7 @@ def non_digits(number: int, seed: int = 0) -> Digits:
     ----------
     number : int
         How many images.
-    seed : int
+    seed : int, default=0
         The same seed gives the same images.
     """
     rng = np.random.default_rng(seed)
@@ -128,9 +128,9 @@ def synthetic_digits(number: int, seed: int = 0, styles: tuple[str, ...] = TRAIN
     ----------
     number : int
         How many images.
-    seed : int
+    seed : int, default=0
         The same seed gives the same images.
-    styles : tuple of str
+    styles : tuple of str, default=TRAIN_STYLES
         Which of `mnist_helpers.strokes.STYLES`.
     """
     rng = np.random.default_rng(seed)

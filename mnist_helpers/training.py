@@ -56,24 +56,26 @@ def train(
         Trained in place, and left on `device`, in evaluation mode: of `build_model`, or one of your
         own that takes images ``[N, 1, 28, 28]`` and returns logits ``[N, 10]`` (see `wrap_model`).
         A name builds a network with the recipe's seed; find it afterwards in ``out/last.pt``.
-    train, val : Digits
-        Splits to learn from and to watch. The test split has no place here.
-    recipe : Recipe, optional
-        Default: the recipe of the model's name in `RECIPES`, or ``Recipe()`` for a network of your
+    train : Digits
+        Training split.
+    val : Digits, default=None
+        Validation split, evaluated after each epoch. The test split has no place here.
+    recipe : Recipe, default=None
+        If None, the recipe of the model's name in `RECIPES`, or ``Recipe()`` for a network of your
         own.
-    out : path, optional
+    out : path, default=None
         Folder for ``last.pt`` (written after each epoch; in the end the network as it is left)
         and ``best.pt`` (the epoch with the lowest validation loss). An earlier run's
         ``last.pt`` is kept as ``previous.pt``, unless `resume` continues it.
-    resume : bool
+    resume : bool, default=False
         Continue from ``out/last.pt`` if it exists. On a CPU with the same number of threads the
         final weights are exactly those of an uninterrupted run, since each epoch's random
         numbers depend only on the seed and the epoch.
-    device : str or torch.device
+    device : str or torch.device, default="auto"
         See `choose_device`.
-    callbacks : sequence of callables
+    callbacks : sequence of callables, default=()
         Each is called with the history after each epoch.
-    progress : bool
+    progress : bool, default=True
         Show a progress bar.
 
     Returns

@@ -54,7 +54,7 @@ def try_normalizations(
     ----------
     model : nn.Module
         In evaluation mode. If it has a `normalize` layer, and `own` is None, that is changed.
-    own : Normalization, optional
+    own : Normalization, default=None
         Which the file with its weights holds. As a buffer of the network it is kept whatever the
         trial says; as a note beside it, it is tried first.
 

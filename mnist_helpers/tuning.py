@@ -44,12 +44,12 @@ def lr_range_test(
         The training split.
     recipe : Recipe
         Its optimizer, batch size, augmentation, label smoothing, precision and seed are used.
-    lowest, highest : float
+    lowest, highest : float, default=1e-05, 1.0
         The learning rate of the first and of the last step; in between it grows by a constant
         factor.
-    steps : int
+    steps : int, default=150
         At least 2. The test ends early when the loss is four times its lowest.
-    device : str or torch.device
+    device : str or torch.device, default="auto"
         See `choose_device`.
 
     Returns
@@ -140,7 +140,7 @@ def mean_confidence_interval(values: Sequence[float], level: float = 0.95) -> tu
     ----------
     values : sequence of float
         At least two.
-    level : float
+    level : float, default=0.95
         Confidence, in (0, 1).
 
     Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -55,3 +56,27 @@ def test_no_example_is_skipped() -> None:
     for path in PACKAGE.rglob("*.py"):
         found = re.search(r".*doctest:.*\+SKIP", path.read_text("utf-8"))
         assert found is None, f"{path}: {found[0]}: let it run, and make the files that it needs"
+
+
+def documented_defaults() -> list[tuple[str, str, str]]:
+    """List the documented parameters that have a default: function, parameter, its line."""
+    found = []
+    for name in mnist_helpers.__all__:
+        thing = getattr(mnist_helpers, name)
+        if not inspect.isroutine(thing) and not inspect.isclass(thing):
+            continue
+        if inspect.isclass(thing) and issubclass(thing, Exception):
+            continue
+        for parameter in inspect.signature(thing).parameters.values():
+            line = rf"^(?:\w+, )*{parameter.name}(?:, \w+)* : .*$"
+            stated = re.search(line, inspect.getdoc(thing) or "", re.MULTILINE)
+            if stated and parameter.default is not parameter.empty:
+                found.append((name, parameter.name, stated[0]))
+    return found
+
+
+def test_documented_parameters_state_their_default() -> None:
+    stated = documented_defaults()
+    assert len(stated) > 100
+    silent = [(name, line) for name, _, line in stated if "default=" not in line]
+    assert not silent

@@ -1,4 +1,4 @@
-"""One image in, one digit out; and the weights that ship."""
+"""One image in, one digit out; and the pretrained weights."""
 
 from __future__ import annotations
 

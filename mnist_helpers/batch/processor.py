@@ -43,7 +43,7 @@ class BatchProcessor:
     Parameters
     ----------
     predictor : MNISTPredictor, default=None
-        None is the pretrained model.
+        If None, the pretrained model.
     out : path, default=None
         Folder for ``reports/`` and ``logs/``. None is ``predictions/`` in the project; see
         `project_root`.

@@ -49,7 +49,7 @@ class Columns:
     pixels : list of int
         The 784 pixels in the order of an image's rows; or 785 columns of which one is the label,
         which `find_label` tells by their values.
-    label, ids : int or None
+    label, ids : int or None, default=None
         The columns of the labels, and of the numbers that name the rows.
     """
 
@@ -161,7 +161,7 @@ def find_label(values: np.ndarray, unlabeled: bool = False) -> tuple[int | None,
     ----------
     values : array of shape [N, 785]
         Pixels of any scale, and a label before or after them.
-    unlabeled : bool
+    unlabeled : bool, default=False
         The caller says that there are no labels: the odd column can only count the rows.
 
     Returns

@@ -140,11 +140,11 @@ class Batches:
     batch_size : int
         Images per batch; the last batch of an epoch may be smaller. A single image that is left
         over joins the batch before it: BatchNorm learns nothing sound from one image.
-    shuffle : bool
+    shuffle : bool, default=True
         Draw a new order for each pass from PyTorch's global random numbers.
-    augment : callable, optional
+    augment : callable, default=None
         Applied to each batch of images as a whole, see `mnist_helpers.augment`.
-    rank, world_size : int
+    rank, world_size : int, default=0, 1
         Where `world_size` processes train together: each makes the same batches from the same
         random numbers, and yields its own part of them, every `world_size`-th image from number
         `rank` on.

@@ -33,7 +33,7 @@ def download_mnist(folder: str | Path, timeout: float = 10.0) -> None:
     ----------
     folder : path
         The data folder.
-    timeout : float
+    timeout : float, default=10.0
         Seconds that a mirror may stay silent, or be slower than `SLOWEST`.
 
     Raises

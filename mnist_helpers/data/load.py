@@ -69,13 +69,13 @@ def load_mnist(
     ----------
     source : str, default="auto"
         One of the sources in the notes. "auto" takes the first of them that there is.
-    root : path, optional
-        Folder with the files, and to download to. Default: see `data_folder`. Files are found in
+    root : path, default=None
+        Folder with the files, and to download to. If None, see `data_folder`. Files are found in
         the folder itself and in torchvision's ``MNIST/raw/``, ``MNIST/``, ``raw/``.
-    val_size : int
+    val_size : int, default=5000
         Images taken out of the training set for validation, the same share of every class.
         The sample keeps at most a tenth of its images for it.
-    seed : int
+    seed : int, default=0
         Chooses which images those are.
 
     Returns

@@ -27,7 +27,7 @@ def open_packed(path: Path, ending: str = "") -> Iterator[IO[bytes]]:
     ----------
     path : path
         A plain file, or one of gzip, bzip2, xz or zip, whatever its name.
-    ending : str
+    ending : str, default=""
         Of a zip archive's members, that one is opened whose name ends so.
 
     Raises

@@ -79,7 +79,7 @@ def plot_maps(
     ----------
     maps : mapping of str to array or tensor of shape [H, W]
         By their titles.
-    image : array or tensor of shape [H, W], optional
+    image : array or tensor of shape [H, W], default=None
         Drawn first, in gray: the image that the maps belong to.
     signed : bool, default=True
         Red above and blue below 0, all on one scale. Otherwise brighter for a larger value, each
@@ -116,8 +116,8 @@ def plot_activation_stds(stds: Mapping[str, Sequence[float]], ax: Axes | None = 
     ----------
     stds : mapping of str to sequence of float
         By the network's name, from the first layer to the last.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     ax = axes_or_new(ax, 7, 4)
     for number, (name, values) in enumerate(stds.items()):

@@ -42,13 +42,13 @@ def plot_digits(
     ----------
     images : array or tensor of shape [N, 28, 28] or [N, 1, 28, 28]
         uint8, or float in [0, 1].
-    labels, predictions : sequences of N ints, optional
+    labels, predictions : sequences of N ints, default=None
         Where both are given, wrong predictions are framed and say "4, not 9".
-    confidences : sequence of N floats in [0, 1], optional
+    confidences : sequence of N floats in [0, 1], default=None
         Shown as percentages.
-    titles : sequence of N strings, optional
+    titles : sequence of N strings, default=None
         Instead of the above.
-    columns : int
+    columns : int, default=10
 
     Returns
     -------

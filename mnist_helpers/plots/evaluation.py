@@ -127,8 +127,8 @@ def plot_accuracies(table: pd.DataFrame, x: str, log: bool = False, ax: Axes | N
         The column to draw to the right, with a tick for each value; also the axis's label.
     log : bool, default=False
         With a logarithmic scale to the right.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     ax = axes_or_new(ax, 6.4, 3.8)
     for number, (method, rows) in enumerate(table.groupby("method", sort=False)):
@@ -154,8 +154,8 @@ def plot_seed_accuracies(accuracies: Mapping[str, Sequence[float]], ax: Axes | N
     ----------
     accuracies : mapping of str to sequence of float in [0, 1]
         One accuracy for each seed, by the network's name.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     ax = axes_or_new(ax, 6, 0.8 + 0.4 * len(accuracies))
     for row, values in enumerate(accuracies.values()):

@@ -58,8 +58,8 @@ def plot_number(image: np.ndarray, number: NumberPrediction, ax: Axes | None = N
         The one that was given to `MNISTPredictor.predict_number`.
     number : NumberPrediction
         What it returned.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     pixels = np.asarray(image)
     ax = axes_or_new(ax, 6, 0.8 + 6 * pixels.shape[0] / pixels.shape[1])

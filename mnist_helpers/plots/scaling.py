@@ -54,8 +54,8 @@ def plot_overhead(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     table : DataFrame
         Columns ``workers``, ``epochs`` and ``total``, the last two in seconds.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     ax = axes_or_new(ax, 7, 2.2)
     rest = table["total"] - table["epochs"]
@@ -76,8 +76,8 @@ def plot_trials(trials: pd.DataFrame, epochs: int, ax: Axes | None = None) -> Ax
         As `mnist_helpers.tune` returns it, with columns ``lr`` and ``batch_size``.
     epochs : int
         Of a trial that was not ended early.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     ax = axes_or_new(ax, 7, 3.4)
     styles = zip(sorted(set(trials["batch_size"])), ("o", "s", "^", "D"), strict=False)

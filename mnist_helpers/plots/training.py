@@ -152,8 +152,8 @@ def plot_descent_paths(
         The weights at which the loss was computed.
     paths : mapping of str to array of shape [steps + 1, 2]
         The two weights before each step and after the last one, by the name of the run.
-    ax : Axes, optional
-        Default: of a new figure.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
     """
     ax = axes_or_new(ax, 6, 4.6)
     ax.contour(first, second, loss, levels=18, colors=GRAY, linewidths=0.7)

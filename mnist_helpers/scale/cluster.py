@@ -38,13 +38,13 @@ def ray_cluster(address: str | None = None, cpus: int | None = None) -> Iterator
 
     Parameters
     ----------
-    address : str, optional
+    address : str, default=None
         Of a running cluster, as ``ray start`` prints it; "auto" finds the one that this machine
         belongs to. Without it, a cluster that this process has joined already is used and left
         running; else one is started on this machine, without dashboard and usage reports and
         out of other machines' reach, and stopped again.
-    cpus : int, optional
-        Of a cluster that is started here. Default: all that this machine has.
+    cpus : int, default=None
+        Of a cluster that is started here. If None, all that this machine has.
 
     Yields
     ------

@@ -53,19 +53,19 @@ def predict_folder(
         A folder, or any address that fsspec knows, such as ``s3://bucket/scans``. All machines must
         reach it. Images are taken by their extension (`mnist_helpers.batch.EXTENSIONS`); hidden
         files and folders are left out.
-    out : path, optional
+    out : path, default=None
         Folder for ``rows/``, some files with a part of the table each. All machines must reach
-        it. Default: ``outputs/predictions``. An earlier table there is replaced.
-    checkpoint : path, optional
-        All machines must reach it. Default: the weights that ship.
-    format : {"parquet", "csv"}
-    num_actors : int
+        it. If None, ``outputs/predictions``. An earlier table there is replaced.
+    checkpoint : path, default=None
+        All machines must reach it. If None, the pretrained weights.
+    format : {"parquet", "csv"}, default="parquet"
+    num_actors : int, default=1
         Actors that predict.
-    use_gpu : bool
+    use_gpu : bool, default=False
         Give each of them a GPU.
-    batch_size : int
+    batch_size : int, default=256
         Images that go from hand to hand together.
-    address : str, optional
+    address : str, default=None
         See `ray_cluster`.
 
     Returns

@@ -65,22 +65,22 @@ def tune(
         ``ray.tune.choice([128, 256])``, …; or a fixed value.
     train, val : Digits
         To learn from, and to compare by.
-    trials : int
-    model : str
+    trials : int, default=20
+    model : str, default="tiny"
         One of `list_models`.
-    recipe : Recipe, optional
-        For all that is not searched for. Default: the model's own.
-    cpus, gpus : float
+    recipe : Recipe, default=None
+        For all that is not searched for. If None, the model's own.
+    cpus, gpus : float, default=1, 0
         Of each trial; parts of a GPU are possible.
-    out : path, optional
+    out : path, default=None
         Folder for the search's state. All machines must reach it. Default:
         ``outputs/tune/MODEL``.
-    resume : bool
+    resume : bool, default=False
         Resume a search that was interrupted in this folder, with the same model, recipe and
         data; `search_space` and `trials` are then its own.
-    seed : int
+    seed : int, default=0
         Of Optuna's proposals. Which trials it has seen by then depends on their timing.
-    address : str, optional
+    address : str, default=None
         See `ray_cluster`.
 
     Returns

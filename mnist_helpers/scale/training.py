@@ -45,16 +45,16 @@ def train_distributed(
         One of `list_models`.
     train, val, recipe
         See `mnist_helpers.train`.
-    num_workers : int
+    num_workers : int, default=2
         Processes, with one CPU each, or one GPU.
-    use_gpu : bool
-    out : path, optional
+    use_gpu : bool, default=False
+    out : path, default=None
         Folder for ``last.pt`` and ``best.pt``, as `mnist_helpers.train` writes them. All machines
-        must reach it. Default: ``outputs/distributed/MODEL``.
-    resume : bool
+        must reach it. If None, ``outputs/distributed/MODEL``.
+    resume : bool, default=False
         Resume where an earlier call into the same folder was interrupted; if none was, but there is
         a ``last.pt``, with that, in this process.
-    address : str, optional
+    address : str, default=None
         See `ray_cluster`.
 
     Returns

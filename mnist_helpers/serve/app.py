@@ -39,14 +39,14 @@ def create_app(
 
     Parameters
     ----------
-    checkpoints : path or sequence of paths, optional
+    checkpoints : path or sequence of paths, default=None
         Trained networks, as `load_checkpoint` reads them. The first one answers at ``/predict``;
-        the page lets people choose. Default: the pretrained one.
+        the page lets people choose. If None, the pretrained one.
     device : str, default="auto"
         See `choose_device`.
     page : bool, default=True
         Whether there is a page; without it, Gradio is not needed.
-    limits : Limits, optional
+    limits : Limits, default=None
         How much one may upload, and how many at the same time.
     max_batch_size : int, default=256
         Images that are predicted together, at most.

@@ -40,8 +40,8 @@ def run(
         everywhere by IPv6 as well.
     port : int, default=7860
         0 takes one that is free.
-    browser : bool, optional
-        Whether to open the page in a browser. Default: on a desktop.
+    browser : bool, default=None
+        Whether to open the page in a browser. If None, on a desktop.
 
     Raises
     ------
@@ -133,7 +133,7 @@ class Server(uvicorn.Server):
     app : FastAPI
         Its ``state.limits`` say how many connections there may be; its ``state.ending`` is set
         when the server begins to end, so that streams without an end of their own do so too.
-    page : str, optional
+    page : str, default=None
         An address to open in a browser once the server answers.
     """
 

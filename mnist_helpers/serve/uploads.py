@@ -23,22 +23,22 @@ class Limits:
 
     Parameters
     ----------
-    megabytes : float
+    megabytes : float, default=25
         Of one request, in 10⁶ bytes.
-    megapixels : float
+    megapixels : float, default=50
         Of one image, in 10⁶ pixels, looked up before it is decoded.
-    megapixels_together : float
+    megapixels_together : float, default=100
         Of all images of one request. An upload of the page may have ten times as many: there
         they are preprocessed one by one, and leave the processors to others.
-    images : int
+    images : int, default=256
         In one request, and in one upload of the page.
-    capacity : int
+    capacity : int, default=1024
         Images that are inside at the same time, from arrival to answer.
-    megabytes_in_flight : float
+    megabytes_in_flight : float, default=250
         Of all requests that are not answered yet, in 10⁶ bytes.
-    connections : int
+    connections : int, default=500
         Open at the same time; fewer if the system lets a process open fewer files.
-    seconds : float
+    seconds : float, default=100
         Until a request must have arrived; for its head alone, a fifth of them.
     """
 

@@ -60,8 +60,8 @@ class InteractiveFigure(StaticFallbackBox):
     figure : matplotlib Figure
         Made without pyplot, which would keep it open.
     controls : sequence of widgets with a ``value``
-    rows : sequence of widgets, optional
-        The controls as they are laid out. Default: one below the other.
+    rows : sequence of widgets, default=None
+        The controls as they are laid out. If None, one below the other.
     """
 
     def __init__(

@@ -57,8 +57,8 @@ class DigitCanvas(StaticFallbackBox):
 
     Parameters
     ----------
-    predictor : object with ``predict(image) -> Prediction``, optional
-        Default: `MNISTPredictor` with the pretrained weights.
+    predictor : object with ``predict(image) -> Prediction``, default=None
+        If None, `MNISTPredictor` with the pretrained weights.
     size : int, default=280
         Width and height of the canvas in pixels.
     brush : int, default=18
@@ -160,8 +160,8 @@ class DigitCanvas(StaticFallbackBox):
         ----------
         label : int
             The digit that was meant, 0 to 9.
-        folder : path, optional
-            Default: the canvas's own (`collect`), or ``outputs/my_digits`` in the project.
+        folder : path, default=None
+            If None, the canvas's own (`collect`), or ``outputs/my_digits`` in the project.
 
         Returns
         -------

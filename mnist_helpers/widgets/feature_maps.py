@@ -24,11 +24,11 @@ class FeatureMaps(DigitCanvas):
 
     Parameters
     ----------
-    predictor : MNISTPredictor, optional
-        Default: the pretrained one.
-    layers : mapping of str to str
+    predictor : MNISTPredictor, default=None
+        If None, the pretrained one.
+    layers : mapping of str to str, default=None
         The layers' names in the network, and what to call them. Each must give maps ``[C, H, W]``.
-    size, brush : int
+    size, brush : int, default=280, 18
         As of `DigitCanvas`.
     """
 

@@ -28,7 +28,7 @@ class ErrorGallery(InteractiveFigure):
         The whole split.
     errors : DataFrame
         As `mnist_helpers.misclassified` lists them.
-    most : int
+    most : int, default=24
         Images that are shown at the most, those with the highest loss first.
     """
 

@@ -33,9 +33,9 @@ class KernelEditor(InteractiveFigure):
     ----------
     images : array or tensor of N images of 28×28, uint8 or float in [0, 1]
         With more than one there is a slider to choose.
-    kernel : str
+    kernel : str, default="lower edges"
         The one to begin with, of `KERNELS`.
-    number : int
+    number : int, default=0
         The image to begin with.
 
     Examples

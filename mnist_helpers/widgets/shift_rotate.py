@@ -23,8 +23,8 @@ class ShiftRotateExplorer(InteractiveFigure):
     ----------
     image : array or tensor of 28×28 values, uint8 or float in [0, 1]
         An MNIST image.
-    predictor : MNISTPredictor, optional
-        Default: the pretrained one.
+    predictor : MNISTPredictor, default=None
+        If None, the pretrained one.
     """
 
     def __init__(self, image: np.ndarray | Tensor, predictor: MNISTPredictor | None = None) -> None:

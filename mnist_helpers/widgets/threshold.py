@@ -15,7 +15,7 @@ class ThresholdSlider(InteractiveFigure):
     ----------
     confidence : ndarray of shape [N], in [0, 1]
     correct : ndarray of shape [N], bool
-    threshold : float
+    threshold : float, default=0.9
         The one to begin with.
     """
 
