@@ -4,6 +4,7 @@ from . import (  # noqa: F401 - each registers its checks
     architecture,
     dataset,
     gpu_training,
+    gpu_training_state,
     learning,
     misclassification_analysis,
     prediction,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -117,6 +117,11 @@ def compare_tensors(
     if got.ndim == 0:
         return f"In a trial it is {expected:.4g}, yours gives {got:.4g}."
     return "The values differ from PyTorch's own: write both side by side for a small example."
+
+
+def tensors_agree(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
+    """Whether two lists of tensors agree up to rounding, pair by pair."""
+    return all(torch.allclose(a, b, atol=1e-5) for a, b in zip(first, second, strict=True))
 
 
 def _same(got: Tensor, value: Any, atol: float) -> bool:
