@@ -93,6 +93,7 @@ _PUBLIC = {
         "plot_seed_accuracies",
         "plot_steps",
         "plot_trials",
+        "plot_validation_losses",
         "save_figure",
     ),
     "diagrams": ("show_diagram",),

@@ -38,6 +38,7 @@ from .training import (
     plot_descent_paths,
     plot_history,
     plot_learning_rates,
+    plot_validation_losses,
 )
 
 __all__ = [
@@ -76,5 +77,6 @@ __all__ = [
     "plot_seed_accuracies",
     "plot_steps",
     "plot_trials",
+    "plot_validation_losses",
     "save_figure",
 ]

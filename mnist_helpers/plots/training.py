@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .base import (
     BLUE,
@@ -134,6 +135,43 @@ def plot_augmentations(originals: Images, changed: Images) -> np.ndarray:
     axes[0, 0].set_title("as it is", fontsize=9)
     axes[0, 1].set_title("changed", fontsize=9)
     return axes
+
+
+def plot_validation_losses(runs: Mapping[str, Sequence[dict]], ax: Axes | None = None) -> Axes:
+    """Draw the validation loss of several runs over the epochs; each one's minimum is marked.
+
+    Parameters
+    ----------
+    runs : mapping of str to History
+        By the name of the run; in the legend the highest last loss comes first.
+    ax : Axes, optional
+        Default: of a new figure.
+    """
+    ax = axes_or_new(ax, 9, 4.2)
+    colors, styles = (RED, BLUE, GREEN, ORANGE, GREY, "black"), ("-", "--", "-.", ":")
+    for number, (name, history) in enumerate(runs.items()):
+        losses = [row["val_loss"] for row in history]
+        epochs = range(1, len(losses) + 1)
+        color, style = colors[number % len(colors)], styles[number % len(styles)]
+        ax.plot(epochs, losses, style, color=color, lw=2, label=name)
+        best = int(np.argmin(losses))
+        ax.plot(epochs[best], losses[best], "*", color=color, ms=12, zorder=5)
+    handles, names = ax.get_legend_handles_labels()
+    last = [runs[name][-1]["val_loss"] for name in names]
+    order = np.argsort(last)[::-1]
+    ax.legend(
+        [handles[place] for place in order],
+        [names[place] for place in order],
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        frameon=False,
+    )
+    ax.set(xlabel="epoch", ylabel="validation loss (★ lowest)", yscale="log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.grid(alpha=0.3)
+    return ax
 
 
 def plot_descent_paths(
