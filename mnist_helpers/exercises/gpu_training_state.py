@@ -103,7 +103,7 @@ class _Trial:
 
     def one_epoch(self, model: _Counter) -> None:
         with torch.no_grad():
-            model.weight += 1
+            model.weight.add_(1)
         self.epochs += 1
 
     def val_loss(self, model: _Counter) -> float:
