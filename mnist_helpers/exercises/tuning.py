@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..data import Digits
 from ..recipes import RECIPES
-from ..synthetic import pen_digits
+from ..synthetic import synthetic_digits
 from ..training import train
 from .engine import Hint, exercise, expect_function, number, recall_hint, solution
 from .torch_checks import tensors_agree
@@ -194,7 +194,7 @@ _TRAINED, _VALIDATED = 101, 37  # primes: k / 37 is an accuracy on the validatio
 def _objective(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
-    digits = pen_digits(_TRAINED + _VALIDATED)
+    digits = synthetic_digits(_TRAINED + _VALIDATED)
     splits = digits[:_TRAINED], digits[_TRAINED:]
     trial = _RecordedTrial(0.3)
     try:

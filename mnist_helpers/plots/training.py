@@ -148,7 +148,7 @@ def plot_validation_losses(runs: Mapping[str, Sequence[dict]], ax: Axes | None =
         Default: of a new figure.
     """
     ax = axes_or_new(ax, 9, 4.2)
-    colors, styles = (RED, BLUE, GREEN, ORANGE, GREY, "black"), ("-", "--", "-.", ":")
+    colors, styles = (RED, BLUE, GREEN, ORANGE, GRAY, "black"), ("-", "--", "-.", ":")
     for number, (name, history) in enumerate(runs.items()):
         losses = [row["val_loss"] for row in history]
         epochs = range(1, len(losses) + 1)

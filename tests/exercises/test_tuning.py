@@ -181,7 +181,7 @@ def test_wrong_answer_gets_its_hint(name: str, answer, hint: str) -> None:
 
 
 def test_the_objective_works_in_a_study() -> None:
-    digits = tuning.pen_digits(60)
+    digits = tuning.synthetic_digits(60)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
     study.optimize(lambda trial: tuning.objective(trial, digits[:40], digits[40:]), n_trials=2)
     assert set(study.best_params) >= {"lr", "augment"} and 0 <= study.best_value <= 1
