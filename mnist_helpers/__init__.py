@@ -92,6 +92,7 @@ _PUBLIC = {
         "plot_saliency",
         "plot_seed_accuracies",
         "plot_steps",
+        "plot_study",
         "plot_trials",
         "plot_validation_losses",
         "save_figure",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
 import torch.nn.functional as F
+from scipy.stats import binom, binomtest
 from torch import Tensor, nn
 
 from ..data import Digits
@@ -47,8 +49,6 @@ def range_test(model, optimizer, batches, rates):
 @solution("08-3")
 def objective(trial, train_digits, val_digits):
     """Train with the trial's settings; return the validation accuracy."""
-    import optuna
-
     recipe = replace(
         default,
         lr=trial.suggest_float("lr", 1e-4, 1e-1, log=True),
@@ -65,6 +65,13 @@ def objective(trial, train_digits, val_digits):
 
     history = train("tiny", train_digits, val_digits, recipe, callbacks=[report], progress=False)
     return history[-1]["val_accuracy"]
+
+
+@solution("08-4")
+def p_value(only_first, only_second):
+    """Return the two-sided p-value of McNemar's test."""
+    fewer = min(only_first, only_second)
+    return min(1.0, 2 * binom.cdf(fewer, only_first + only_second, 0.5))
 
 
 # ---------------------------------------------------------------------------------------- shift
@@ -262,6 +269,12 @@ def _why_not_asked(trial: _RecordedTrial) -> str | None:
         )
     if high / low < 10:
         return f"From {low:g} to {high:g} is a narrow range: span a factor of ten or more."
+    fields = set(asdict(default))
+    if unknown := set(trial.asked) - fields:
+        return (
+            f"A recipe has no entry {', '.join(sorted(unknown))}: ask for each setting under the "
+            "name that it has there, so that the best ones can be put into a recipe."
+        )
     if len(trial.asked) < 2:
         return "Ask for at least one more setting, such as batch_size or augment."
     return None
@@ -299,13 +312,11 @@ def _why_not_reported(trial: _RecordedTrial) -> str | None:
 
 def _why_not_pruned(answer: Callable, splits: tuple[Digits, Digits]) -> str | None:
     """Return a hint if a trial that should be pruned goes on."""
-    from optuna import TrialPruned
-
     trial = _RecordedTrial(0.3, prune=True)
     try:
         answer(trial, *splits)
     except Hint as hint:
-        if not isinstance(hint.__cause__, TrialPruned):
+        if not isinstance(hint.__cause__, optuna.TrialPruned):
             raise
         if len(trial.reports) == 1:
             return None
@@ -337,8 +348,6 @@ def _why_without_effect(
 
 @exercise("08-4")
 def _mcnemar_by_hand(answer: Callable) -> str | None:
-    from scipy.stats import binomtest
-
     if hint := expect_function(answer):
         return hint
     got, expected = number(answer(2, 8)), binomtest(2, 10).pvalue

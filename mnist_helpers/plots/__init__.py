@@ -38,6 +38,7 @@ from .training import (
     plot_descent_paths,
     plot_history,
     plot_learning_rates,
+    plot_study,
     plot_validation_losses,
 )
 
@@ -76,6 +77,7 @@ __all__ = [
     "plot_saliency",
     "plot_seed_accuracies",
     "plot_steps",
+    "plot_study",
     "plot_trials",
     "plot_validation_losses",
     "save_figure",

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from .base import (
     BLUE,
@@ -25,6 +25,8 @@ from .base import (
 )
 
 if TYPE_CHECKING:
+    import optuna
+
     from .base import Images
 
 
@@ -172,6 +174,46 @@ def plot_validation_losses(runs: Mapping[str, Sequence[dict]], ax: Axes | None =
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(alpha=0.3)
     return ax
+
+
+def plot_study(study: optuna.Study) -> np.ndarray:
+    """Draw the trials of a search: their errors epoch by epoch, and the finished ones by rate.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        Each trial reported its validation accuracies, and was asked for ``lr``; the points of the
+        right panel are marked by ``augment``, if trials were asked for that.
+
+    Returns
+    -------
+    ndarray of two Axes
+        Errors over epochs (pruned trials in gray), accuracies over learning rates.
+    """
+    _, axes = plt.subplots(1, 2, figsize=(11, 3.5), layout="constrained")
+    left, right = axes
+    finished: dict[str, list[tuple[float, float]]] = {}
+    for trial in study.trials:
+        done = trial.state.name == "COMPLETE"
+        steps = trial.intermediate_values
+        errors = [1 - accuracy for accuracy in steps.values()]
+        left.semilogy(list(steps), errors, "o-", ms=3, lw=1, color=BLUE if done else GRAY)
+        if done:
+            name = str(trial.params.get("augment") or "none")
+            finished.setdefault(name, []).append((trial.params["lr"], float(trial.values[0])))
+    left.set(xlabel="epoch", ylabel="validation errors", title="all trials (gray: ended early)")
+    left.xaxis.get_major_locator().set_params(integer=True)
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter(PercentFormatter(1))
+    left.yaxis.set_minor_formatter(NullFormatter())
+    colors = (BLUE, ORANGE, GREEN, RED)
+    for number, (name, points) in enumerate(sorted(finished.items())):
+        marker, color = "osD^"[number % 4], colors[number % 4]
+        right.semilogx(*zip(*points, strict=True), marker, color=color, label=name)
+    right.set(xlabel="learning rate", ylabel="validation accuracy", title="the finished trials")
+    right.yaxis.set_major_formatter(PercentFormatter(1))
+    right.legend(title="augment", frameon=False)
+    return axes
 
 
 def plot_descent_paths(

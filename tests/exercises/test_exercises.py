@@ -59,8 +59,6 @@ def test_worked_solution_that_a_notebook_continues_with_is_the_one_that_it_folds
     assert len(folded) == 1 and worked in folded[0]
 
 
-
-
 def gaps(confidence, correct, weigh):
     bins = np.minimum((confidence * 10).astype(int), 9)
     insides = [bins == number for number in np.unique(bins)]

@@ -80,9 +80,10 @@ def objective(
     report="val_accuracy",
     prune=True,
     step=len,
+    name="batch_size",
 ):
     lr = trial.suggest_float("lr", lowest, 1e-1, log=log)
-    size = trial.suggest_int("batch_size", 16, 64) if others else 32
+    size = trial.suggest_int(name, 16, 64) if others else 32
     recipe = replace(RECIPES["tiny"], epochs=2)
     if use:
         recipe = replace(recipe, lr=lr, batch_size=size)
@@ -119,6 +120,7 @@ CORRECT = {
         changed(objective, value=lambda h: max(row["val_accuracy"] for row in h)),
     ),
     "08-4": (
+        tuning.p_value,
         p_value,
         lambda a, b: min(1.0, 2 * binom.cdf(min(a, b), a + b, 0.5)),
     ),
@@ -148,6 +150,7 @@ WRONG = [
     ("08-3", changed(objective, log=False), "log=True"),
     ("08-3", changed(objective, lowest=5e-2), "narrow"),
     ("08-3", changed(objective, others=False), "one more"),
+    ("08-3", changed(objective, name="size"), "no entry size"),
     ("08-3", changed(objective, use=False), "the run is the same"),
     ("08-3", changed(objective, value="train_accuracy"), "training accuracy"),
     ("08-3", changed(objective, value="val_loss"), "share|loss"),

@@ -508,3 +508,45 @@ def test_descent_paths_lie_on_the_contours_of_the_loss() -> None:
     assert drawn["lowest loss"].get_xydata().tolist() == [[0.5, -1.0]]
     for name, path in paths.items():
         assert np.array_equal(drawn[name].get_xydata(), path)
+
+
+def test_validation_losses_are_a_line_for_each_run_with_its_minimum_marked() -> None:
+    losses = {"nothing": [2.0, 0.5, 0.9], "early stopping": [2.0, 0.4]}
+    runs = {name: [{"val_loss": loss} for loss in values] for name, values in losses.items()}
+    ax = plots.plot_validation_losses(runs)
+    lines = [line for line in ax.lines if len(line.get_xdata()) > 1]
+    assert {line.get_label(): list(line.get_ydata()) for line in lines} == losses
+    stars = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "*"]
+    assert stars == [[[2, 0.5]], [[2, 0.4]]]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["nothing", "early stopping"], "the highest last loss comes first"
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 2
+
+
+def test_a_study_is_drawn_trial_by_trial_and_only_finished_trials_by_rate() -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize")
+    distributions = {
+        "lr": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
+        "augment": optuna.distributions.CategoricalDistribution([None, "shift"]),
+    }
+    for state, augment, accuracies in (
+        ("COMPLETE", None, [0.8, 0.9]),
+        ("COMPLETE", "shift", [0.7, 0.95]),
+        ("PRUNED", None, [0.2]),
+    ):
+        trial = optuna.trial.create_trial(
+            state=getattr(optuna.trial.TrialState, state),
+            value=accuracies[-1],
+            params={"lr": 0.01, "augment": augment},
+            distributions=distributions,
+            intermediate_values=dict(enumerate(accuracies, 1)),
+        )
+        study.add_trial(trial)
+    left, right = plots.plot_study(study)
+    drawn = [line.get_ydata() for line in left.lines]
+    assert [list(np.round(errors, 2)) for errors in drawn] == [[0.2, 0.1], [0.3, 0.05], [0.8]]
+    assert left.lines[2].get_color() != left.lines[0].get_color()
+    points = {line.get_label(): line.get_xydata().tolist() for line in right.lines}
+    assert points == {"none": [[0.01, 0.9]], "shift": [[0.01, 0.95]]}
