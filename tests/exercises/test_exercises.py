@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import inspect
-import math
 import re
 from itertools import pairwise
 from pathlib import Path
