@@ -30,6 +30,7 @@ from .evaluation import (
     plot_risk_coverage,
     plot_seed_accuracies,
 )
+from .explanation import plot_perturbations, plot_saliency_grid
 from .prediction import plot_number, plot_probabilities, plot_saliency, plot_steps
 from .scaling import plot_gradient_agreement, plot_hours, plot_overhead, plot_trials
 from .training import (
@@ -71,10 +72,12 @@ __all__ = [
     "plot_number",
     "plot_overhead",
     "plot_per_class",
+    "plot_perturbations",
     "plot_pixel_values",
     "plot_probabilities",
     "plot_risk_coverage",
     "plot_saliency",
+    "plot_saliency_grid",
     "plot_seed_accuracies",
     "plot_steps",
     "plot_study",

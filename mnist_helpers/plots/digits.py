@@ -94,7 +94,7 @@ def plot_misclassified(images: Images, errors: pd.DataFrame, columns: int = 8) -
     if not len(errors):
         raise ValueError("there are no errors to draw")
     titles = [
-        f"label {row.label}\nread {row.predicted}, {percent(row.confidence)}"
+        f"label {row.label}\npredicted {row.predicted}, {percent(row.confidence)}"
         for row in errors.itertuples()
     ]
     arrays = as_images(images)[errors["index"].to_numpy()]

@@ -117,7 +117,7 @@ def test_misclassified_picks_the_images_that_the_table_points_to(images):
     axes = plots.plot_misclassified(images, errors)
     np.testing.assert_array_equal(axes.flat[0].images[0].get_array(), images[7])
     np.testing.assert_array_equal(axes.flat[1].images[0].get_array(), images[2])
-    assert titles(axes) == ["label 8\nread 3, 90%", "label 1\nread 7, 40%"]
+    assert titles(axes) == ["label 8\npredicted 3, 90%", "label 1\npredicted 7, 40%"]
     with pytest.raises(ValueError, match="no errors"):
         plots.plot_misclassified(images, errors[:0])
 
@@ -385,6 +385,27 @@ def test_saliency_is_white_at_zero(images):
     values[4, 4] = -3
     ax = plots.plot_saliency(images[0], values)
     assert ax.images[-1].get_clim() == (-3, 3)
+
+
+def test_saliency_grid_has_a_column_for_each_kind_of_map(images):
+    maps = {"gradient": np.ones((2, 28, 28)), "other": -2 * np.ones((2, 28, 28))}
+    axes = plots.plot_saliency_grid(images[:2], maps)
+    assert axes.shape == (2, 2)
+    assert titles(axes) == ["gradient", "other", "", ""]
+    np.testing.assert_array_equal(axes[1, 1].images[0].get_array(), images[1])
+    np.testing.assert_array_equal(axes[1, 1].images[1].get_array(), maps["other"][1])
+    with pytest.raises(ValueError, match="shorter"):
+        plots.plot_saliency_grid(images[:2], {"gradient": maps["gradient"][:1]})
+
+
+def test_perturbations_show_the_image_the_change_and_the_sum(images):
+    before = images[:2] / 255
+    after = np.clip(before + 16 / 255, 0, 1)
+    axes = plots.plot_perturbations(before, after, ["a 1", "a 2"], ["7", "3"])
+    assert axes.shape == (3, 2)
+    assert titles(axes) == ["a 1", "a 2", *["± 16 of 255"] * 2, "7", "3"]
+    np.testing.assert_array_equal(axes[1, 0].images[0].get_array(), after[0] - before[0])
+    assert axes[1, 0].images[0].get_clim() == (-0.25, 0.25)
 
 
 def test_filters_share_one_scale_around_zero():
