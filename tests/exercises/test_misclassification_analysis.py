@@ -315,9 +315,9 @@ def test_solutions_agree_with_the_helpers() -> None:
     """The notebook puts both side by side: they must be the same thing."""
     from mnist_helpers import Digits, adversarial, build_model, evaluate, fit_temperature
     from mnist_helpers.evaluation import calibration
-    from mnist_helpers.synthetic import pen_digits
+    from mnist_helpers.synthetic import synthetic_digits
 
-    digits = pen_digits(60)
+    digits = synthetic_digits(60)
     torch.manual_seed(0)
     result = evaluate(build_model("tiny"), digits)
     labels, predictions = torch.tensor(result.labels), torch.tensor(result.predictions)
