@@ -1,5 +1,5 @@
 """``python -m mnist_helpers``."""
 
-from .cli import app
+from .cli import main
 
-app(prog_name="python -m mnist_helpers")
+main("python -m mnist_helpers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from mnist_helpers import cli
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.batch import LABELS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
@@ -599,3 +601,15 @@ def test_every_documented_command_has_the_options_that_it_names() -> None:
         words = shlex.split(line.replace("$(APPFLAGS)", "").replace("$(LABFLAGS)", ""))
         shown = call(*words, "--help")  # all options are parsed before the help is shown
         assert shown.exit_code == 0, f"{line}: {shown.output}"
+
+
+def test_a_process_spares_itself_the_search_for_garbage(monkeypatch) -> None:
+    called, at_exit, before = [], [], gc.get_threshold()
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    monkeypatch.setattr(cli, "app", lambda prog_name: called.append(prog_name))
+    try:
+        cli.main("digits")
+        assert gc.get_threshold()[0] >= 10_000 and gc.isenabled()
+    finally:
+        gc.set_threshold(*before)
+    assert called == ["digits"] and at_exit == [gc.freeze]
