@@ -113,6 +113,7 @@ _PUBLIC = {
     "progress": ("elapsed", "progress_bar"),
     "hub": ("HubPredictor",),
     "serve": ("Limits", "create_app", "serving"),
+    "sheet": ("SheetDigits", "make_sheet", "read_sheet"),
     "scale": ("predict_folder", "train_distributed", "tune"),
     "doctor": ("check_environment",),
     "files": ("outputs_folder", "project_root"),

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PINS = "requirements.txt"
 HASHED = {kind: f"requirements/hashed-{kind}.txt" for kind in ("lab", "dev", "uv", "nvidia")}
-LAB = ("lab", "serve", "scale")
+LAB = ("lab", "serve", "sheet", "scale")
 BUILD = "setuptools>=77\n"  # it installs the package itself
 
 # torchvision is built for one torch, and both move together. From 4.25 on jsonschema, as Jupyter

@@ -28,7 +28,7 @@ if sys.version_info < OLDEST_PYTHON:
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-EXTRAS = {"lab": "lab,serve,scale", "dev": "lab,serve,scale,heif,dev"}
+EXTRAS = {"lab": "lab,serve,sheet,scale", "dev": "lab,serve,sheet,scale,heif,dev"}
 HASH = ["--require-hashes", "--only-binary", ":all:"]  # to build a package is to run its code
 PIN = ["--constraint", "requirements.txt"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations  # noqa: I001  (the order below is that of th
 import atexit
 import gc
 
-from . import train, predict, system
+from . import train, predict, sheet, system
 from .base import app
 
-__all__ = ["app", "main", "predict", "system", "train"]
+__all__ = ["app", "main", "predict", "sheet", "system", "train"]
 
 
 def main(prog_name: str | None = None) -> None:

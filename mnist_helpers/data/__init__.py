@@ -16,6 +16,7 @@ from .download import DownloadError, download_mnist
 from .idx import IDX_STEMS, STEMS, find_idx, looks_whole, read_idx, remove_damaged
 from .load import data_folder, find_mnist, load_mnist
 from .notices import ConvertedPixelsWarning, DataWarning, NotMNISTWarning, OfflineSampleWarning
+from .save import save_csv, save_idx, save_images
 from .tables import find_tables, load_csv, read_table
 
 __all__ = [
@@ -44,5 +45,8 @@ __all__ = [
     "read_idx",
     "read_table",
     "remove_damaged",
+    "save_csv",
+    "save_idx",
+    "save_images",
     "split_stratified",
 ]

@@ -56,12 +56,10 @@ def message_html(message: str) -> str:
 
 def explanation(predictor: MNISTPredictor, steps: Mapping[str, np.ndarray], digit: int) -> str:
     """Return the preprocessing steps that changed the image, and a saliency map, as HTML."""
-    before = [None, *steps.values()]
-    changed = [
-        (name, pixels)
-        for (name, pixels), previous in zip(steps.items(), before, strict=False)
-        if not np.array_equal(pixels, previous)
-    ]
+    changed = list(steps.items())[:1]
+    for name, pixels in steps.items():
+        if not np.array_equal(pixels, changed[-1][1]):
+            changed.append((name, pixels))
     figures = [
         figure(to_image(pixels), f"{number}. {name}")
         for number, (name, pixels) in enumerate(changed, 1)

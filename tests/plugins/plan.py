@@ -23,7 +23,6 @@ SECONDS = {
     "tests/scale/test_cluster.py": 0.8,
     "tests/project/test_colab.py": 10.0,
     "tests/test_faults.py": 2.7,
-    "tests/serve/test_mnist_js.py": 0.9,
     "tests/notebooks/test_notebooks.py": 0.2,
     "tests/scale/test_scale.py": 9.0,
     "tests/serve/test_serve.py": 0.4,
