@@ -223,9 +223,6 @@ def _reached(seconds: float, epochs: float, reached: int, row: dict) -> str:
     return f"{seconds:.1f} (epoch {epochs:g}{share})"
 
 
-# ------------------------------------------------------------------- one training in one process
-
-
 def run_baseline(
     name: str, seed: int, epochs: int | None, data: Path, device: torch.device
 ) -> dict:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_MEASURED = (
+_METRICS = (
     *("epoch", "lr", "seconds"),
     *("train_loss", "train_accuracy", "val_loss", "val_accuracy"),
 )
@@ -262,10 +262,10 @@ def _load_own(content: dict[str, Any], model: str | nn.Module | None, path: Path
         name=model_name(network),
         recipe=_recipe(content.get("recipe"), path),
         history=_history(content.get("history") or [], path),
-        source=_said(content, "source", "unknown", path),
-        versions=_said(content, "versions", {}, path),
+        source=_field(content, "source", "unknown", path),
+        versions=_field(content, "versions", {}, path),
         temperature=_temperature(content, path),
-        resume=_said(content, "resume", {}, path),
+        resume=_field(content, "resume", {}, path),
     )
     _check_finite(network, path)
     return checkpoint
@@ -278,7 +278,7 @@ def _load_foreign(content: dict[str, Any], model: str | nn.Module | None, path: 
     found = load_foreign_weights(content, model, path)
     network = found.model.eval()
     _check_finite(network, path)
-    notes = [*found.notes, *_tried(network, found.normalization, path)]
+    notes = [*found.notes, *_normalization_notes(network, found.normalization, path)]
     for note in notes:
         warn(note, ForeignWeightsWarning)
     return Checkpoint(network, model_name(network), notes=notes)
@@ -292,7 +292,7 @@ def _load_onnx(path: Path, model: str | nn.Module | None) -> Checkpoint:
         asked = model if isinstance(model, str) else model_name(model)
         raise ValueError(f"{path} holds the network {name}, not {asked}")
     _check_finite(network, path)
-    notes = [] if network.normalize is None else _tried(network, None, path)
+    notes = [] if network.normalize is None else _normalization_notes(network, None, path)
     for note in notes:
         warn(note, ForeignWeightsWarning)
     return Checkpoint(
@@ -304,7 +304,7 @@ def _load_onnx(path: Path, model: str | nn.Module | None) -> Checkpoint:
     )
 
 
-def _tried(network: nn.Module, own: Normalization | None, path: Path) -> list[str]:
+def _normalization_notes(network: nn.Module, own: Normalization | None, path: Path) -> list[str]:
     """Try foreign weights on sample digits, and say what came of it."""
     name, accuracy = try_normalizations(network, own)
     notes = []
@@ -317,12 +317,12 @@ def _tried(network: nn.Module, own: Normalization | None, path: Path) -> list[st
         tried = "its own" if own and own.is_buffer else "any usual"
         notes.append(
             f"{path} classifies only {accuracy:.0%} of sample digits correctly with {tried} "
-            f"normalization: {_doubt(network)}"
+            f"normalization: {_advice(network)}"
         )
     return notes
 
 
-def _doubt(network: nn.Module) -> str:
+def _advice(network: nn.Module) -> str:
     """Say why a network may classify nothing, and what can be done."""
     if isinstance(network, (OnnxNetwork, WrappedModel)):
         return (
@@ -367,13 +367,13 @@ def _history(rows: Any, path: Path) -> History:
     """Return the history that a file records."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} holds the history {rows!r:.80}, expected a list of dicts")
-    for name, value in ((name, row[name]) for row in rows for name in _MEASURED if name in row):
+    for name, value in ((name, row[name]) for row in rows for name in _METRICS if name in row):
         if not isinstance(value, (int, float)):
             raise ValueError(f"{path} holds a history with the {name} {value!r}, expected numbers")
     return History(rows)
 
 
-def _said(about: dict[str, Any], name: str, default: Any, path: Path) -> Any:
+def _field(about: dict[str, Any], name: str, default: Any, path: Path) -> Any:
     """Return what a file says under `name`, if anything; it is of the default's type."""
     value = default if about.get(name) is None else about[name]
     if not isinstance(value, type(default)):

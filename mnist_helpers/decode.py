@@ -47,7 +47,7 @@ MAX_PIXELS = 120_000_000
 MIN_SIDE = 5
 BIT_DEPTHS = (8, 10, 12, 14, 16, 32)  # of what scanners and cameras store in 16 bits or more
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-NO_IMAGES = {  # how files begin that people take for images, and what to do with them
+NON_IMAGE_SIGNATURES = {  # how files begin that people take for images, and what to do with them
     b"%!PS": "is a drawing in PostScript, not an image: save it as PNG first",
     b"\xc5\xd0\xd3\xc6": "is a drawing in PostScript, not an image: save it as PNG first",
     b"\xd7\xcd\xc6\x9a": "is a drawing (WMF), not an image: save it as PNG first",
@@ -57,7 +57,7 @@ NO_IMAGES = {  # how files begin that people take for images, and what to do wit
     b"<!DOCTYPE html": "is a web page, not an image: download the image itself",
     b"<html": "is a web page, not an image: download the image itself",
 }
-UPRIGHT = {  # how an image is turned, by the orientation in its EXIF data
+TRANSPOSES = {  # how an image is turned, by the orientation in its EXIF data
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -88,9 +88,9 @@ def decode(image: ImageLike) -> np.ndarray:
 def decode_with_scale(image: ImageLike) -> tuple[np.ndarray, float]:
     """Return the decoded image, and how many pixels of the original one of its pixels is."""
     if isinstance(image, np.ndarray) or _is_tensor(image):
-        return _upright(_from_array(image))
+        return _to_upright_array(_from_array(image))
     if isinstance(image, Image.Image):
-        return _upright(image)
+        return _to_upright_array(image)
     name, file = "the image", image
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
@@ -111,7 +111,7 @@ def decode_with_scale(image: ImageLike) -> tuple[np.ndarray, float]:
         opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
         opened.load()
         _refuse(complaint_of_exif(opened), name)
-        return _upright(opened, size)
+        return _to_upright_array(opened, size)
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def _open_within_bounds(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     try:
         image = Image.open(file, formats=_formats())
     except UnidentifiedImageError as error:
-        raise UnidentifiedImageError(_what_is_wrong(file)) from error
+        raise UnidentifiedImageError(_diagnose(file)) from error
     with image:
         _refuse(complaint_before_decoding(image), name)
         yield image
@@ -192,7 +192,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(format_ for format_ in FORMATS if format_ in Image.OPEN)
 
 
-def _what_is_wrong(file: BinaryIO) -> str:
+def _diagnose(file: BinaryIO) -> str:
     """Say what a file is that Pillow does not know as an image, by its first bytes."""
     file.seek(0)
     head = file.read(64)
@@ -203,7 +203,7 @@ def _what_is_wrong(file: BinaryIO) -> str:
             "is a HEIC photo, as iPhones take them: `pip install pillow-heif` lets it be read "
             '(or `pip install "mnist-helpers[heif]"`), or save it as JPEG'
         )
-    for beginning, message in NO_IMAGES.items():
+    for beginning, message in NON_IMAGE_SIGNATURES.items():
         if head.lstrip().lower().startswith(beginning.lower()):
             return message
     return f"is not an image in a format that can be read ({', '.join(_formats())})"
@@ -230,9 +230,11 @@ def decode_base64(text: str) -> bytes:
         raise InvalidImageError(f"this is not base64: {error}") from error
 
 
-def _upright(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+def _to_upright_array(
+    image: Image.Image, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, float]:
     """Reduce, turn and flatten an image that was once of `size`; see `decode_with_scale`."""
-    pixels = _opaque(_reduced(image))
+    pixels = _flatten_alpha(_downscale(image))
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InvalidImageError(
@@ -311,10 +313,10 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def _downscale(image: Image.Image) -> Image.Image:
     """Return an image upright, of 8 bits, and at most `WORKING_SIDE` pixels wide and high."""
     image.load()
-    turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    turn = TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         image = Image.fromarray(_to_8_bits(np.asarray(image)))
     elif image.mode not in ("L", "RGB", "RGBA", "LA"):
@@ -326,7 +328,7 @@ def _reduced(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _opaque(image: Image.Image) -> np.ndarray:
+def _flatten_alpha(image: Image.Image) -> np.ndarray:
     """Lay a transparent image on white or black, whichever its ink stands out from."""
     if image.mode not in ("RGBA", "LA"):
         return np.array(image)
@@ -342,7 +344,7 @@ def _opaque(image: Image.Image) -> np.ndarray:
 
 
 @contextmanager
-def naming(image: ImageLike) -> Iterator[None]:
+def name_in_errors(image: ImageLike) -> Iterator[None]:
     """Let the error about an empty image begin with its path, if it has one."""
     try:
         yield

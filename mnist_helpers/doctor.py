@@ -129,7 +129,7 @@ def _device() -> Finding:
 
 def _data() -> Finding:
     """MNIST is on this machine."""
-    from .data import data_folder, find_mnist, looks_whole
+    from .data import data_folder, find_mnist, is_complete
 
     folder = data_folder()
     if os.environ.get("MNIST_HELPERS_DATA") and not folder.is_dir():
@@ -138,7 +138,7 @@ def _data() -> Finding:
     try:
         found = find_mnist(folder)
         files = list(found.files.values())
-        damaged = [path for path in files if found.kind == "idx" and not looks_whole(path)]
+        damaged = [path for path in files if found.kind == "idx" and not is_complete(path)]
     except FileNotFoundError as error:
         fix = f"empty {folder}; the next load_mnist() downloads MNIST, or copy all four files there"
         return Finding("data", False, str(error), fix)

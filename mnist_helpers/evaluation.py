@@ -235,9 +235,6 @@ def misclassified(evaluation: Evaluation) -> pd.DataFrame:
     return table.sort_values("loss", ascending=False, ignore_index=True)
 
 
-# -------------------------------------------------------------------------------------- calibration
-
-
 @dataclass(frozen=True, eq=False)
 class Calibration(ArrayEquality):
     """How well a network's confidence matches its accuracy.

@@ -93,15 +93,15 @@ def load_foreign_weights(
         networks = [partial(_build, name) for name in names]
     owns = [(build, _weights(build().state_dict())) for build in networks]
     for branch in branches:
-        theirs = _below(tensors, branch)
+        theirs = _subtree(tensors, branch)
         for build, own in owns:
-            renamed = _renamed(theirs, own)
+            renamed = _match_layers(theirs, own)
             if renamed is not None:
                 network = build()
                 assign_weights(network, renamed, path)
                 notes = _other_networks(tensors, branches, branch, own, path)
                 return Found(network, notes, _normalization(leaves, branch, path))
-    raise ValueError(_misfit(tensors, model, path))
+    raise ValueError(_mismatch_message(tensors, model, path))
 
 
 def check_name(name: str | None, path: str | Path) -> None:
@@ -146,9 +146,6 @@ def _build(name: str) -> nn.Module:
         return build_model(name)
 
 
-# ---------------------------------------------------------------------------- a file as a tree
-
-
 def _leaves(content: dict[str, Any], path: Path) -> Iterator[tuple[Branch, Any]]:
     """Yield each tensor and number of a file with the way to it, those most likely meant first."""
     seen: set[int] = set()
@@ -182,7 +179,7 @@ def _branches(tensors: Iterable[Branch]) -> Iterator[Branch]:
     yield from ranked[:MAX_BRANCHES]
 
 
-def _below(tensors: dict[Branch, Tensor], branch: Branch) -> dict[str, Tensor]:
+def _subtree(tensors: dict[Branch, Tensor], branch: Branch) -> dict[str, Tensor]:
     """Return the state dict that a branch is."""
     start = len(branch)
     return {".".join(way[start:]): value for way, value in tensors.items() if way[:start] == branch}
@@ -201,7 +198,7 @@ def _other_networks(
         for branch in branches
         if branch[: len(taken)] != taken
         and taken[: len(branch)] != branch
-        and _renamed(_below(tensors, branch), own) is not None
+        and _match_layers(_subtree(tensors, branch), own) is not None
     ]
     if not others:
         return []
@@ -209,7 +206,9 @@ def _other_networks(
     return [f"{path} holds several networks: {'.'.join(taken)!r} was taken, not {listed}"]
 
 
-def _misfit(tensors: dict[Branch, Tensor], model: str | nn.Module | None, path: Path) -> str:
+def _mismatch_message(
+    tensors: dict[Branch, Tensor], model: str | nn.Module | None, path: Path
+) -> str:
     """Say that a file's weights do not fit."""
     shapes = [list(value.shape) for value in tensors.values() if value.ndim > 1]
     if isinstance(model, nn.Module):
@@ -225,9 +224,6 @@ def _misfit(tensors: dict[Branch, Tensor], model: str | nn.Module | None, path: 
     )
 
 
-# -------------------------------------------------------------------------- layers, matched
-
-
 def _weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return what of a network's own state a file has to have."""
     return {
@@ -237,30 +233,32 @@ def _weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _renamed(theirs: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor] | None:
+def _match_layers(theirs: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor] | None:
     """Give the weights the names that `own` has for them, or return None if they do not match."""
     if len(theirs) < len(own):
         return None
     for prefix in ("", "network."):  # the second of a network of one's own, wrapped
         named = {name: theirs.get(name.removeprefix(prefix)) for name in own}
-        if all(_alike(named[name], own[name]) for name in own) and _no_more_layers(theirs, own):
+        if all(_same_shape(named[name], own[name]) for name in own) and _has_no_extra_layers(
+            theirs, own
+        ):
             return named  # type: ignore[return-value]
     ours = _layers(own, own)
     if sum(map(len, (layer for layers in ours.values() for layer in layers))) < len(own):
         return None  # it has weights that belong to no layer of these kinds
     for order in (list, lambda names: sorted(names, key=_natural)):
         ordered = {name: theirs[name] for name in order(theirs)}
-        found = _matched(_layers(ordered, theirs), ours, theirs, own)
+        found = _match_by_kind(_layers(ordered, theirs), ours, theirs, own)
         if found is not None:
             return found
     return None
 
 
-def _alike(their: Tensor | None, own: Tensor) -> bool:
+def _same_shape(their: Tensor | None, own: Tensor) -> bool:
     return their is not None and their.shape == own.shape
 
 
-def _no_more_layers(theirs: dict[str, Tensor], own: dict[str, Tensor]) -> bool:
+def _has_no_extra_layers(theirs: dict[str, Tensor], own: dict[str, Tensor]) -> bool:
     """Whether the file has no layer that the network lacks."""
     counts = [
         {kind: len(found) for kind, found in _layers(state, state).items()}
@@ -269,7 +267,7 @@ def _no_more_layers(theirs: dict[str, Tensor], own: dict[str, Tensor]) -> bool:
     return counts[0] == counts[1]
 
 
-def _matched(
+def _match_by_kind(
     theirs: dict[str, list[dict[str, str]]],
     ours: dict[str, list[dict[str, str]]],
     their_state: dict[str, Tensor],
@@ -286,7 +284,9 @@ def _matched(
                 layer
                 for layer in left
                 if layer.keys() == our_layer.keys()
-                and all(_alike(their_state[layer[part]], own[our_layer[part]]) for part in layer)
+                and all(
+                    _same_shape(their_state[layer[part]], own[our_layer[part]]) for part in layer
+                )
             ]
             if not fitting:
                 return None
@@ -313,9 +313,6 @@ def _layers(names: Iterable[str], state: dict[str, Tensor]) -> dict[str, list[di
         if kind and (kind != "norm" or len(parts) > 1):  # a loss can have weights of classes
             kinds[kind].append(parts)
     return kinds
-
-
-# ---------------------------------------------------------------------------- normalization
 
 
 def _normalization(leaves: dict[Branch, Any], taken: Branch, path: Path) -> Normalization | None:

@@ -131,9 +131,6 @@ def _complaint_of_tiles(image: Image.Image, tags: Any) -> str | None:
     return None
 
 
-# ------------------------------------------------------------------- formats, one look for each
-
-
 def _look_at_jpeg(content: bytes) -> str | None:
     """Count a JPEG's segments and scans, and look at its EXIF data."""
     exif, scans = b"", 0
@@ -297,9 +294,6 @@ def _look_at_avif(content: bytes) -> str | None:
     except Exception:  # it is none, or damaged, or this Pillow reads none: Pillow says which
         return None
     return _look_at_tags(exif or b"")
-
-
-# ------------------------------------------------------------------------------ tags, as of EXIF
 
 
 def _look_at_tags(content: bytes) -> str | None:

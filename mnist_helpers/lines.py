@@ -50,7 +50,7 @@ class Line:
 
 
 def remove_lines(
-    ink: np.ndarray, alone: bool = True, brightness: Brightness | None = None
+    ink: np.ndarray, single: bool = True, brightness: Brightness | None = None
 ) -> np.ndarray:
     """Take ruled lines, grids and underlines out of ink, and leave the strokes that they cross.
 
@@ -58,7 +58,7 @@ def remove_lines(
     ----------
     ink : ndarray of shape [H, W], dtype uint8
         0 where there is paper.
-    alone : bool, default=True
+    single : bool, default=True
         Whether there is one digit; no digit has a stroke as long as a row of several.
     brightness : Brightness, default=None
         That of `ink`, if it is known already.
@@ -74,7 +74,7 @@ def remove_lines(
     if brightness.span < MIN_CONTRAST:
         return ink
     mask = ink > np.uint8(0.6 * brightness.threshold)
-    widest = MAX_LINE_WIDTH if alone else MAX_UNDERLINE_WIDTH
+    widest = MAX_LINE_WIDTH if single else MAX_UNDERLINE_WIDTH
     found = [
         (line, upright, pixels.T if upright else pixels)
         for upright, turned in ((False, mask), (True, mask.T))
@@ -86,8 +86,8 @@ def remove_lines(
     lines = [
         (line, upright, pixels)
         for line, upright, pixels in found
-        if _is_no_stroke(line, rest.T if upright else rest, upright)
-        or (not alone and not upright and _underlines(line, rest))
+        if _is_ruled_line(line, rest.T if upright else rest, upright)
+        or (not single and not upright and _is_underline(line, rest))
     ]
     if not lines:
         return ink
@@ -204,14 +204,14 @@ def find_lines(
         column, middle, length = column[~near], middle[~near], length[~near]
 
 
-def _underlines(line: Line, rest: np.ndarray) -> bool:
+def _is_underline(line: Line, rest: np.ndarray) -> bool:
     """Return whether a line crosses the image below the middle of a row of digits."""
     width = rest.shape[1]
     across = line.first <= 0.05 * width + 1 and line.last >= 0.95 * width - 2
     return bool(rest.any()) and across and line.at > np.nonzero(rest)[0].mean()
 
 
-def _is_no_stroke(line: Line, rest: np.ndarray, upright: bool) -> bool:
+def _is_ruled_line(line: Line, rest: np.ndarray, upright: bool) -> bool:
     """Return whether a line is none of the digit's strokes, going by what else there is of it.
 
     It is thinner than the strokes and longer than the rest, or it crosses the image and the rest

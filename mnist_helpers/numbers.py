@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .decode import BlankImageError, ImageLike, decode_with_scale, naming
+from .decode import BlankImageError, ImageLike, decode_with_scale, name_in_errors
 from .lines import remove_lines
 from .preprocess import (
     MAX_SHEETS,
@@ -37,7 +37,7 @@ MAX_CUTS = 8  # that are tried in one part
 MAX_PIECES = 3  # that are tried in one part
 CUT_PRIOR = 0.9  # of a cut through no ink; one through more ink is less likely
 MIN_PIECE_HEIGHT = 0.55  # of the part that it is cut from: digits in a row are of similar height
-CERTAIN = 0.9  # a narrow part that is a digit with this probability is not cut
+MIN_CONFIDENCE = 0.9  # a narrow part that is a digit with this probability is not cut
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def segment_digits(
     if is_mnist(decoded):
         rows, columns = bounding_box(decoded)
         return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
-    with naming(image):
+    with name_in_errors(image):
         parts = find_parts(to_gray(decoded))
     if classify is not None:
         parts = [piece for part in parts for piece in split_touching_digits(part, classify)]
@@ -145,7 +145,7 @@ def find_parts(gray: np.ndarray) -> list[Part]:
             size = (SMALL_ROW, round(zoom * height))
             cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
         try:
-            ink = remove_lines(extract_ink(cell), alone=False)
+            ink = remove_lines(extract_ink(cell), single=False)
             masks = group_columns(digit_mask(ink))
         except BlankImageError as error:
             empty = error
@@ -179,14 +179,14 @@ def find_cells(gray: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
 
 def split_touching_digits(part: Part, classify: Classify, pieces: int = MAX_PIECES) -> list[Part]:
     """Cut a part into the digits that touch in it; one that is a digit as a whole is not cut."""
-    return _best_cut(part, _certainty([part], classify)[0], classify, pieces)[0]
+    return _best_cut(part, _confidence([part], classify)[0], classify, pieces)[0]
 
 
 def _best_cut(
     part: Part, certainty: float, classify: Classify, pieces: int
 ) -> tuple[list[Part], float]:
     """Return the pieces that a part is best cut into, and the probability that all are digits."""
-    if pieces < 2 or (certainty >= CERTAIN and part.aspect < USUAL_ASPECT):
+    if pieces < 2 or (certainty >= MIN_CONFIDENCE and part.aspect < USUAL_ASPECT):
         return [part], certainty
     certainty *= np.clip((MAX_ASPECT - part.aspect) / (MAX_ASPECT - USUAL_ASPECT), 0.1, 1)
     cuts = list(_cuts(part))
@@ -194,7 +194,7 @@ def _best_cut(
         return [part], certainty
     crossed = np.array([cut[0] for cut in cuts])
     pairs = [cut[1:] for cut in cuts]
-    certainties = _certainty([piece for pair in pairs for piece in pair], classify).reshape(-1, 2)
+    certainties = _confidence([piece for pair in pairs for piece in pair], classify).reshape(-1, 2)
     best, chance = [part], certainty
     priors = CUT_PRIOR * np.clip(1 - 2 * crossed, 0.1, 1)
     for number in np.argsort(-priors * certainties.prod(1))[:2]:
@@ -210,7 +210,7 @@ def _best_cut(
     return best, chance
 
 
-def _certainty(parts: list[Part], classify: Classify) -> np.ndarray:
+def _confidence(parts: list[Part], classify: Classify) -> np.ndarray:
     """Return the probability of the likeliest digit for each part."""
     return classify(np.stack([part.to_mnist() for part in parts])).max(1)
 

@@ -239,12 +239,12 @@ def _checked_content(path: Path, operators: set[str]) -> bytes:
     tensors = [*network.graph.initializer, *(a.t for a in attributes if a.HasField("t"))]
     external = [t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
     if external:
-        _take_in(external, path)
+        _inline_weights(external, path)
         content = network.SerializeToString()
     return content
 
 
-def _take_in(tensors: Iterable[Any], path: Path) -> None:
+def _inline_weights(tensors: Iterable[Any], path: Path) -> None:
     """Read weights that PyTorch's exporter puts into ``NAME.onnx.data`` beside the network."""
     beside = path.with_name(f"{path.name}.data")
     for tensor in tensors:
@@ -293,7 +293,7 @@ def _input_shape(session: Any, path: Path) -> tuple[int | None, tuple[int, ...]]
 def _output_name(session: Any, path: Path) -> str:
     """Return the output that holds ten numbers for each image."""
     outputs = session.get_outputs()
-    fitting = [end.name for end in outputs if end.type in FLOATS and _may_be_ten(end.shape)]
+    fitting = [end.name for end in outputs if end.type in FLOATS and _fits_ten_classes(end.shape)]
     if len(fitting) != 1:
         found = [(end.name, end.type, end.shape) for end in outputs]
         raise ValueError(
@@ -303,7 +303,7 @@ def _output_name(session: Any, path: Path) -> str:
     return fitting[0]
 
 
-def _may_be_ten(shape: list[Any]) -> bool:
+def _fits_ten_classes(shape: list[Any]) -> bool:
     """Whether an output's shape is [N, 10], as far as it is known."""
     return not shape or (len(shape) == 2 and (shape[1] == 10 or not isinstance(shape[1], int)))
 

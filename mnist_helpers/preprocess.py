@@ -23,7 +23,7 @@ from .decode import (
     ImageLike,
     InvalidImageError,
     decode,
-    naming,
+    name_in_errors,
 )
 from .lines import remove_lines
 from .segment import (
@@ -98,13 +98,13 @@ def preprocessing_steps(image: ImageLike) -> dict[str, np.ndarray]:
     if is_mnist(decoded):
         return {"already MNIST": decoded}
     gray = to_gray(decoded)
-    with naming(image):
+    with name_in_errors(image):
         brightness = Brightness.of(gray)
         sheet = crop_sheet(gray, brightness)
         ink = extract_ink(sheet, brightness if sheet is gray else None)
         brightness = Brightness.of(ink)
-        digit = remove_lines(ink, alone=True, brightness=brightness)
-        mask = digit_mask(digit, alone=True, brightness=brightness if digit is ink else None)
+        digit = remove_lines(ink, single=True, brightness=brightness)
+        mask = digit_mask(digit, single=True, brightness=brightness if digit is ink else None)
     crop = crop_digit(digit, mask)
     strokes = normalize_stroke_width(crop)
     fitted = fit_into_box(strokes)
@@ -149,9 +149,6 @@ def is_mnist(pixels: np.ndarray) -> bool:
     return all(abs(middle - FRAME / 2) <= 0.55 for middle in center_of_mass(pixels))
 
 
-# ----------------------------------------------------------------------------- from color to ink
-
-
 def to_gray(pixels: np.ndarray) -> np.ndarray:
     """Reduce colors to gray along the direction in which they differ most.
 
@@ -192,37 +189,37 @@ def extract_ink(gray: np.ndarray, brightness: Brightness | None = None) -> np.nd
     if share > 1:  # the paper is the lighter part
         gray, light, share = 255 - gray, ~light, 2 - share
         paper, threshold = 255 - paper, 255 - threshold
-    if share < 0.7 and is_even(gray, light, threshold):
-        return _above(np.float32(paper), gray)
+    if share < 0.7 and is_evenly_lit(gray, light, threshold):
+        return _subtract_background(np.float32(paper), gray)
     if max(gray.shape) <= 64:  # a drawing or a scan, no photo
-        return _above(estimate_background(gray), gray)
+        return _subtract_background(estimate_background(gray), gray)
     return correct_illumination(gray)
 
 
-def is_even(gray: np.ndarray, light: np.ndarray, threshold: float) -> bool:
+def is_evenly_lit(gray: np.ndarray, light: np.ndarray, threshold: float) -> bool:
     """Return whether the paper's brightness is nearly the same everywhere, for light ink on dark.
 
     Measured on a coarse copy, without lines (which are narrow) and away from ink and its gray edge.
     """
-    coarse = _coarse(gray)
+    coarse = _downsample(gray)
     within = coarse <= int(coarse.min()) + 2 * UNEVEN  # none deviates by more than half of a range
     if (within | dilate(coarse > threshold)).all():
         return True  # what is lighter is at ink; a cell with this mean has some
-    paper = ~dilate(_coarse(light.view(np.uint8) * np.uint8(255)) > 0)
+    paper = ~dilate(_downsample(light.view(np.uint8) * np.uint8(255)) > 0)
     if within[paper].all():
         return True
     opened = ndimage.grey_opening(coarse, (5, 5), mode="nearest")
     return bool(opened[paper].std(dtype=np.float32) <= UNEVEN)
 
 
-def _coarse(gray: np.ndarray) -> np.ndarray:
+def _downsample(gray: np.ndarray) -> np.ndarray:
     """Downsample an image to at most `COARSE_SIDE` pixels in width and height, by area."""
     scale = max(1.0, max(gray.shape) / COARSE_SIDE)
     height, width = (max(3, round(side / scale)) for side in gray.shape)
     return np.asarray(Image.fromarray(gray).resize((width, height), Image.Resampling.BOX))
 
 
-def _above(level: np.ndarray | np.float32, gray: np.ndarray) -> np.ndarray:
+def _subtract_background(level: np.ndarray | np.float32, gray: np.ndarray) -> np.ndarray:
     """Return how much lighter than the paper's level each pixel is: uint8."""
     if np.ndim(level) == 0 and float(level).is_integer():
         return np.maximum(gray, np.uint8(level)) - np.uint8(level)
@@ -247,7 +244,7 @@ def correct_illumination(gray: np.ndarray) -> np.ndarray:
     # the border suggests that the second is the wrong polarity
     for candidate, copy, trust in ((gray, small, 1.0), (255 - gray, 255 - small, 0.7)):
         for window in WINDOWS:
-            ink = _above(estimate_background(copy, window), copy)
+            ink = _subtract_background(estimate_background(copy, window), copy)
             if np.ptp(ink) < MIN_CONTRAST:
                 continue
             mask = digit_mask(ink)
@@ -261,7 +258,7 @@ def correct_illumination(gray: np.ndarray) -> np.ndarray:
             "the image is empty: it has shadows, but nothing in it has a sharp edge"
         )
     candidate, window = found
-    return _above(estimate_background(candidate, window), candidate)
+    return _subtract_background(estimate_background(candidate, window), candidate)
 
 
 def estimate_background(gray: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:
@@ -271,14 +268,11 @@ def estimate_background(gray: np.ndarray, window: float = WINDOWS[0]) -> np.ndar
     near it, so that everything narrower than the window, and with it the ink, is leveled. The
     window is a share of the larger dimension.
     """
-    coarse = ndimage.median_filter(_coarse(gray).astype(np.float32), 3)
+    coarse = ndimage.median_filter(_downsample(gray).astype(np.float32), 3)
     side = max(3, round(window * max(coarse.shape)))
     level = ndimage.grey_opening(coarse, (side, side), mode="nearest")
     level = ndimage.gaussian_filter(level, side / 4, mode="nearest")
     return np.asarray(Image.fromarray(level).resize(gray.shape[::-1], Image.Resampling.BICUBIC))
-
-
-# ---------------------------------------------------------------------------------- cut it out
 
 
 def crop_digit(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -304,9 +298,6 @@ def crop_digit(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.clip(np.asarray(Image.fromarray(crop).resize(size, filter_)), 0, 1)
 
 
-# --------------------------------------------------------------------------- strokes, box and frame
-
-
 def normalize_stroke_width(crop: np.ndarray) -> np.ndarray:
     """Bring strokes wider or thinner than MNIST's to the nearest width that it has.
 
@@ -324,26 +315,26 @@ def normalize_stroke_width(crop: np.ndarray) -> np.ndarray:
     crop = padded
     mask = crop >= 0.5
     inner = (slice(2 * DETAIL - 1, 1 - 2 * DETAIL),) * 2  # with one pixel of paper around it
-    inside = np.zeros(mask.shape)
-    inside[inner] = ndimage.distance_transform_edt(mask[inner])
-    width = stroke_width(mask[inner], inside[inner])
+    distance = np.zeros(mask.shape)
+    distance[inner] = ndimage.distance_transform_edt(mask[inner])
+    width = stroke_width(mask[inner], distance[inner])
     missing = (np.clip(width, STROKES[0] * DETAIL, STROKES[1] * DETAIL) - width) / 2
     if missing == 0:
         return crop
     if missing > 0:
         return (ndimage.distance_transform_edt(~mask) <= missing).astype(np.float32)
-    return (inside > min(-missing, width / 4)).astype(np.float32)
+    return (distance > min(-missing, width / 4)).astype(np.float32)
 
 
-def stroke_width(mask: np.ndarray, inside: np.ndarray) -> float:
+def stroke_width(mask: np.ndarray, distance: np.ndarray) -> float:
     """Return the mean width of the strokes in pixels, along their middle lines.
 
-    `inside` has each pixel's distance to the nearest one that is not the digit's.
+    `distance` has each pixel's distance to the nearest one that is not the digit's.
     """
     from skimage.morphology import skeletonize
 
     middle = skeletonize(mask)
-    return float(2 * inside[middle].mean()) if middle.any() else 0.0
+    return float(2 * distance[middle].mean()) if middle.any() else 0.0
 
 
 def fit_into_box(strokes: np.ndarray) -> np.ndarray:

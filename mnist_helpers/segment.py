@@ -30,9 +30,6 @@ MIN_RECTANGULARITY = 0.92  # a sheet's area, of that of the smallest rectangle a
 MIN_LINED_SIDE = 40  # a smaller image shows the digit and little else; its strokes are thin lines
 
 
-# -------------------------------------------------------------------------------------- the sheet
-
-
 @dataclass(frozen=True)
 class Sheet:
     """A region with four straight sides and with ink in it.
@@ -81,7 +78,7 @@ def find_sheets(gray: np.ndarray, brightness: Brightness | None = None) -> list[
     found = []
     for is_light, place, region in _filled_regions(light):
         least = brightness.contrast * (MIN_INK_ON_LIGHT if is_light else MIN_INK_ON_DARK)
-        sheet = _as_sheet(gray, place, region, brightness.contrast, least)
+        sheet = _to_sheet(gray, place, region, brightness.contrast, least)
         if sheet is not None:
             found.append(sheet)
     return sorted(found, key=lambda sheet: -sheet.inside.size)
@@ -92,7 +89,7 @@ def _filled_regions(light: np.ndarray) -> Iterator[tuple[bool, Place, np.ndarray
 
     The strokes of a drawing don't; where paper is all around them, only the box around them counts.
     """
-    down, right = _without_paper(light)
+    down, right = _trim_paper(light)
     inner = light[down, right]
     least = MIN_SHEET * light.size
     if inner.size < least:
@@ -109,16 +106,16 @@ def _filled_regions(light: np.ndarray) -> Iterator[tuple[bool, Place, np.ndarray
             if high * wide < least or min(high, wide) < 12:
                 continue
             region = parts[rows, columns] == number
-            if _is_frame_of(region, mask.shape) or not _fills_its_box(region):
+            if _is_frame_of(region, mask.shape) or not _fills_bounding_box(region):
                 continue
             region = dilate(erode(region))
-            if not _fills_its_box(region) or not _may_be_rectangular(region):
+            if not _fills_bounding_box(region) or not _may_be_rectangular(region):
                 continue
             place = _moved(rows, down.start), _moved(columns, right.start)
             yield is_light, place, ndimage.binary_fill_holes(region)
 
 
-def _without_paper(light: np.ndarray) -> Place:
+def _trim_paper(light: np.ndarray) -> Place:
     """Return the box around what is not paper, one pixel wider, if paper is all along the border.
 
     If not, return the whole image.
@@ -137,7 +134,7 @@ def _may_enclose(ink: np.ndarray, least: float) -> bool:
     return all((right - left).sum() - count >= least for _, left, right in ends)
 
 
-def _fills_its_box(region: np.ndarray) -> bool:
+def _fills_bounding_box(region: np.ndarray) -> bool:
     return bool(np.count_nonzero(region) >= MIN_FILLED * region.size)
 
 
@@ -164,13 +161,13 @@ def _is_frame_of(region: np.ndarray, shape: tuple[int, int]) -> bool:
     return all(np.count_nonzero(edge) > 0.5 * edge.size for edge in edges)
 
 
-def _as_sheet(
+def _to_sheet(
     gray: np.ndarray, place: Place, region: np.ndarray, contrast: float, least: float
 ) -> Sheet | None:
     """Return a region as a sheet, if it has four straight, sharp sides and ink in it."""
     if region.sum() < MIN_RECTANGULARITY * min_rectangle_area(region):
         return None
-    place, region = _with_surroundings(place, region, gray.shape)
+    place, region = _pad_region(place, region, gray.shape)
     part = gray[place]
     edge = region & ~ndimage.binary_erosion(region, border_value=1)
     steps = ndimage.maximum_filter(part, 5) - ndimage.minimum_filter(part, 5)
@@ -185,7 +182,7 @@ def _as_sheet(
     return Sheet((down, right), inside[within])
 
 
-def _with_surroundings(
+def _pad_region(
     place: Place, region: np.ndarray, shape: tuple[int, int], wide: int = 3
 ) -> tuple[Place, np.ndarray]:
     """Return a region with a margin around it, where the image continues."""
@@ -237,11 +234,8 @@ def _rectangle_around_rows(rows: np.ndarray, left: np.ndarray, right: np.ndarray
     return float((extents[0] * extents[1]).min())
 
 
-# -------------------------------------------------------------------------------------- the digit
-
-
 def digit_mask(
-    ink: np.ndarray, alone: bool = False, brightness: Brightness | None = None
+    ink: np.ndarray, single: bool = False, brightness: Brightness | None = None
 ) -> np.ndarray:
     """Mark the digits' pixels: bool ``[H, W]``, without specks, dirt and ruled lines.
 
@@ -251,7 +245,7 @@ def digit_mask(
     Parameters
     ----------
     ink : ndarray of shape [H, W], dtype uint8
-    alone : bool, default=False
+    single : bool, default=False
         Whether there is one digit, so that dots and neighbors cut by the border are left out.
     brightness : Brightness, default=None
         That of `ink`, if it is known already.
@@ -280,17 +274,17 @@ def digit_mask(
         number
         for number, (size, place) in enumerate(zip(sizes, places, strict=True), 1)
         if size >= 0.06 * sizes.max()
-        and not ((alone or not small) and _lies_along_an_edge(place, ink.shape))
+        and not ((single or not small) and _is_edge_band(place, ink.shape))
     }
     lines = {number for number in kept if _crosses(places[number - 1], ink.shape)}
     if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * ink.shape[1]:
         kept -= lines
-    if alone and len(kept) > 1 and not small:
-        kept = _without_neighbors(kept, sizes, places, ink.shape)
+    if single and len(kept) > 1 and not small:
+        kept = _drop_neighbors(kept, sizes, places, ink.shape)
     return np.isin(parts, list(kept) or [int(sizes.argmax()) + 1])
 
 
-def _without_neighbors(
+def _drop_neighbors(
     kept: set[int], sizes: np.ndarray, places: list[Place], shape: tuple[int, int]
 ) -> set[int]:
     """Leave out dots, and neighbors that the border cuts: parts beside the one in the middle."""
@@ -330,7 +324,7 @@ def _is_object(size: int, place: Place, shape: tuple[int, int]) -> bool:
     return outside and size > 0.7 * high * wide and min(high, wide) > 0.12 * min(shape)
 
 
-def _lies_along_an_edge(place: Place, shape: tuple[int, int]) -> bool:
+def _is_edge_band(place: Place, shape: tuple[int, int]) -> bool:
     """Return whether a part is a band along an edge of the image, like a shadow."""
     for axis in (0, 1):
         along, across = place[1 - axis], place[axis]

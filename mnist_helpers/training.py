@@ -115,7 +115,7 @@ def train(
         run.data = train.fingerprint() if out else None
         if resume:
             run.restore()
-        run.save_if_new()
+        run.save_initial_state()
         _train_epochs(run, train, val, callbacks, progress)
         run.finish()
     model.eval()
@@ -147,7 +147,7 @@ def _train_epochs(
                     row |= validate(run.model, val, recipe)
             _check_loss(row, recipe)
             run.record_epoch(row)
-            bar.set_postfix_str(_in_short(row))
+            bar.set_postfix_str(_progress_text(row))
             for callback in callbacks:
                 callback(run.history)
 
@@ -317,7 +317,7 @@ def _explain_out_of_memory(recipe: Recipe) -> Iterator[None]:
         ) from error
 
 
-def _in_short(row: dict[str, float]) -> str:
+def _progress_text(row: dict[str, float]) -> str:
     """Return an epoch's result for the progress bar."""
     key = "val_accuracy" if "val_accuracy" in row else "train_accuracy"
     return f"epoch {row['epoch']}: {key.split('_')[0]} accuracy {row[key]:.2%}"
@@ -377,7 +377,7 @@ class _Run:
             data=self.data,
         )
 
-    def save_if_new(self) -> None:
+    def save_initial_state(self) -> None:
         """Save before the first epoch, so that a run killed in it can be resumed too."""
         if self.out and self.writes and not self.history:
             archive_previous_run(self.out)

@@ -73,7 +73,7 @@ NO_NUMBERS = {  # tensors whose values cannot simply be taken over
     "torch._utils _rebuild_meta_tensor_no_storage",
     "torch._utils _rebuild_wrapper_subclass",
 }
-_one_at_a_time = threading.Lock()  # PyTorch's list of harmless names is one for all threads
+_safe_globals_lock = threading.Lock()  # PyTorch's list of harmless names is one for all threads
 
 
 def identify(path: Path) -> str:
@@ -176,7 +176,7 @@ def _read_torch(path: Path) -> Any:
     try:
         with (
             path.open("rb") as file,  # given a path, PyTorch goes by its suffix
-            _one_at_a_time,
+            _safe_globals_lock,
             torch.serialization.safe_globals(stand_ins),
             warnings.catch_warnings(),
         ):
@@ -187,9 +187,6 @@ def _read_torch(path: Path) -> Any:
         raise ValueError(
             f"{path} is damaged, or not a whole PyTorch file: fetch or save it again"
         ) from error
-
-
-# --------------------------------------------------------------------------- zip archives
 
 
 def _check_archive(file: BinaryIO, path: Path) -> None:
@@ -234,9 +231,6 @@ def _other_archive(names: list[str]) -> str:
     if inside:
         return f"a zip archive with {inside[0]!r} in it: unpack it first, and give that file"
     return "a zip archive without weights of a network"
-
-
-# -------------------------------------------------------------------------------- pickles
 
 
 class _Opaque:
@@ -304,8 +298,8 @@ def _stand_in(name: str) -> Any:
     if name in ("defaultdict", "AttributeDict", "EasyDict", "Munch", "DictConfig"):
         return _PlainDict
     configuration = {"argparse", "pathlib", "datetime", "types", "omegaconf", "typing", "enum"}
-    harmless = {"Namespace", "SimpleNamespace", "Any"}
-    if root in configuration - {"types"} or name in harmless:
+    ignorable = {"Namespace", "SimpleNamespace", "Any"}
+    if root in configuration - {"types"} or name in ignorable:
         return _Opaque
     if root in ("lightning", "pytorch_lightning", "lightning_fabric", "torchmetrics"):
         return _Opaque
@@ -338,7 +332,7 @@ def _check_pickles(path: Path) -> list[Callable | tuple[Callable, str]]:
         raise ValueError(f"{path} is damaged, or not a whole PyTorch file: {error}") from error
     except Exception as error:  # a damaged pickle raises anything
         raise ValueError(f"{path} is damaged, or not a whole PyTorch file: {error}") from error
-    if "_codecs encode" in found and any(map(_grows, strings)):
+    if "_codecs encode" in found and any(map(_is_bytes_codec, strings)):
         found.add("_codecs encode to something else than text")
     if found & NO_NUMBERS:
         raise ValueError(
@@ -349,7 +343,7 @@ def _check_pickles(path: Path) -> list[Callable | tuple[Callable, str]]:
     stand_ins = {name: _stand_in(name) for name in others}
     culprits = [name for name, stand_in in stand_ins.items() if stand_in is None]
     if culprits:
-        raise ValueError(f"{path} {_culprits_said(culprits)}")
+        raise ValueError(f"{path} {_describe_culprits(culprits)}")
     # PyTorch asks for names of Python 2 by those of Python 3.
     return [
         (stand_in, name.replace(" ", ".").replace("__builtin__.", "builtins."))
@@ -357,7 +351,7 @@ def _check_pickles(path: Path) -> list[Callable | tuple[Callable, str]]:
     ]
 
 
-def _culprits_said(culprits: list[str]) -> str:
+def _describe_culprits(culprits: list[str]) -> str:
     """Say what is wrong with a file that names these."""
     listed = ", ".join(name.replace(" ", ".").removeprefix("builtins.") for name in culprits[:3])
     modules = [name for name in culprits if name.startswith("torch.nn.modules")]
@@ -374,7 +368,7 @@ def _culprits_said(culprits: list[str]) -> str:
     )
 
 
-def _grows(name: str) -> bool:
+def _is_bytes_codec(name: str) -> bool:
     """Whether a name is that of an encoding from bytes to bytes, which can be applied for ever."""
     try:
         return not codecs.lookup(name)._is_text_encoding

@@ -216,9 +216,6 @@ def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     return model.to(device)
 
 
-# ------------------------------------------------------------------------------- what it does
-
-
 def trial_images(device: torch.device) -> Tensor:
     """Return two images to try a network on: uint8 ``[2, 1, 28, 28]``, black and random."""
     noise = torch.randint(256, (1, 1, 28, 28), generator=torch.Generator().manual_seed(0))

@@ -43,9 +43,6 @@ def used(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-# ------------------------------------------------------------------------------------- round trips
-
-
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
 @pytest.mark.parametrize("name", list_models())
 def test_a_network_comes_back_as_it_was(name: str, ending: str, tmp_path: Path) -> None:
@@ -82,9 +79,6 @@ def test_only_pt_files_hold_what_a_resumed_run_needs(tmp_path: Path) -> None:
         about = json.loads(file.metadata()["mnist_helpers"])
         assert sorted(file.keys()) == sorted(model.state_dict())
     assert about["model"] == "fast" and about["recipe"] is None
-
-
-# -------------------------------------------------------------------------- other people's networks
 
 
 class Seed0(nn.Module):
@@ -230,9 +224,6 @@ def test_weights_of_another_shape_or_name_are_refused(tmp_path: Path) -> None:
     torch.save(state, path)
     with pytest.raises(ValueError, match="do not fit"):
         load_checkpoint(path)
-
-
-# ----------------------------------------------------------------------------------- damaged files
 
 
 class Exploit:
@@ -415,9 +406,6 @@ def test_weights_that_are_no_plain_numbers_are_refused(
     torch.save(state | {"fc.weight": change(state["fc.weight"])}, path)
     with pytest.raises(ValueError, match=r"net\.pt are no plain numbers, but sparse"):
         load_checkpoint(path)
-
-
-# --------------------------------------------------------------------------------- atomic replacing
 
 
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])

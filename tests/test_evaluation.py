@@ -48,9 +48,6 @@ class Constant(nn.Module):
         return self.logits[self.at - len(images) : self.at]
 
 
-# -------------------------------------------------------------------------------------- evaluation
-
-
 def test_evaluation_by_hand() -> None:
     certain = [[0.0] * digit + [5.0] + [0.0] * (9 - digit) for digit in (3, 1, 1, 7)]
     result = Evaluation(np.array([3, 1, 2, 7]), np.array(certain, np.float32), "")
@@ -178,9 +175,6 @@ def test_wilsons_interval_by_its_formula(random_evaluation: Evaluation) -> None:
     assert random_evaluation.interval[0] < low < share < high < random_evaluation.interval[1]
 
 
-# ------------------------------------------------------------------------------------- calibration
-
-
 def drawn_from(probs: np.ndarray, seed: int = 1) -> np.ndarray:
     """Draw labels with the probabilities that are claimed for them."""
     chance = np.random.default_rng(seed).random((len(probs), 1))
@@ -245,9 +239,6 @@ def test_a_small_split_without_an_error_does_not_make_confidence_boundless(hones
     assert 0.15 < many < few
 
 
-# ---------------------------------------------------------------------------------------- saliency
-
-
 class Square(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         return values**2
@@ -295,9 +286,6 @@ def test_saliency_takes_arrays_and_explains_the_prediction(
         assert np.allclose(saliency(network, kind), expected, atol=1e-5)
     assert not np.allclose(saliency(network, image, (predicted + 1) % 10), expected, atol=1e-3)
     assert all(parameter.grad is None for parameter in network.parameters())
-
-
-# ----------------------------------------------------------------------------- adversarial examples
 
 
 def test_fast_gradient_signs_of_a_linear_network_by_hand(digits: Splits) -> None:

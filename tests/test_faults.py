@@ -218,9 +218,6 @@ def test_a_missing_digit_is_named(tmp_path: Path) -> None:
     assert "has no image of 9" in done.stderr
 
 
-# ----------------------------------------------------------------------------- the table of faults
-
-
 def test_every_fault_in_the_table_names_a_test_that_is_there() -> None:
     table = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", table)

@@ -189,9 +189,6 @@ def broken(state: State) -> State:
     return {name: torch.zeros_like(value) for name, value in state.items()}
 
 
-# ------------------------------------------------------------------------------ normalization
-
-
 def trained_for(mean: float, std: float, state: State) -> State:
     """Return weights that do with pixels of another normalization what `state` does with MNIST's.
 
@@ -293,9 +290,6 @@ def test_our_own_checkpoints_are_not_tried(tmp_path: Path) -> None:
         assert load_checkpoint(tmp_path / "net.pt").notes == []
 
 
-# ------------------------------------------------------------------- files of another kind
-
-
 def zipped(names: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", compression) as archive:
@@ -393,9 +387,6 @@ def test_a_wrong_suffix_does_not_matter(trained: State, expected: Tensor, tmp_pa
     for name in ("net.pth", "net.safetensors"):
         found = load_checkpoint(tmp_path / name).model
         assert torch.allclose(logits(found), expected, atol=1e-4)
-
-
-# ------------------------------------------------------------------------------ hostile files
 
 
 def pickled_archive(content: bytes, compression: int = zipfile.ZIP_STORED, **files: bytes) -> bytes:

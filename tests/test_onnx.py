@@ -115,9 +115,6 @@ def test_without_the_extra_it_says_what_to_install(
     assert not list(tmp_path.iterdir())
 
 
-# ------------------------------------------------------------- networks of other people's code
-
-
 def foreign_network(
     path: Path,
     weights: np.ndarray,

@@ -41,9 +41,6 @@ def sheet(digit: int) -> Image.Image:
     return draw_strokes(pen_strokes(digit, "round", 200), 200, 12)
 
 
-# ----------------------------------------------------------------------------- the weights
-
-
 def test_the_pretrained_weights_are_small_and_say_where_they_come_from() -> None:
     shipped = load_checkpoint(PRETRAINED_WEIGHTS)
     assert shipped.name == "fast"
@@ -79,9 +76,6 @@ def test_the_model_card_says_what_the_network_has_seen() -> None:
     assert f"| seed | {shipped.recipe.seed} |" in CARD
     for words in ("offline sample", "training set", "60,000 training images"):
         assert words in CARD
-
-
-# --------------------------------------------------------------------------------------- predicting
 
 
 def test_a_prediction_unpacks_and_has_names(predictor: MNISTPredictor) -> None:

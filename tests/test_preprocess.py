@@ -75,9 +75,6 @@ REFERENCE = to_mnist(sheet())
 NEAR = 64  # of 255; two different digits are 78 apart, and more
 
 
-# ---------------------------------------------------------------------------------- kinds of input
-
-
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
@@ -181,9 +178,6 @@ def test_colored_ink_on_colored_paper_of_equal_brightness() -> None:
     assert difference(to_mnist(image), REFERENCE) < 25
 
 
-# ------------------------------------------------------------------------------------ MNIST itself
-
-
 def test_mnist_images_come_back_bit_for_bit(splits: Splits) -> None:
     for split in splits:
         for image in split.images[:, 0].numpy():
@@ -203,8 +197,6 @@ def test_other_images_of_28_by_28_are_preprocessed(splits: Splits) -> None:
         assert difference(to_mnist(other), image) < 70
         assert_mnist_like(to_mnist(other))
 
-
-# -------------------------------------------------------------------------------------- properties
 
 few = settings(max_examples=40, deadline=None)
 digits = st.integers(0, 9)
@@ -283,9 +275,6 @@ def test_a_lightly_pressed_pencil_writes_unbroken_strokes() -> None:
     assert ndimage.label(strokes >= 0.5, np.ones((3, 3)))[1] == 1
 
 
-# ------------------------------------------------------------------------------ what is in the way
-
-
 def test_specks_do_not_move_the_digit() -> None:
     pixels = np.asarray(sheet()).copy()
     pixels[10:13, 10:13] = pixels[185:188, 180:182] = 0
@@ -304,18 +293,12 @@ def test_grain_does_not_hide_the_digit() -> None:
     assert difference(to_mnist(noisy), REFERENCE) < 40
 
 
-# ------------------------------------------------------------------------------------------- steps
-
-
 def test_steps_lead_from_the_image_to_mnist() -> None:
     steps = preprocessing_steps(sheet())
     assert len(steps) >= 5
     np.testing.assert_array_equal(next(iter(steps.values())), GRAY)
     np.testing.assert_array_equal(list(steps.values())[-1], REFERENCE)
     assert all(array.ndim in (2, 3) for array in steps.values())
-
-
-# ------------------------------------------------------------------------------------ bad images
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

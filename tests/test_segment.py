@@ -170,8 +170,8 @@ def test_a_number_is_no_digit_with_neighbors() -> None:
     pair = np.concatenate([drawing(7, size=120), drawing(0, size=120)], 1)
     assert ndimage.label(to_mnist(pair) > 60, np.ones((3, 3)))[1] == 2
     cut = pair[:, 80:]
-    alone = to_mnist(drawing(0, size=120))
-    assert np.abs(to_mnist(cut).astype(int) - alone).mean() < 4
+    single = to_mnist(drawing(0, size=120))
+    assert np.abs(to_mnist(cut).astype(int) - single).mean() < 4
 
 
 @pytest.mark.parametrize("digit", range(10))

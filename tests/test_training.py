@@ -67,9 +67,6 @@ def last(folder: Path) -> dict[str, Tensor]:
     return weights(load_checkpoint(folder / "last.pt").model)
 
 
-# ---------------------------------------------------------------------------------------- learning
-
-
 @pytest.mark.parametrize("name", ["cnn2", "fast"])
 def test_a_tiny_set_is_memorized(name: str, digits: Splits) -> None:
     tiny = digits.train[:60]
@@ -146,9 +143,6 @@ def test_any_number_of_images_can_be_trained_on(number: int, digits: Splits) -> 
     model = build_model("fast")
     (row,) = train(model, digits.train[:number], recipe=replace(BRIEF, epochs=1), **CPU)
     assert math.isfinite(row["train_loss"])
-
-
-# ----------------------------------------------------------------------------------- repeatability
 
 
 def test_the_seed_decides_the_weights(tmp_path: Path, few: Digits) -> None:
@@ -239,9 +233,6 @@ def test_what_does_not_fit_is_not_resumed(tmp_path: Path, few: Digits) -> None:
     save_checkpoint(tmp_path / "last.pt", build_model("fast"), recipe=recipe)
     with pytest.raises(ValueError, match="not the state of a training"):
         train("fast", few, recipe=recipe, out=tmp_path, resume=True, **CPU)
-
-
-# ---------------------------------------------------------------------- checkpoints and early stop
 
 
 def scripted(monkeypatch, losses: list[float]) -> None:
@@ -358,9 +349,6 @@ def test_own_networks_train_with_a_recipe_of_their_own(few: Digits, tmp_path: Pa
     blank = nn.Sequential(build_model("fast").normalize, nn.Flatten(), nn.Linear(784, 10))
     again = load_checkpoint(tmp_path / "last.pt", model=blank)
     assert len(again.history) == 3 and torch.equal(blank[2].weight, own[2].weight)
-
-
-# --------------------------------------------------------------- recipe, rate, optimizer, precision
 
 
 def test_every_network_has_a_recipe() -> None:
@@ -583,9 +571,6 @@ def test_training_on_a_gpu(few: Digits, digits: Splits, tmp_path: Path) -> None:
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     again = train("fast", few, digits.val, recipe, out=tmp_path, resume=True, device="cuda")
     assert again == history
-
-
-# ------------------------------------------------------------------------------------ non-digits
 
 
 def test_targets_are_smoothed_and_even_for_what_is_no_digit() -> None:

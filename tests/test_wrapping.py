@@ -232,9 +232,6 @@ def test_its_layers_are_listed() -> None:
     assert "network.conv1" in list(table["layer"])
 
 
-# ---------------------------------------------------------------------------------- wrapping
-
-
 def test_wrapping_normalizes_and_leaves_ours_alone(some: Digits) -> None:
     net = NETWORKS["flatten"]()
     pixels = some.images[:4].float() / 255

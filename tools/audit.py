@@ -61,9 +61,6 @@ def tool(*arguments: str, allowed: tuple[int, ...] = (0,)) -> subprocess.Complet
     return ran
 
 
-# ------------------------------------------------------------------------------- vulnerabilities
-
-
 def vulnerabilities(folder: Path) -> list[str]:
     """Ask for known vulnerabilities, write the answer if there is one; return the report's lines.
 
@@ -110,9 +107,6 @@ def answer(packages: list[dict]) -> list[str]:
         row = (package["name"], package["version"], vulnerability["id"], mended)
         lines.append(f"| {' | '.join(row)} |")
     return lines
-
-
-# -------------------------------------------------------------------------------------- licenses
 
 
 def licenses(folder: Path) -> list[str]:
@@ -167,9 +161,6 @@ def is_permissive(license: str) -> bool:
     """Whether every license that is named, also after an "or", is known to be permissive."""
     parts = re.split(r"\b(?:and|or)\b|[();]", license, flags=re.IGNORECASE)
     return all(PERMISSIVE.fullmatch(part.strip()) for part in parts if part.strip())
-
-
-# ------------------------------------------------------------------------------ bill of materials
 
 
 def sbom(folder: Path) -> list[str]:

@@ -282,8 +282,6 @@ class BatchProcessor:
                 "seconds": f"{seconds + share:.6f}",
             }
 
-    # ------------------------------------------------------------------------------- results
-
     def rows(self) -> Iterator[dict]:
         """Yield the rows one by one, in constant memory: see `results`.
 

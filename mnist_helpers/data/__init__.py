@@ -13,7 +13,7 @@ from .digits import (
     split_stratified,
 )
 from .download import DownloadError, download_mnist
-from .idx import IDX_STEMS, STEMS, find_idx, looks_whole, read_idx, remove_damaged
+from .idx import IDX_STEMS, STEMS, find_idx, is_complete, read_idx, remove_damaged
 from .load import data_folder, find_mnist, load_mnist
 from .notices import ConvertedPixelsWarning, DataWarning, NotMNISTWarning, OfflineSampleWarning
 from .save import save_csv, save_idx, save_images
@@ -38,10 +38,10 @@ __all__ = [
     "find_idx",
     "find_mnist",
     "find_tables",
+    "is_complete",
     "is_sample",
     "load_csv",
     "load_mnist",
-    "looks_whole",
     "read_idx",
     "read_table",
     "remove_damaged",

@@ -103,9 +103,6 @@ def _from_mapping(arrays: dict, path: Path) -> tuple[Digits, Digits]:
     raise ValueError(f"{path} should hold x_train, y_train, x_test and y_test, but holds {found}")
 
 
-# ------------------------------------------------------------------------------------- NumPy's npz
-
-
 def find_npz(folder: Path) -> dict[str, Path]:
     """Return Keras's mnist.npz under `folder`, or {}."""
     return _find_named(folder, ("mnist.npz",))
@@ -149,9 +146,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.
         ) from error
 
 
-# ------------------------------------------------------------------------------------------ pickle
-
-
 def find_pickle(folder: Path) -> dict[str, Path]:
     """Return mnist.pkl.gz (Nielsen's book, deeplearning.net) under `folder`, or {}."""
     return _find_named(folder, ("mnist.pkl.gz", "mnist.pkl", "mnist.pickle", "mnist_py3k.pkl.gz"))
@@ -186,9 +180,6 @@ def read_pickle_folder(folder: Path) -> tuple[Digits, Digits]:
     splits = [make_digits(images, labels, path) for images, labels in pairs]
     train = splits[0] + splits[1] if len(splits) == 3 else splits[0]
     return name_splits(train, splits[-1], path)
-
-
-# ----------------------------------------------------------------------------------------- parquet
 
 
 def find_parquet(folder: Path) -> dict[str, Path]:

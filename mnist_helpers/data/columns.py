@@ -206,9 +206,6 @@ def wrong_count(columns: int) -> str:
     return f"should have 784 columns (pixels) or 785 (label and pixels), but has {columns:,}{size}"
 
 
-# ----------------------------------------------------------------------------------------- helpers
-
-
 def _plain(name: str) -> str:
     """Return a name without what writers of tables differ in."""
     return re.sub(r"[\s\-]+", "_", name.strip().strip("'\"").strip()).lower()

@@ -55,7 +55,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
         )
     for files in whole:
         best = {stem: files[stem][0] for stem in STEMS}
-        if all(map(looks_whole, best.values())):
+        if all(map(is_complete, best.values())):
             return best
     return {stem: whole[0][stem][0] for stem in STEMS} if whole else {}
 
@@ -85,7 +85,7 @@ def idx_sets(folder: Path) -> list[Candidates]:
             sets.setdefault((where, family), {}).setdefault(stem, []).append(path)
     for files in sets.values():
         for copies in files.values():
-            copies.sort(key=lambda path: not looks_whole(path))
+            copies.sort(key=lambda path: not is_complete(path))
     return [{stem: files[stem] for stem in STEMS if stem in files} for files in sets.values()]
 
 
@@ -100,7 +100,7 @@ def _files_in(folder: Path) -> Iterator[tuple[Path, re.Match]]:
             yield path, name
 
 
-def looks_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Return whether an idx file begins as one and has the length that it states.
 
     Of a gzipped file its own note of its length is compared; nothing is unpacked.

@@ -201,9 +201,6 @@ def _labels(values: np.ndarray, path: Path, columns: Columns, form: Form) -> np.
     return values.astype(np.int64)
 
 
-# ------------------------------------------------------------------------------ how it is written
-
-
 def _form_of(path: Path) -> Form:
     """Find out how a table is written from its first lines."""
     with open_packed(path, ".csv") as file:
@@ -305,9 +302,6 @@ def _cells(line: str, separator: str) -> list[str]:
     return [cell.strip() for cell in next(rows, [])]
 
 
-# ---------------------------------------------------------------------------------------- numbers
-
-
 def _numbers(
     table: pd.DataFrame, path: Path, columns: Columns, form: Form
 ) -> tuple[np.ndarray, np.ndarray | None, list | None]:
@@ -344,9 +338,6 @@ def _as_numbers(table: pd.DataFrame, path: Path, columns: Columns, form: Form) -
             )
     fits = bool(((values >= 0) & (values <= 255) & (values == np.floor(values))).all())
     return values.astype(np.uint8 if fits else np.float32)
-
-
-# ---------------------------------------------------------------------------------------- Kaggle's
 
 
 def find_tables(folder: Path) -> list[Path]:

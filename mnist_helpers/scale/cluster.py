@@ -107,7 +107,7 @@ def _retry_startup(start: Callable[[], Any]) -> Any:
 
     for left in reversed(range(ATTEMPTS)):
         try:
-            with _few_processes():
+            with _minimal_node():
                 return start()
         except Exception as error:  # that is all that Ray says it is
             ray.shutdown()
@@ -121,7 +121,7 @@ def _retry_startup(start: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def _few_processes() -> Iterator[None]:
+def _minimal_node() -> Iterator[None]:
     """Let Ray's nodes start without what is not needed here, and a failed one take all along.
 
     While they wait for each other, a third of the work is that of the autoscaler and the log

@@ -96,7 +96,7 @@ def predict_folder(
         with ray_cluster(address) as resources:
             check_room(resources, "num_actors", num_actors, "GPU" if use_gpu else "CPU")
             rows = emptied(out / "rows")
-            with ray.data.DataContext.current(_context_of_one_slow_step()):
+            with ray.data.DataContext.current(_data_context()):
                 table = _table_of_digits(names, uri, network, num_actors, int(use_gpu), batch_size)
                 if format == "csv":
                     table = table.map_batches(_escape_formulas, batch_format="pandas")
@@ -129,7 +129,7 @@ def _table_of_digits(
     )
 
 
-def _context_of_one_slow_step() -> Any:
+def _data_context() -> Any:
     """Return Ray's settings, reserving no CPUs for other steps: `_preprocess` needs them all."""
     from ray.data import DataContext
 

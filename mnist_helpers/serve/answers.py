@@ -72,7 +72,7 @@ def explanation(predictor: MNISTPredictor, steps: Mapping[str, np.ndarray], digi
         return f"{shown}<p>A saliency map needs the network in PyTorch.</p></div>"
     image = list(steps.values())[-1]
     overlay = figure(
-        highlighted(image, saliency(predictor.model, image, digit)),
+        overlay_saliency(image, saliency(predictor.model, image, digit)),
         f"saliency: red for {digit}, blue against it",
     )
     return f'{shown}<h2>Why {digit}?</h2><div class="steps">{overlay}</div></div>'
@@ -85,7 +85,7 @@ def to_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray((values * (255 / top)).clip(0, 255).astype(np.uint8))
 
 
-def highlighted(image: np.ndarray, weights: np.ndarray) -> Image.Image:
+def overlay_saliency(image: np.ndarray, weights: np.ndarray) -> Image.Image:
     """Lay the pixels' weights, red for and blue against, over the gray image."""
     import matplotlib
 
@@ -103,11 +103,11 @@ def figure(image: Image.Image, caption: str) -> str:
     size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
     resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
     words = html.escape(caption)
-    source = as_source(image.resize(size, resampling))
+    source = data_url(image.resize(size, resampling))
     return f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>'
 
 
-def as_source(image: Image.Image) -> str:
+def data_url(image: Image.Image) -> str:
     """Return an image as the address of an ``<img>`` that holds it."""
     file = io.BytesIO()
     image.save(file, "PNG")

@@ -94,10 +94,10 @@ def _add_guards(app: FastAPI, limits: Limits, hosts: Sequence[str], origins: Seq
     )
     app.add_middleware(SameOrigin, hosts=hosts, origins=origins)
     app.add_middleware(SafeHeaders)
-    app.router.lifespan_context = _with_ending(app.router.lifespan_context)
+    app.router.lifespan_context = _with_shutdown_event(app.router.lifespan_context)
 
 
-def _with_ending(inner: Lifespan) -> Lifespan:
+def _with_shutdown_event(inner: Lifespan) -> Lifespan:
     """Let an app say when it ends; see `Server`."""
 
     @asynccontextmanager

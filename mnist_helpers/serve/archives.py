@@ -46,23 +46,23 @@ def zip_members(
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
-            images = [entry for entry in entries if not hidden(entry.filename)]
-            problem = unsafe(entries, limits) or (None if images else "no image is in it")
+            images = [entry for entry in entries if not is_hidden(entry.filename)]
+            problem = find_problem(entries, limits) or (None if images else "no image is in it")
             if problem:
                 yield path.name, InvalidImageError(f"{path.name} is refused: {problem}")
                 return
             for entry in images:
-                yield entry.filename, content_of(entry, archive, limits)
+                yield entry.filename, read_member(entry, archive, limits)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         yield path.name, InvalidImageError(f"{path.name} is not a whole zip archive: {error}")
 
 
-def hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Return whether a name in an archive is one that systems add for themselves."""
     return PurePosixPath(name).name.startswith(".") or "__MACOSX" in name
 
 
-def content_of(
+def read_member(
     entry: zipfile.ZipInfo, archive: zipfile.ZipFile, limits: Limits
 ) -> bytes | InvalidImageError:
     """Return the content of a file in an archive, or what is wrong with it."""
@@ -76,7 +76,7 @@ def content_of(
     return found
 
 
-def unsafe(entries: list[zipfile.ZipInfo], limits: Limits) -> str | None:
+def find_problem(entries: list[zipfile.ZipInfo], limits: Limits) -> str | None:
     """Return what is wrong with an archive's list of contents, if anything is."""
     for entry in entries:
         parts = PurePosixPath(entry.filename.replace("\\", "/"))

@@ -71,7 +71,7 @@ class PageGate:
                 await self._drop_unfetched()
                 await self.app(scope, _limited(receive), send)
             elif path.startswith(HEARTBEAT):
-                await self._until_the_end(scope, receive, send)
+                await self._stream_until_shutdown(scope, receive, send)
             else:
                 await self.app(scope, receive, send)
         except ClientDisconnect:
@@ -91,7 +91,7 @@ class PageGate:
                 queue.pending_event_ids_session.pop(session, None)
                 waiting -= count
 
-    async def _until_the_end(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _stream_until_shutdown(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a stream that never ends, and end it when the server does."""
         stream = asyncio.ensure_future(self.app(scope, receive, send))
         ending = asyncio.ensure_future(self.parent.state.ending.wait())

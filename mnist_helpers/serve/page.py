@@ -24,7 +24,7 @@ from ..onnx import OnnxNetwork
 from ..prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS, MNISTPredictor
 from ..strokes import draw_strokes, pen_strokes
 from ..synthetic import letter
-from .answers import answer, as_source, message_html
+from .answers import answer, data_url, message_html
 from .gate import PageGate, block_url_fetching, visitor_files, visitor_folder
 from .table import predict_uploads, table_html
 from .uploads import Limits
@@ -54,7 +54,7 @@ pre, pre code { white-space: pre-wrap !important; overflow: visible !important; 
 .prose th, .prose td { word-break: normal !important; overflow-wrap: normal !important; }
 .gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
 """
-READ_ALOUD = "element.setAttribute('aria-live', 'polite');"  # by screen readers
+ARIA_LIVE = "element.setAttribute('aria-live', 'polite');"  # by screen readers
 EXAMPLE_CHOSEN = """
 element.querySelectorAll('button').forEach((button, number) => {
   button.addEventListener('click', () => {
@@ -143,13 +143,10 @@ def about(name: str, predictor: MNISTPredictor) -> str:
     return words
 
 
-# -------------------------------------------------------------------------------------- the page
-
-
 def examples_html() -> str:
     """Return the images to try as buttons."""
     buttons = "".join(
-        f'<button type="button"><img src="{as_source(image)}" alt="">{name}</button>'
+        f'<button type="button"><img src="{data_url(image)}" alt="">{name}</button>'
         for image, name in zip(examples(), EXAMPLES, strict=True)
     )
     return f'<div class="examples">{buttons}</div>'
@@ -188,7 +185,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                     )
                 with gr.Column(min_width=300):
                     pad_answer = _live_html(
-                        message_html(DRAW), js_on_load=READ_ALOUD, elem_id="pad-answer"
+                        message_html(DRAW), js_on_load=ARIA_LIVE, elem_id="pad-answer"
                     )
             pad_why = _live_html()
         with gr.Tab("Photo"):
@@ -213,7 +210,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
                     )
                 with gr.Column(min_width=300):
                     photo_answer = _live_html(
-                        message_html(CHOOSE), js_on_load=READ_ALOUD, elem_id="photo-answer"
+                        message_html(CHOOSE), js_on_load=ARIA_LIVE, elem_id="photo-answer"
                     )
             photo_why = _live_html()
         with gr.Tab("Many files"):
@@ -221,7 +218,7 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
             files = gr.UploadButton(
                 "Choose files", file_count="multiple", file_types=KINDS, variant="primary"
             )
-            table = _live_html(js_on_load=READ_ALOUD, elem_id="table")
+            table = _live_html(js_on_load=ARIA_LIVE, elem_id="table")
             csv = gr.DownloadButton("Download the table (CSV)", interactive=False)
         with gr.Tab("About"):
             gr.Markdown("\n\n".join(about(key, value) for key, value in predictors.items()))

@@ -24,9 +24,6 @@ from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, Prediction
 from .microbatch import ENDED, MicroBatcher, NetworkError, OverloadedError
 from .uploads import Limits, OneImage, SeveralImages, check_total_pixels, preprocess_upload, uploads
 
-# ----------------------------------------------------------------------------------- what goes out
-
-
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -94,9 +91,6 @@ class Problem(BaseModel):
     """What went wrong, and what to do."""
 
     detail: str
-
-
-# --------------------------------------------------------------------------------------- the routes
 
 
 def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 256) -> FastAPI:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..files import escape_formula
 from ..prediction import MNISTPredictor, is_confident
-from .answers import as_source
+from .answers import data_url
 from .archives import uploaded_images
 from .uploads import Limits, preprocess_upload
 
@@ -84,4 +84,4 @@ def table_html(table: pd.DataFrame) -> str:
 
 def _thumbnail(seen: np.ndarray | None) -> str:
     """Return what the network saw as HTML; nothing if it saw nothing."""
-    return "" if seen is None else f'<img src="{as_source(Image.fromarray(seen))}" alt="">'
+    return "" if seen is None else f'<img src="{data_url(Image.fromarray(seen))}" alt="">'

@@ -79,7 +79,7 @@ class InteractiveFigure(StaticFallbackBox):
         self._image.add_class("mnist-live-figure")
         self._status = widgets.HTML()
         self._status.add_class("mnist-live-words")
-        shown = (*(controls if rows is None else rows), busy_note(controls))
+        shown = (*(controls if rows is None else rows), busy_notice(controls))
         super().__init__((*shown, self._status, self._image))
         for control in controls:
             control.observe(self._on_change, "value")
@@ -115,7 +115,7 @@ class InteractiveFigure(StaticFallbackBox):
             self._update()
 
     @contextmanager
-    def _at_once(self) -> Iterator[None]:
+    def _batch_updates(self) -> Iterator[None]:
         """Change several controls, and draw the figure once."""
         self._changing = True
         try:
@@ -125,11 +125,11 @@ class InteractiveFigure(StaticFallbackBox):
         self._update()
 
 
-def busy_note(watched: Sequence[widgets.Widget]) -> widgets.DOMWidget:
+def busy_notice(watched: Sequence[widgets.Widget]) -> widgets.DOMWidget:
     """Return a line that appears when the kernel does not answer a change of these widgets."""
-    from .browser import BusyNote  # anywidget, which the first widget that is built needs
+    from .browser import BusyNotice  # anywidget, which the first widget that is built needs
 
-    note = BusyNote(watched=list(watched))
+    note = BusyNotice(watched=list(watched))
     note.add_class("mnist-busy")
     return note
 

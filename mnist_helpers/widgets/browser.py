@@ -2,7 +2,7 @@
 
 ipywidgets and ipycanvas ask the kernel about everything, and a kernel that runs a cell answers when
 the cell is done. anywidget brings a few lines of JavaScript into JupyterLab, Notebook, VS Code and
-Colab without an extension of our own: `Ink` paints while one draws, `BusyNote` says why nothing
+Colab without an extension of our own: `Ink` paints while one draws, `BusyNotice` says why nothing
 else happens yet.
 """
 
@@ -41,7 +41,7 @@ class Ink(anywidget.AnyWidget):
     counts = traitlets.List(traitlets.Int()).tag(sync=True)
 
 
-class BusyNote(anywidget.AnyWidget):
+class BusyNotice(anywidget.AnyWidget):
     """A line that appears when the kernel has not answered for a second.
 
     The browser counts the changes of the watched widgets, and the kernel, as soon as it comes to

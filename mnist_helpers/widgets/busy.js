@@ -1,4 +1,4 @@
-// The browser's half of BusyNote: says so when the kernel does not answer.
+// The browser's half of BusyNotice: says so when the kernel does not answer.
 
 const PATIENCE = 1000; // milliseconds
 const BUSY = "busy: answers when the running cell is done";

@@ -20,7 +20,7 @@ from ..files import atomic_write, outputs_folder
 from ..prediction import MNISTPredictor, Prediction
 from ..preprocess import BlankImageError, ImageLike
 from ..strokes import draw_strokes
-from .base import StaticFallbackBox, busy_note, png
+from .base import StaticFallbackBox, busy_notice, png
 
 INK, PAPER, FRAME = "#101030", "#ffffff", "#888888"
 PAUSE = 0.1  # seconds between two predictions while the pen is moving
@@ -95,8 +95,6 @@ class DigitCanvas(StaticFallbackBox):
         super().__init__()
         self._build(brush, bool(collect))
         self._show()
-
-    # ------------------------------------------------------------------------------ from code
 
     @property
     def strokes(self) -> list[np.ndarray]:
@@ -192,8 +190,6 @@ class DigitCanvas(StaticFallbackBox):
         digit, confidence, _ = self.prediction
         return f"DigitCanvas: a drawing, predicted as {digit} with a confidence of {confidence:.0%}"
 
-    # ---------------------------------------------------------------------------- what one sees
-
     def _build(self, brush: int, collect: bool) -> None:
         """Make the widgets and connect them."""
         from .browser import Ink  # anywidget, which the first widget that is built needs
@@ -223,7 +219,7 @@ class DigitCanvas(StaticFallbackBox):
         self._count = widgets.HTML()
         self._count.add_class("mnist-digit-strokes")
         answer = widgets.VBox([self._answer, self._seen, caption, self._count])
-        note = busy_note([self._ink, self._upload])
+        note = busy_notice([self._ink, self._upload])
         tools = widgets.HBox([self._upload, self._brush])
         drawn = widgets.VBox([self._canvas, self._ink, note, tools])
         sheet = widgets.HBox([drawn, answer, self._bars])
@@ -299,8 +295,6 @@ class DigitCanvas(StaticFallbackBox):
         """Show a message below the canvas."""
         self._message.value = f"<span role='alert'>{escape(message)}</span>" if message else ""
 
-    # ---------------------------------------------------------------------- predicting, saving
-
     def _predict(self) -> None:
         """Predict from the drawing as it is now."""
         self.prediction = None  # nothing of an earlier drawing stays if the predictor fails
@@ -343,8 +337,6 @@ class DigitCanvas(StaticFallbackBox):
         if self._ink.counts:
             folder = self._folder()
             self._ink.counts = [len([*folder.glob(f"{label}/*.png")]) for label in range(10)]
-
-    # ------------------------------------------------------------------- events from the browser
 
     @show_errors
     def _on_ink(self, change: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ class ErrorGallery(InteractiveFigure):
 
     def choose(self, label: int | None = None, predicted: int | None = None) -> None:
         """Show one pair only; None lets every digit through."""
-        with self._at_once():
+        with self._batch_updates():
             self._label.value = ANY if label is None else label
             self._predicted.value = ANY if predicted is None else predicted
 

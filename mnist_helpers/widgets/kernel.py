@@ -91,7 +91,7 @@ class KernelEditor(InteractiveFigure):
         values = np.asarray(weights, dtype=np.float64)
         if values.shape != (3, 3) or not np.isfinite(values).all():
             raise ValueError(f"a kernel is 3×3 finite numbers, not {weights!r}")
-        with self._at_once():
+        with self._batch_updates():
             for field, value in zip(self._weights, values.flat, strict=True):
                 field.value = float(value)
 

@@ -54,7 +54,7 @@ class ShiftRotateExplorer(InteractiveFigure):
 
         `preprocess` sets whether the moved image goes through `to_mnist`; None leaves it as it is.
         """
-        with self._at_once():
+        with self._batch_updates():
             self._right.value, self._down.value, self._turn.value = right, down, turn
             if preprocess is not None:
                 self._preprocess.value = preprocess

@@ -73,9 +73,6 @@ def errors(batch: BatchProcessor) -> dict[str, str | None]:
     return {row["file"]: row["error"] for row in batch.rows()}
 
 
-# ------------------------------------------------------------------------------------------ results
-
-
 def test_results_are_what_the_predictor_says(batch, inbox, draw, predictor) -> None:
     paths = [draw(inbox / f"{letter}.png", digit) for digit, letter in enumerate("abcdefghij")]
     table = batch.process_folder(inbox).results
@@ -175,9 +172,6 @@ def test_nothing_read_yet_and_wrong_arguments_are_said(batch, inbox, predictor) 
         BatchProcessor(predictor, batch_size=0)
 
 
-# ---------------------------------------------------------------------------------- which files
-
-
 def test_which_files_are_taken_and_what_is_skipped_is_counted(batch, inbox, draw, capsys) -> None:
     for name in ("a.png", "sub/b.PNG", ".hidden.png", ".git/c.png"):
         draw(inbox / name)
@@ -202,9 +196,6 @@ def test_its_own_reports_are_no_input(predictor, inbox, draw) -> None:
     batch = BatchProcessor(predictor, inbox)
     batch.process_folder(inbox).save_contact_sheet()
     assert len(batch.process_folder(inbox).results) == 1
-
-
-# -------------------------------------------------------------------------------------- broken ones
 
 
 def bomb() -> bytes:
@@ -311,9 +302,6 @@ def test_what_may_not_be_opened_is_a_row(predictor, draw) -> None:
         assert "denied" in found["closed"]
 
 
-# -------------------------------------------------------------------------------------------- names
-
-
 @ON_LINUX
 def test_any_file_name_survives(batch, inbox, draw) -> None:
     names = [
@@ -346,9 +334,6 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     assert batch.save_contact_sheet().is_file()
     assert batch._path("caf\\xe9.png").read_bytes() == batch._path("NA.png").read_bytes()
     assert len(batch.process_folder(inbox, resume=True).results) == len(expected)
-
-
-# ------------------------------------------------------------------------------------------- labels
 
 
 @pytest.mark.parametrize(
@@ -415,9 +400,6 @@ def test_that_no_labels_were_found_is_said(batch, inbox, draw, capsys, labels, s
     batch.process_folder(inbox, labels=labels).print_summary()
     shown = capsys.readouterr().out
     assert ("no labels found" in shown) == (labels is not None) and said in shown
-
-
-# ------------------------------------------------------------------------------------------- resume
 
 
 def test_a_row_torn_anywhere_is_read_again(batch, inbox, draw) -> None:
@@ -555,9 +537,6 @@ def test_a_killed_command_continues(root, tmp_path, inbox, stop) -> None:
     assert names == sorted(path.name for path in inbox.iterdir())
     logs = [path.read_text() for path in sorted((out / "logs").iterdir())]
     assert len(logs) == 2 and f"300 images, {kept} done before" in logs[1]
-
-
-# ------------------------------------------------------------------------------------------ command
 
 
 @pytest.mark.slow

@@ -119,8 +119,6 @@ def test_a_touch_stroke_is_drawn_and_ends(page: Page, canvas: Locator) -> None:
     page.screenshot(path=SCREENSHOTS / "canvas_touch.png")
 
 
-# --------------------------------------------------- while the kernel is busy, and without it
-
 CELLS = (
     """
 from mnist_helpers import DigitCanvas
@@ -210,8 +208,6 @@ def test_a_busy_kernel_and_a_closed_notebook(busy_page: Page, notebooks: Path) -
     assert page.get_by_text("model not found").count() == 0
     page.screenshot(path=SCREENSHOTS / "canvas_reopened.png")
 
-
-# ----------------------------------------------------------------- the image in the README
 
 PARTS = "canvas, table, button, .widget-slider, .mnist-digit-answer, .mnist-digit-strokes"
 MARGIN = 20  # around the widget, in pixels of the page

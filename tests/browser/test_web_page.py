@@ -186,9 +186,6 @@ def test_what_the_answer_says_is_read_aloud(page: Page) -> None:
         expect(live).to_have_count(1, timeout=PATIENCE)
 
 
-# ------------------------------------------------------------------------------------ the camera
-
-
 def write_video(path: Path, digit: int) -> None:
     """Write what a camera sees that looks at a sheet with a digit, as a video that repeats."""
     sheet = Image.new("L", (640, 480), 235)

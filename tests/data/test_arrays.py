@@ -97,8 +97,6 @@ def test_bad_npz_is_named(kind: str, tmp_path: Path) -> None:
         assert str(tmp_path / "mnist.npz") in str(caught.value)
 
 
-# ------------------------------------------------------------------------------------------ pickle
-
 FLAT, FLAT_T = (X.reshape(-1, 784) / 256).astype(np.float32), XT.reshape(-1, 784) / 255
 THREE = ((FLAT[:70], Y[:70]), (FLAT[70:], Y[70:]), (FLAT_T.astype(np.float32), YT))
 BY_NAME = {
@@ -206,9 +204,6 @@ def test_a_laughing_pickle_ends(tmp_path: Path) -> None:
         load_plain_pickle(pickle.dumps(value))
 
 
-# ----------------------------------------------------------------------------------------- parquet
-
-
 def png(image: np.ndarray, mode: str = "L") -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).convert(mode).save(file, "PNG")
@@ -278,9 +273,6 @@ def test_bad_parquet_is_named(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match="pip install pyarrow"):
         load_mnist("auto", tmp_path)
-
-
-# ---------------------------------------------------------------------------------- image folders
 
 
 def image_folder(digits: Digits, folder: Path) -> Digits:

@@ -33,8 +33,8 @@ from mnist_helpers.data import (
     download_mnist,
     find_idx,
     find_mnist,
+    is_complete,
     load_mnist,
-    looks_whole,
 )
 
 Mirror = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
@@ -269,7 +269,7 @@ def test_a_damaged_file_is_replaced_by_a_download(
         splits = load_mnist(source, tmp_path, val_size=50)
     assert same(both(splits), TRAIN) and same(splits.test, TEST)
     assert same(load_mnist("idx", tmp_path, val_size=50).test, TEST)
-    assert all(map(looks_whole, find_mnist(tmp_path).files.values()))
+    assert all(map(is_complete, find_mnist(tmp_path).files.values()))
     if damage == "half-unpacked":
         assert not images.exists(), "torchvision would stumble over it"
         assert torch.equal(MNIST(tmp_path, train=False, download=True).data, TEST.images.squeeze(1))

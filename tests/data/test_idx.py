@@ -25,8 +25,8 @@ from mnist_helpers.data import (
     STEMS,
     find_idx,
     find_mnist,
+    is_complete,
     load_mnist,
-    looks_whole,
     read_idx,
     remove_damaged,
 )
@@ -67,7 +67,7 @@ def test_every_layout_of_the_files_is_read(layout: str, tmp_path: Path) -> None:
         (folder / STEMS[0]).write_bytes(IMAGES[:5000])
         (folder / STEMS[3]).write_bytes(b"")
     splits = load_mnist("idx", tmp_path, val_size=50)
-    assert all(map(looks_whole, find_mnist(tmp_path).files.values()))
+    assert all(map(is_complete, find_mnist(tmp_path).files.values()))
     assert [len(split) for split in splits] == [150, 50, 50]
     assert same(both(splits), TRAIN) and same(splits.test, TEST)
     assert folder.name in splits.source and not splits.is_sample
@@ -128,7 +128,7 @@ def test_an_altered_copy_that_looks_whole_is_passed_over(tmp_path: Path) -> None
     write(tmp_path, lambda stem: f"{stem}.gz", gzip.compress)
     altered = DAMAGES["altered gz"][0]
     (tmp_path / STEMS[0]).write_bytes(altered)
-    assert looks_whole(tmp_path / STEMS[0])
+    assert is_complete(tmp_path / STEMS[0])
     assert same(both(load_mnist("idx", tmp_path, val_size=50)), TRAIN)
     assert remove_damaged(tmp_path) == [tmp_path / STEMS[0]]
     assert not (tmp_path / STEMS[0]).exists() and remove_damaged(tmp_path) == []
@@ -144,7 +144,7 @@ def test_the_only_copy_is_never_removed(tmp_path: Path) -> None:
 def test_damage_shows_without_decoding_all(damage: str, tmp_path: Path) -> None:
     path = tmp_path / STEMS[0]
     path.write_bytes(DAMAGES[damage][0])
-    assert looks_whole(path) == (damage == "altered gz")
+    assert is_complete(path) == (damage == "altered gz")
 
 
 def qmnist(labels: np.ndarray) -> bytes:

@@ -227,8 +227,6 @@ def test_a_label_that_could_be_a_pixel_is_asked_for(kind: str, tmp_path: Path) -
         read(tmp_path / "digits.csv", DOUBTFUL[kind])
 
 
-# ------------------------------------------------------------------------------- scale and polarity
-
 SHARES = PLAIN / 255
 SCALED = {
     "0 to 1": SHARES,
@@ -320,9 +318,6 @@ def test_all_of_mnist_is_seen_as_it_is(mnist_root: Path, tmp_path: Path) -> None
     test = load_mnist("idx", mnist_root, val_size=0).test
     digits = read(tmp_path / "mnist_test.csv", text(table(test), HEAD))
     assert torch.equal(digits.images, test.images) and torch.equal(digits.labels, test.labels)
-
-
-# ------------------------------------------------------------------------------------------ refused
 
 
 def with_value(row: int, column: int, value: object, header: list[str] | None = None) -> str:
@@ -447,9 +442,6 @@ def test_the_rows_own_numbers_are_kept(tmp_path: Path) -> None:
     assert read_table(path).ids == ids.tolist() and read_table(path).id_name == "id"
     path.write_text(text(PLAIN, PIXELS))
     assert read_table(path).ids is None and read_table(path).id_name is None
-
-
-# ------------------------------------------------------------------------------------------ folders
 
 
 def test_load_mnist_reads_kaggles_folders(tmp_path: Path) -> None:

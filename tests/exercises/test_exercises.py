@@ -91,8 +91,6 @@ def test_unknown_exercise_lists_the_known_ones() -> None:
         exercises.check("99-1", 1)
 
 
-# -------------------------------------------------------------------------------------- predictions
-
 COMPARED = [
     ((None, 97.7, "%"), "No prediction"),
     ((90, 97.7, "%", 2), "Predicted 90%, came out 97.7%: too low. Why?"),

@@ -330,9 +330,6 @@ def test_the_four_steps_leave_mnist_images_nearly_as_they_are() -> None:
         assert np.abs(again.astype(int) - image).mean() < 12
 
 
-# ------------------------------------------------------------- the learner's network of notebook 02
-
-
 def cell_with_the_network() -> str:
     """Return the code of the cell in notebook 05 that looks for the learner's checkpoint."""
     cells = nbformat.read(NOTEBOOK, as_version=4).cells

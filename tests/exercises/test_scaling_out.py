@@ -23,9 +23,6 @@ from mnist_helpers.exercises.scaling_out import average_gradients, flat_gradient
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_scaling_out.ipynb"
 
 
-# ------------------------------------------------------------------------------ 10-1, one vector
-
-
 def by_autograd(model, images, labels):
     loss = nn.CrossEntropyLoss()(model(images), labels)
     return torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, model.parameters())])
@@ -58,9 +55,6 @@ def with_a_step(model, images, labels):
 def backwards(model, images, labels):
     flat_gradient(model, images, labels)
     return torch.cat([weight.grad.flatten() for weight in reversed(list(model.parameters()))])
-
-
-# ------------------------------------------------------------------------------- 10-3, all-reduce
 
 
 def in_one_call(model):

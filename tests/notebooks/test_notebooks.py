@@ -102,8 +102,6 @@ def test_nothing_depends_on_the_folder_it_lies_in(path: Path) -> None:
             assert "os.chdir" not in cell.source and "getcwd" not in cell.source
 
 
-# -------------------------------------------------------------------------- figures, put into words
-
 # What draws a figure here, besides our own `plot_...`: the last names of calls. Figures with
 # controls and canvases bring words of their own.
 DRAWS = {"LiveHistory", "bar", "barh", "figure", "hist", "imshow", "plot", "show", "subplots"}
@@ -135,9 +133,6 @@ def test_no_two_figures_have_the_same_words() -> None:
     cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
     words = [cell.metadata.mystnb.image.alt for cell in cells if "mystnb" in cell.metadata]
     assert words and len(set(words)) == len(words)
-
-
-# ------------------------------------------------------------------------------------- make run
 
 
 def write_notebook(path: Path, *cells: str) -> Path:

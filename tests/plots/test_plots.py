@@ -64,9 +64,6 @@ def labels_inside_figure(ax) -> bool:
     return box.x0 >= -1 and box.y0 >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
 
 
-# ------------------------------------------------------------------------------- images of digits
-
-
 @pytest.mark.parametrize("kind", ["array", "array with channel", "tensor"])
 def test_digits_draws_every_image_as_it_is(images, kind):
     given = {
@@ -185,9 +182,6 @@ def test_captions_of_steps_do_not_overlap():
         assert left.x1 < right.x0
 
 
-# ----------------------------------------------------------------------------------------- training
-
-
 def test_history_draws_the_numbers_and_marks_the_best_epoch():
     rows = history(4)
     loss, accuracy = plots.plot_history(rows)
@@ -299,9 +293,6 @@ def test_architectures_names_every_network():
     assert labels_inside_figure(ax)
 
 
-# --------------------------------------------------------------------------------------- evaluation
-
-
 def test_confusion_writes_every_count():
     counts = np.arange(100).reshape(10, 10)
     ax = plots.plot_confusion(counts)
@@ -375,9 +366,6 @@ def test_probabilities_highlights_the_likeliest_digit(images):
     np.testing.assert_array_equal(beside.images[0].get_array(), images[0])
     with pytest.raises(ValueError, match="expected 10 probabilities"):
         plots.plot_probabilities(probs[:9])
-
-
-# ------------------------------------------------------------------------------- inside the network
 
 
 def test_saliency_is_white_at_zero(images):
@@ -470,9 +458,6 @@ def test_embedding_draws_each_digit_at_its_points():
     assert [len(group.get_offsets()) for group in ax.collections] == [0, 0, 0, 2, 0, 0, 0, 0, 1, 0]
     with pytest.raises(ValueError, match=r"expected points \[2, 2\]"):
         plots.plot_embedding(points, [1, 2])
-
-
-# -------------------------------------------------------------------------------------------- files
 
 
 def test_a_saved_figure_names_its_data(tmp_path, images) -> None:

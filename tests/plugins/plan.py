@@ -88,9 +88,6 @@ def _file(nodeid: str) -> str:
     return nodeid.split("::")[0]
 
 
-# ------------------------------------------------------------------------------ what it will take
-
-
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which kinds of tests cannot run on this machine, and why."""
     lines = []

@@ -47,9 +47,6 @@ def text(folder: Path, name: str) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
-# ------------------------------------------------------------------------------------- the book
-
-
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The book of the notebooks as committed; the first one has outputs of every kind."""
@@ -177,9 +174,6 @@ def test_links_are_adapted_to_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
     assert adapt_text("see [the `licence`](../LICENSE).", path) == "see the `licence`."
 
 
-# -------------------------------------------------------------------------------- what changed
-
-
 @pytest.mark.slow
 def test_only_what_changed_is_executed_again(tmp_path: Path) -> None:
     path, out = tmp_path / "tiny.ipynb", tmp_path / "out"
@@ -212,9 +206,6 @@ def test_a_failing_notebook_is_named_and_no_book_is_built(
     shown = capsys.readouterr().out
     assert "01_bad.ipynb, cell 1:" in shown and "ZeroDivisionError" in shown
     assert "The book was not built" in shown and not out.exists()
-
-
-# --------------------------------------------------------------------------------------- links
 
 
 @pytest.mark.parametrize(
@@ -300,9 +291,6 @@ def test_links_to_sections_of_notebooks_lead_to_an_id() -> None:
                 cells = nbformat.read(target, as_version=4).cells
                 place = f'<a id="{link.fragment}"></a>\n\n#'
                 assert any(place in cell.source for cell in cells), f"{path.name}: {link.geturl()}"
-
-
-# ------------------------------------------------------------------------------------- the guide
 
 
 def test_the_teachers_guide_lists_every_exercise_and_notebook() -> None:

@@ -71,9 +71,6 @@ def tracked(*patterns: str) -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-# ------------------------------------------------------------------------------------ versions
-
-
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_need_is_pinned_within_its_range(python: str, system: str) -> None:
@@ -136,9 +133,6 @@ def test_set_up_and_doctor_ask_for_the_same_python() -> None:
 
     assert PROJECT["requires-python"] == ">={}.{}".format(*OLDEST_PYTHON)
     assert set_up.OLDEST_PYTHON == OLDEST_PYTHON
-
-
-# --------------------------------------------------------------------------- documents and style
 
 
 def test_badges_are_true() -> None:

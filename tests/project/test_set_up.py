@@ -284,9 +284,6 @@ def test_a_package_that_was_tampered_with_is_refused(project: Project, installer
     assert done and "already in .venv, so not checked" in said and "aaa==1.0" in said, said
 
 
-# ----------------------------------------------------------------------------------- without make
-
-
 def test_what_an_interruption_left_incomplete_is_installed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

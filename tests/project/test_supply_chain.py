@@ -40,9 +40,6 @@ def runtime() -> set[str]:
     return {canonicalize_name(Requirement(need).name) for need in re.findall('"(.+)"', listed[1])}
 
 
-# ---------------------------------------------------------------------------------------- hashes
-
-
 @pytest.mark.parametrize("kind", pins.HASHED)
 def test_every_pin_has_a_hash(kind: str) -> None:
     found = hashed(kind)
@@ -100,9 +97,6 @@ def test_no_file_names_a_server() -> None:
     for path in HASHED:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links", text), path.name
-
-
-# --------------------------------------------------------------------------------------- reports
 
 
 def test_an_unreachable_service_is_said_and_no_previous_answer_stays(

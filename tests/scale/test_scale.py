@@ -103,9 +103,6 @@ def some_images(folder: Path, number: int) -> Path:
     return folder
 
 
-# ---------------------------------------------------------------------------------------- training
-
-
 def test_each_process_has_its_part_of_the_very_same_batches() -> None:
     digits = Digits(
         torch.randint(0, 256, (103, 1, 28, 28), dtype=torch.uint8), torch.arange(103) % 10, "random"
@@ -169,9 +166,6 @@ def test_more_workers_than_there_are_are_refused_at_once(
         scale.predict_folder(folder, tmp_path / "out", num_actors=9)
 
 
-# ------------------------------------------------------------------------------------------ search
-
-
 def test_a_search_ends_though_a_worker_is_killed(
     two_nodes: None, splits: Splits, tmp_path: Path
 ) -> None:
@@ -199,9 +193,6 @@ def test_a_search_for_nothing_is_refused(digits: Splits, tmp_path: Path) -> None
         scale.tune({}, digits.train, digits.val, out=tmp_path)
     with pytest.raises(ValueError, match="validation images"):
         scale.tune({"lr": 1e-2}, digits.train, digits.val[:0], out=tmp_path)
-
-
-# ------------------------------------------------------------------------------------------ folders
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
@@ -282,9 +273,6 @@ def test_the_commands_do_all_three(two_nodes: None, tmp_path: Path) -> None:
     result = run(app, ["batch", str(folder), "--ray", "--format", "csv", "--out", out])
     assert result.exit_code == 0, result.output
     assert "10 of 12 images predicted" in result.output
-
-
-# ------------------------------------------------------------------------------- without a cluster
 
 
 def test_a_folder_is_sent_in_full_and_an_address_as_it_is(

@@ -85,9 +85,6 @@ def with_page() -> Iterator[TestClient]:
         yield client
 
 
-# --------------------------------------------------------------------------------------- answers
-
-
 @pytest.mark.parametrize(
     "form",
     [
@@ -234,9 +231,6 @@ def test_the_network_can_be_another_one_and_onnx(tmp_path: Path) -> None:
         create_app(tmp_path / "absent.pt")
 
 
-# -------------------------------------------------------------------------------------- refusals
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -339,9 +333,6 @@ def test_503_when_there_is_no_room(client: TestClient, monkeypatch: pytest.Monke
         go_on.set()
         assert first.result().status_code == 200
         assert client.post("/predict/batch", files=batch).status_code == 200
-
-
-# ----------------------------------------------------------------------------------------- safety
 
 
 def test_no_file_of_the_server_can_be_read(with_page: TestClient, tmp_path: Path) -> None:
@@ -512,9 +503,6 @@ def test_a_missing_checkpoint_is_one_sentence() -> None:
     assert done.exit_code == 1 and "there is no checkpoint absent.pt" in done.output
 
 
-# ----------------------------------------------------------------------------- many people at once
-
-
 def test_images_that_wait_are_read_together() -> None:
     sizes: list[int] = []
     go_on = threading.Event()
@@ -574,9 +562,6 @@ def test_fifty_clients_get_five_thousand_right_answers() -> None:
         result = asyncio.run(load.load_test(address, files, right, requests=5000, clients=50))
     assert result["errors"] == result["wrong"] == 0
     assert 0 < result["p50"] <= result["p95"] and result["per_second"] > 0
-
-
-# --------------------------------------------------------------------------- the page's own parts
 
 
 def test_the_page_draws_as_python_does() -> None:
@@ -733,8 +718,6 @@ def test_an_archive_without_images_says_so(tmp_path: Path, entries: dict[str, by
     assert table["image"].tolist() == ["none.zip"]
     assert table["error"].tolist() == ["none.zip is refused: no image is in it"]
 
-
-# ------------------------------------------------------------------- what the OpenAPI page promises
 
 schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(page=False))
 

@@ -60,9 +60,6 @@ def page_address(page_app: FastAPI) -> Iterator[str]:
         yield address
 
 
-# --------------------------------------------------------------------- a network that misbehaves
-
-
 def one_hot(images: np.ndarray) -> np.ndarray:
     return np.eye(10, dtype=np.float32)[images[:, 0, 0]]
 
@@ -181,9 +178,6 @@ def test_a_client_that_leaves_is_one_line_and_its_images_are_not_predicted(
     assert httpx.get(f"{address}/health", **CLIENT).json()["in_flight"] == 0
 
 
-# ---------------------------------------------------------------- what other sites can bring about
-
-
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", ""]
 )
@@ -242,9 +236,6 @@ def test_its_own_page_is_no_other_site(page_address: str) -> None:
         answer = httpx.get(f"{page_address}/config", headers=headers, **CLIENT)
         assert answer.status_code == 200
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
-
-
-# ------------------------------------------------------------- what Gradio would do for visitors
 
 
 @pytest.fixture
@@ -333,9 +324,6 @@ def test_an_event_of_any_size_or_depth_is_refused(page_address: str) -> None:
         headers = {"Content-Type": "application/json"}
         url = f"{page_address}/gradio_api/queue/join"
         assert httpx.post(url, content=body, headers=headers, **CLIENT).status_code in status
-
-
-# ------------------------------------------------------------------------- floods, slow and large
 
 
 def test_silent_connections_are_closed_and_too_many_are_told() -> None:
@@ -444,9 +432,6 @@ def test_millions_of_values_are_refused_before_they_are_parsed(
         assert answer.status_code == 422 and "values" in answer.json()["detail"]
 
 
-# ---------------------------------------------------------------------------------------- its end
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_sigterm_leaves_no_folder_and_another_users_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "gradio").write_text("of another user")  # where Gradio would put its files
@@ -504,9 +489,6 @@ def test_two_servers_share_a_folder_and_the_last_one_takes_it_along(
             (same / "uploaded").write_text("")
         assert folder == same and (folder / "uploaded").exists()
     assert not folder.exists()
-
-
-# ----------------------------------------------------------------------------- where it is reached
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

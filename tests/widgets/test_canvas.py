@@ -45,9 +45,6 @@ def send(canvas: DigitCanvas, event: str, *points: tuple[float, float]) -> None:
     canvas._canvas._handle_frontend_event(None, {"event": event, **content}, [])
 
 
-# ---------------------------------------------------------------------------------------- from code
-
-
 @pytest.mark.parametrize("digit", range(10))
 def test_drawn_digits_are_read(canvas: DigitCanvas, digit: int) -> None:
     canvas.draw(pen_strokes(digit, "round"))
@@ -121,9 +118,6 @@ def test_save_refuses_wrong_labels_and_an_empty_canvas(canvas: DigitCanvas, tmp_
         with pytest.raises(ValueError, match="0 to 9"):
             canvas.save(label, tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-# ------------------------------------------------------------------------- by a browser's events
 
 
 def test_a_stroke_by_mouse_is_drawn_and_read(canvas: DigitCanvas) -> None:
@@ -257,9 +251,6 @@ def test_an_image_can_be_uploaded_instead(canvas: DigitCanvas, tmp_path: Path) -
     assert "InvalidImageError" in canvas._message.value
 
 
-# ------------------------------------------------------------------- by the sheet in the browser
-
-
 def on_sheet(canvas: DigitCanvas, strokes: list, by_code: bool = False) -> None:
     """Let the sheet in the browser send a drawing, as ipywidgets hands it over."""
     points = [[[float(x), float(y)] for x, y in stroke] for stroke in strokes]
@@ -336,8 +327,8 @@ def test_a_drawing_that_cannot_be_saved_is_said_to_be_so(
 
 
 def test_the_note_repeats_what_the_browser_asks(canvas: DigitCanvas) -> None:
-    from mnist_helpers.widgets.browser import BusyNote
+    from mnist_helpers.widgets.browser import BusyNotice
 
-    note = BusyNote(watched=[canvas._ink])
+    note = BusyNotice(watched=[canvas._ink])
     note.set_state({"asked": 5})
     assert note.answered == 5

@@ -93,9 +93,6 @@ def pixels(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
 
 
-# ------------------------------------------------------------------------------ what all must do
-
-
 def test_a_control_changes_image_and_words(widget) -> None:
     shown, change = widget
     image, words = shown.to_png(), shown.alt_text()
@@ -174,9 +171,6 @@ def test_every_control_has_a_name(widget) -> None:
     assert found and all(found) and len(set(found)) == len(found), found
 
 
-# ----------------------------------------------------------------------------------------- kernels
-
-
 def test_the_identity_leaves_the_digit_as_it_was(digits: Splits) -> None:
     editor = KernelEditor(digits.test.images[:2])
     editor._preset.value = "identity"
@@ -221,9 +215,6 @@ def test_an_edited_kernel_is_ones_own(digits: Splits) -> None:
     np.testing.assert_allclose(editor.image, digits.test.images[1, 0].numpy() / 255, atol=1e-6)
 
 
-# ------------------------------------------------------------------------------------ feature maps
-
-
 def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
     canvas = FeatureMaps(predictor)
     assert all(not maps.any() for maps in canvas.maps.values()), "nothing is drawn yet"
@@ -244,9 +235,6 @@ def test_maps_are_those_of_the_drawing(predictor: MNISTPredictor) -> None:
     assert bytes(canvas._mosaics["relu1"].value) != drawn
 
 
-# --------------------------------------------------------------------------------- learning rates
-
-
 def test_the_chosen_run_is_in_color() -> None:
     runs = {1.0: [2.3, 9.0, np.inf], 0.1: [2.3, 1.0, 0.4], 0.01: [2.3, 2.2, 2.1]}
     slider = LearningRateExplorer(runs)
@@ -262,9 +250,6 @@ def test_the_chosen_run_is_in_color() -> None:
     for wrong in ({}, {0.1: []}):
         with pytest.raises(ValueError, match="no runs"):
             LearningRateExplorer(wrong)
-
-
-# ------------------------------------------------------------------------------------------ errors
 
 
 def test_the_filter_shows_only_the_pair_that_was_asked_for(
@@ -302,9 +287,6 @@ def test_a_pair_without_errors_is_said_to_have_none(digits: Splits, errors: pd.D
     assert none.alt_text().startswith("0 of 0 errors")
 
 
-# --------------------------------------------------------------------------------------- threshold
-
-
 def test_coverage_and_risk_by_hand() -> None:
     confidence = np.array([0.3, 0.5, 0.6, 0.8, 0.95])
     correct = np.array([False, True, False, True, True])
@@ -337,9 +319,6 @@ def test_the_ticks_tell_the_truth(errors: int) -> None:
 def test_a_network_without_errors_has_a_threshold_too() -> None:
     slider = ThresholdSlider(np.array([0.9, 0.99]), np.array([True, True]))
     assert slider.risk == 0 and slider._texts[1].get_text() == "0 predicted, 0 referred"
-
-
-# ------------------------------------------------------------------------------------------- moving
 
 
 def test_an_unmoved_digit_is_as_it_was(digits: Splits, predictor: MNISTPredictor) -> None:

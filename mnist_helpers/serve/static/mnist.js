@@ -29,7 +29,6 @@ function toMnist(gray) {
   return center(fitIntoBox(evenStrokes(cutOut(ink, digitMask(ink)))));
 }
 
-// ---------------------------------------------------------------------------------------- drawing
 
 // Draw strokes with a round pen on a square sheet, dark on white, three times finer than asked for
 // and then reduced, so that the edges are smooth.
@@ -75,7 +74,6 @@ function drawLine(inked, side, a, b, pen) {
   }
 }
 
-// ------------------------------------------------------------------------------------ ink and paper
 
 // Tell ink from paper: 0 where there is paper, up to 255 for ink, in whole numbers.
 function inkOnBlack(gray) {
@@ -264,7 +262,6 @@ function gaussian(image, sigma) {
   });
 }
 
-// ---------------------------------------------------------------------------------- find the digit
 
 // Mark the digit's pixels: ink above Otsu's threshold, and fainter ink that touches it.
 function digitMask(ink) {
@@ -391,7 +388,6 @@ function bounds(mask, width, height) {
   return box;
 }
 
-// ------------------------------------------------------------------------- strokes, box and frame
 
 // Bring strokes wider or thinner than MNIST's to the nearest width that it has; others stay. Ink is
 // measured against the darkest ink nearby.
@@ -532,7 +528,6 @@ function center(fitted) {
   return frame;
 }
 
-// ------------------------------------------------------------------------------------- arithmetic
 
 function mean(values) {
   let sum = 0;
