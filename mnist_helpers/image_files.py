@@ -49,6 +49,7 @@ def complaint_before_opening(file: BinaryIO) -> str | None:
 
     Examples
     --------
+    >>> import io
     >>> complaint_before_opening(io.BytesIO(b"GIF89a" + bytes(7) + b"!" * 100))
     >>> many = b"GIF89a" + bytes(7) + bytes.fromhex("21fe014100") * 6000
     >>> complaint_before_opening(io.BytesIO(many))
