@@ -38,6 +38,11 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
     ------
     ValueError
         If a device is asked for that this machine does not have, or that is no CPU, CUDA or MPS.
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    (device(type='cpu'), 'Using cpu, as asked for.')
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if str(device) == "auto":

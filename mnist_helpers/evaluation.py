@@ -31,6 +31,13 @@ class Evaluation(ArrayEquality):
         The network's outputs, before softmax.
     source : str, default=""
         Where the images come from.
+
+    Examples
+    --------
+    >>> logits = np.eye(10, dtype=np.float32)[[3, 5]]
+    >>> evaluation = Evaluation(np.array([3, 4]), logits)
+    >>> evaluation.predictions.tolist(), evaluation.accuracy
+    ([3, 5], 0.5)
     """
 
     labels: np.ndarray
@@ -121,6 +128,19 @@ def evaluate(model: nn.Module, digits: Digits, batch_size: int = EVAL_BATCH_SIZE
     ValueError
         If there are no images, or one has no label; or if the network takes no such images, or
         does not return ten finite numbers for each.
+
+    See Also
+    --------
+    misclassified : the errors as a table.
+    calibration : confidence against accuracy.
+
+    Examples
+    --------
+    >>> from mnist_helpers.models import build_model
+    >>> from mnist_helpers.synthetic import synthetic_digits
+    >>> result = evaluate(build_model("tiny"), synthetic_digits(20))
+    >>> result.logits.shape, 0 <= result.accuracy <= 1
+    ((20, 10), True)
     """
     if len(digits) == 0:
         raise ValueError("there are no images to evaluate on")
@@ -204,6 +224,12 @@ def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[fl
     ----------
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
     Journal of the American Statistical Association 22, 1927, page 209.
+
+    Examples
+    --------
+    >>> low, high = accuracy_interval(97, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.915, 0.99)
     """
     from scipy.stats import binomtest
 
@@ -214,11 +240,23 @@ def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[fl
 def misclassified(evaluation: Evaluation) -> pd.DataFrame:
     """List the misclassified images, the highest loss first.
 
+    Parameters
+    ----------
+    evaluation : Evaluation
+        As `evaluate` returns it.
+
     Returns
     -------
     DataFrame
         ``index`` (position in the split), ``label``, ``predicted``, ``confidence`` (probability of
         the predicted digit) and ``loss`` (cross-entropy in nats).
+
+    Examples
+    --------
+    >>> logits = np.eye(10, dtype=np.float32)[[3, 5]]
+    >>> errors = misclassified(Evaluation(np.array([3, 4]), logits))
+    >>> errors[["index", "label", "predicted"]].to_numpy().tolist()
+    [[1, 4, 5]]
     """
     import pandas as pd
 
@@ -268,6 +306,13 @@ def calibration(probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> Calibr
     Returns
     -------
     Calibration
+
+    Examples
+    --------
+    >>> probs = np.full((4, 10), 0.2 / 9)
+    >>> probs[:, 3] = 0.8
+    >>> round(calibration(probs, np.array([3, 3, 3, 1])).ece, 3)
+    0.05
 
     References
     ----------
@@ -319,6 +364,12 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     -----
     The true digit's target is (N + 1) / (N + 2) and not 1, and the other nine share the rest:
     where every image is classified correctly, no confidence would be too high otherwise.
+
+    Examples
+    --------
+    >>> logits = 10 * np.eye(10, dtype=np.float32)[[0, 1, 2, 3]]
+    >>> fit_temperature(logits, np.array([0, 1, 2, 4])) > 1  # confident, and wrong once
+    True
 
     References
     ----------

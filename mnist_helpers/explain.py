@@ -31,6 +31,12 @@ def saliency(
         Positive where ink raises the logit, negative where it lowers it; the sum is
         close to the logit's change from the black image to this one.
 
+    Examples
+    --------
+    >>> from mnist_helpers.models import build_model
+    >>> saliency(build_model("tiny"), np.zeros((28, 28), np.uint8)).shape
+    (28, 28)
+
     References
     ----------
     M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML 2017,
@@ -77,6 +83,15 @@ def adversarial(model: nn.Module, digits: Digits, epsilon: int, batch_size: int 
     ------
     ValueError
         If `epsilon` is not a whole number from 0 to 255, or an image has no label.
+
+    Examples
+    --------
+    >>> from mnist_helpers.models import build_model
+    >>> from mnist_helpers.synthetic import synthetic_digits
+    >>> digits = synthetic_digits(4)
+    >>> attacked = adversarial(build_model("tiny"), digits, epsilon=8)
+    >>> int((attacked.images.int() - digits.images.int()).abs().max())
+    8
 
     References
     ----------

@@ -50,7 +50,22 @@ def short_path(path: str | os.PathLike) -> str:
 
 
 def outputs_folder(*parts: str) -> Path:
-    """Return the folder ``outputs/<parts…>`` of the project, created if it is missing."""
+    """Return the folder ``outputs/<parts…>`` of the project, created if it is missing.
+
+    Parameters
+    ----------
+    *parts : str
+        Names of folders below ``outputs/``.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> outputs_folder("my_digits").relative_to(project_root()).as_posix()
+    'outputs/my_digits'
+    """
     folder = project_root().joinpath("outputs", *parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

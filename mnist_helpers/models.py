@@ -284,7 +284,17 @@ MODELS: dict[str, Callable[[], Classifier]] = {
 
 
 def list_models() -> list[str]:
-    """Return the names that `build_model` takes."""
+    """Return the names that `build_model` takes.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> list_models()[-3:]
+    ['tiny', 'fast', 'accurate']
+    """
     return list(MODELS)
 
 
@@ -305,6 +315,11 @@ def build_model(name: str) -> Classifier:
     ------
     ValueError
         If there is no architecture of that name.
+
+    Examples
+    --------
+    >>> build_model("tiny")(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}: choose one of {', '.join(MODELS)}")

@@ -112,6 +112,13 @@ def segment_digits(
     ------
     BlankImageError, InvalidImageError, OSError
         As for `to_mnist`.
+
+    Examples
+    --------
+    >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
+    >>> row = np.hstack([np.asarray(draw_strokes(pen_strokes(digit))) for digit in (4, 2)])
+    >>> [image.shape for _, image in segment_digits(row)]
+    [(28, 28), (28, 28)]
     """
     decoded, scale = decode_with_scale(image)
     if is_mnist(decoded):

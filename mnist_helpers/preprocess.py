@@ -79,6 +79,10 @@ def to_mnist(image: ImageLike) -> np.ndarray:
     FileNotFoundError, PermissionError
         If the file cannot be opened.
 
+    See Also
+    --------
+    preprocessing_steps : the image after each step.
+
     Examples
     --------
     >>> sheet = np.full((100, 80), 255, np.uint8)
@@ -93,6 +97,29 @@ def preprocessing_steps(image: ImageLike) -> dict[str, np.ndarray]:
     """Return the image after each step on its way to MNIST, by the step's name, in order.
 
     The last one is what `to_mnist` returns. An image that already is MNIST's has one step.
+
+    Parameters
+    ----------
+    image : path, bytes, binary file, PIL image, array or tensor
+        As for `to_mnist`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The image after each step, by the step's name, in order.
+
+    Raises
+    ------
+    BlankImageError, InvalidImageError, OSError
+        As for `to_mnist`.
+
+    Examples
+    --------
+    >>> sheet = np.full((100, 80), 255, np.uint8)
+    >>> sheet[20:80, 38:44] = 0  # a dark vertical stroke
+    >>> steps = preprocessing_steps(sheet)
+    >>> len(steps), list(steps)[-1], list(steps.values())[-1].shape
+    (10, 'centered in 28×28', (28, 28))
     """
     decoded = decode(image)
     if is_mnist(decoded):

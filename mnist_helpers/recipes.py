@@ -53,6 +53,12 @@ class Recipe:
     ------
     ValueError
         If a value is none of those allowed.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> replace(RECIPES["fast"], epochs=1).epochs
+    1
     """
 
     epochs: int = 10

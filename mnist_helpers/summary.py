@@ -30,6 +30,13 @@ def summarize(model: nn.Module) -> pd.DataFrame:
         image), ``parameters``, and ``macs``, the multiply-accumulates of convolutions and linear
         layers for one image (other layers' arithmetic is negligible beside it). The last row,
         "total", adds them up.
+
+    Examples
+    --------
+    >>> from mnist_helpers.models import build_model
+    >>> total = summarize(build_model("cnn2")).iloc[-1]
+    >>> int(total["parameters"]), int(total["macs"])
+    (421642, 4241152)
     """
     import pandas as pd
 

@@ -94,6 +94,18 @@ def train(
     ValueError
         If there is nothing to train on, labels are missing, or `resume` finds another recipe,
         network, or other training data.
+
+    See Also
+    --------
+    mnist_helpers.train_distributed : the same on several workers.
+
+    Examples
+    --------
+    >>> from mnist_helpers.synthetic import synthetic_digits
+    >>> digits, recipe = synthetic_digits(64), Recipe(epochs=2)
+    >>> history = train("tiny", digits, recipe=recipe, device="cpu", progress=False)
+    >>> [row["epoch"] for row in history]
+    [1, 2]
     """
     device, _ = choose_device(device)
     if isinstance(model, str):

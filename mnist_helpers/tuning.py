@@ -61,6 +61,13 @@ def lr_range_test(
     ------
     ValueError
         If the range is empty or goes down, or `steps` is below 2.
+
+    Examples
+    --------
+    >>> from mnist_helpers.synthetic import synthetic_digits
+    >>> table = lr_range_test("tiny", synthetic_digits(64), Recipe(), steps=3, device="cpu")
+    >>> list(table)
+    ['lr', 'loss', 'smooth']
     """
     if not 0 < lowest < highest or steps < 2:
         raise ValueError(f"expected 0 < lowest < highest and steps >= 2, not {lowest}, {highest}")
@@ -121,6 +128,12 @@ def train_seeds(
     -------
     list of nn.Module
         One network for each seed, in evaluation mode.
+
+    Examples
+    --------
+    >>> from mnist_helpers.synthetic import synthetic_digits
+    >>> len(train_seeds("tiny", synthetic_digits(64), Recipe(epochs=1), seeds=(0, 1)))
+    2
     """
     networks = []
     name = model if isinstance(model, str) else getattr(model, "__name__", type(model).__name__)
@@ -143,10 +156,20 @@ def mean_confidence_interval(values: Sequence[float], level: float = 0.95) -> tu
     level : float, default=0.95
         Confidence, in (0, 1).
 
+    Returns
+    -------
+    low, high : float
+
     Raises
     ------
     ValueError
         If there are fewer than two values: one has no variance.
+
+    Examples
+    --------
+    >>> low, high = mean_confidence_interval([0.990, 0.992, 0.991])
+    >>> round(low, 4), round(high, 4)
+    (0.9885, 0.9935)
     """
     from scipy import stats
 
@@ -189,10 +212,20 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemarResult:
     first, second : sequences of bool of equal length
         Whether each network classified each image correctly, as in `Evaluation.correct`.
 
+    Returns
+    -------
+    McNemarResult
+
     Raises
     ------
     ValueError
         If the lengths differ, or there are no images.
+
+    Examples
+    --------
+    >>> result = mcnemar([True] * 8 + [False] * 2, [True] * 5 + [False] * 5)
+    >>> result.only_first, result.only_second, result.p
+    (3, 0, 0.25)
     """
     from scipy.stats import binomtest
 

@@ -154,6 +154,12 @@ class Batches:
     images : Tensor of shape [batch, 1, 28, 28]
         uint8, or what `augment` returns.
     labels : Tensor of shape [batch], dtype int64
+
+    Examples
+    --------
+    >>> digits = Digits(torch.zeros(10, 1, 28, 28, dtype=torch.uint8), torch.arange(10), "zeros")
+    >>> [len(labels) for _, labels in Batches(digits, 4)]
+    [4, 4, 2]
     """
 
     def __init__(

@@ -63,6 +63,19 @@ def run(
 def serving(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve an app in a thread as long as the block lasts; give its address.
 
+    Parameters
+    ----------
+    app : FastAPI
+        As `create_app` returns it.
+    host : str, default="127.0.0.1"
+    port : int, default=0
+        0 takes one that is free.
+
+    Yields
+    ------
+    str
+        The address, such as ``http://127.0.0.1:49152``.
+
     Raises
     ------
     OSError
