@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mnist_helpers.evaluation import accuracy_interval
-from mnist_helpers.files import outputs_folder
+from mnist_helpers.files import IMAGE_EXTENSIONS, outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, GRAY, ORANGE, axes_or_new
 from mnist_helpers.prediction import MNISTPredictor
@@ -20,7 +20,6 @@ from mnist_helpers.prediction import MNISTPredictor
 from .common import BASELINE, baseline_network, predict_baseline, publish
 from .frames import FRAMES, draw_framed
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SEED = 1000  # of the framed digits
 WAYS = {"resized": "usual way", "inverted": "usual way, inverted", "ours": "ours"}
 
@@ -153,7 +152,7 @@ def list_labeled_images(folder: Path) -> list[tuple[str, int, Path]]:
     found = []
     for path in sorted(folder.rglob("*")):
         label = path.parent.name
-        if path.suffix.lower() in IMAGE_SUFFIXES and len(label) == 1 and label.isdigit():
+        if path.suffix.lower() in IMAGE_EXTENSIONS and len(label) == 1 and label.isdigit():
             group = path.parent.parent.relative_to(folder).as_posix()
             found.append((folder.name if group == "." else group, int(label), path))
     if not found:

@@ -10,6 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _FORMULA = re.compile(r"[\s\x00-\x1f\ufeff']*[=+\-@＝＋－＠]|[\t\r\n]")
+IMAGE_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in (
+        *("png", "jpg", "jpeg", "jfif", "bmp", "gif", "tif", "tiff"),
+        *("webp", "avif", "heic", "heif", "pbm", "pgm", "pnm", "ppm"),
+    )
+)
 UNFINISHED = ".mnist_helpers-"  # how the names of files begin that are still being written
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .files import EXTENSIONS
+from .files import ImageFolder
 from .labels import LABELS
 from .processor import BatchProcessor
 from .rows import COLUMNS, PROBABILITIES
 
-__all__ = ["COLUMNS", "EXTENSIONS", "LABELS", "PROBABILITIES", "BatchProcessor"]
+__all__ = ["COLUMNS", "LABELS", "PROBABILITIES", "BatchProcessor", "ImageFolder"]

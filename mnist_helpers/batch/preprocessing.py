@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ..files import escape_name
-from ..preprocess import ImageLike, to_mnist
-from .files import regular_file
-
-Preprocessed = tuple[np.ndarray | None, float, str | None]  # image, seconds, error
+from ..preprocess import to_mnist
+from .files import ImageFolder
 
 
-def preprocess(path: Path) -> Preprocessed:
-    """Preprocess the image in a file; see `preprocess_timed`."""
-    return preprocess_timed(lambda: regular_file(path))
+class Preprocessed(NamedTuple):
+    """An image preprocessed as MNIST's, or why there is none, and how long that took."""
+
+    image: np.ndarray | None
+    seconds: float
+    error: str | None
 
 
-def preprocess_timed(load: Callable[[], ImageLike]) -> Preprocessed:
-    """Return an image preprocessed as MNIST's, the seconds it took, and the error, if any."""
+def preprocess(folder: ImageFolder, name: str) -> Preprocessed:
+    """Load and preprocess one image of a folder."""
     start = time.perf_counter()
     try:
-        return to_mnist(load()), time.perf_counter() - start, None
+        return Preprocessed(to_mnist(folder.load(name)), time.perf_counter() - start, None)
     except Exception as error:  # whatever a decoder raises: the others are predicted
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
         text = escape_name(" ".join(f"{kind}{error}".split())) or type(error).__name__
-        return None, time.perf_counter() - start, text
+        return Preprocessed(None, time.perf_counter() - start, text)

@@ -4,34 +4,47 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import heapq
 import json
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import atomic_write, escape_name, exclusive_lock, project_root, unescape_name
-from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, is_confident
+from ..files import atomic_write, escape_name, exclusive_lock, project_root
+from ..prediction import MNISTPredictor
 from ..progress import progress_bar
-from .files import EXTENSIONS, is_large
+from .contact_sheet import draw_least_confident
+from .files import ImageFolder, is_large
 from .labels import LABELS, find_labels, label_of
 from .preprocessing import Preprocessed, preprocess
-from .rows import COLUMNS, PROBABILITIES, finished_files, strict_json, whole_rows, without_formulas
+from .rows import (
+    COLUMNS,
+    DTYPES,
+    finished_files,
+    from_csv,
+    make_rows,
+    start_table,
+    strict_json,
+    to_csv,
+    whole_rows,
+    without_formulas,
+)
+from .summary import count_confusion, count_rows, describe, format_counts, measure_accuracy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 NO_RUN = "there are no predictions yet: call process_folder first"
+PART = 10_000  # rows that are counted together
 
 
 class BatchProcessor:
@@ -80,10 +93,9 @@ class BatchProcessor:
         self.batch_size, self.threads = batch_size, threads
         self.reports, self.logs = self.out / "reports", self.out / "logs"
         self.rows_path = self.reports / "rows.csv"
-        self._folder: Path | None = None
         self.labels: str | None = None
         self._labels_wanted: str | None = None
-        self.skipped: Counter[str] = Counter()
+        self._images: ImageFolder | None = None
 
     def process_folder(
         self,
@@ -105,7 +117,7 @@ class BatchProcessor:
             Include the folders in the folder.
         pattern : str, default="*"
             Pattern of the file names, such as ``"*.png"``. With ``"*"`` files are selected by their
-            extension (`EXTENSIONS`).
+            extension (`IMAGE_EXTENSIONS` of `mnist_helpers.files`).
         labels : {"auto", "folder", "name"} or None, default="auto"
             Where the label is. ``"folder"``: the name of the parent folder (``7/scan.png``).
             ``"name"``: the start of the file's name, on its own (``7.png``, ``7_scan.png``), or
@@ -131,19 +143,18 @@ class BatchProcessor:
         OSError
             If another process writes to the same reports.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise NotADirectoryError(f"there is no folder {folder}")
         if labels is not None and labels not in LABELS:
             raise ValueError(f"labels must be one of {', '.join(LABELS)}, or None, not {labels!r}")
-        self._folder, self.skipped = folder, Counter()
-        paths = list(self._list_images(recursive, pattern))
-        if not paths:
+        folder = Path(folder)
+        images = self._images = ImageFolder(folder)
+        own = frozenset((self.reports.resolve(), self.logs.resolve()))  # these are no input
+        names = list(images.names(recursive, pattern, own))
+        if not names:
             raise ValueError(
-                f"no images in {folder} (pattern {pattern!r}, "
-                f"{'with' if recursive else 'without'} folders; skipped: {_counts(self.skipped)})"
+                f"no images in {folder} (pattern {pattern!r}, {'with' if recursive else 'without'} "
+                f"folders; skipped: {format_counts(self.skipped)})"
             )
-        self.labels = find_labels(map(self._name, paths)) if labels == "auto" else labels
+        self.labels = find_labels(names) if labels == "auto" else labels
         self._labels_wanted = labels
         settings = {
             "folder": escape_name(folder.resolve()),
@@ -153,16 +164,16 @@ class BatchProcessor:
         }
         with exclusive_lock(self.reports), _log(self.logs) as log:
             done = self._start(settings, resume)
-            waiting = [path for path in paths if self._name(path) not in done]
-            log.info("%s: %d images, %d done before", settings, len(paths), len(done))
-            log.info("skipped: %s; labels: %s", _counts(self.skipped), self.labels)
+            waiting = [name for name in names if name not in done]
+            log.info("%s: %d images, %d done before", settings, len(names), len(done))
+            log.info("skipped: %s; labels: %s", format_counts(self.skipped), self.labels)
             try:
-                self._process(waiting, len(paths), log)
+                self._process(waiting, len(names), log)
             except KeyboardInterrupt:
                 print("\nStopped. What was predicted is kept: resume=True (--resume) continues.")
                 log.warning("interrupted")
                 raise
-            log.info("done\n%s", self._summary_text())
+            log.info("done\n%s", describe(self.summary, labels))
         return self
 
     def _start(self, settings: dict, resume: bool) -> set[str]:
@@ -181,108 +192,58 @@ class BatchProcessor:
         self.rows_path.unlink(missing_ok=True)
         with atomic_write(record) as part:
             part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        with self.rows_path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(COLUMNS)
+        start_table(self.rows_path)
         return set()
 
-    def _process(self, paths: list[Path], total: int, log: logging.Logger) -> None:
+    def _process(self, names: list[str], total: int, log: logging.Logger) -> None:
         """Predict images batch by batch, and write their rows; what is ready is never lost."""
-        done = total - len(paths)
+        images = self._folder()
         with (
-            progress_bar(total=total, initial=done, unit=" images") as bar,
+            progress_bar(total=total, initial=total - len(names), unit=" images") as bar,
             ThreadPoolExecutor(self.threads) as pool,
             self.rows_path.open("a", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, COLUMNS)
-            for start in range(0, len(paths), self.batch_size):
-                batch, ready = paths[start : start + self.batch_size], []
+            for start in range(0, len(names), self.batch_size):
+                batch = names[start : start + self.batch_size]
+                ready: list[Preprocessed] = []
                 # Decoding a photo lets other threads run; with small images they'd only wait.
-                results = (pool.map if any(map(is_large, batch)) else map)(preprocess, batch)
+                large = any(is_large(images.path(name)) for name in batch)
                 try:
-                    for result in results:
+                    for result in (pool.map if large else map)(partial(preprocess, images), batch):
                         ready.append(result)
                         bar.update()
                 except BaseException:  # Ctrl-C
                     pool.shutdown(cancel_futures=True)
                     raise
                 finally:
-                    rows = list(self._read(batch[: len(ready)], ready, log))
-                    writer.writerows(map(without_formulas, rows))
+                    rows = self._predict(batch[: len(ready)], ready, log)
+                    writer.writerows(map(to_csv, rows))
                     file.flush()
 
-    @property
-    def folder(self) -> Path:
-        """The folder that was processed."""
-        if self._folder is None:
+    def _predict(
+        self, names: list[str], preprocessed: list[Preprocessed], log: logging.Logger
+    ) -> list[dict[str, Any]]:
+        """Return the images' rows, and log what failed."""
+        rows = make_rows(self.predictor, names, preprocessed)
+        for row in rows:
+            if row["error"]:
+                named = row["file"] in row["error"]
+                log.warning("%s", row["error"] if named else f"{row['file']!r}: {row['error']}")
+        return rows
+
+    def _folder(self) -> ImageFolder:
+        """Return the folder that was processed."""
+        if self._images is None:
             raise ValueError(NO_RUN)
-        return self._folder
+        return self._images
 
-    def _list_images(self, recursive: bool, pattern: str) -> Iterator[Path]:
-        """List the images in a fixed order, then folders that cannot be listed.
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many files and folders were left out, by kind."""
+        return self._images.skipped if self._images else Counter()
 
-        Counts what is left out. The folders that this class writes to are no input.
-        """
-        own = {self.reports.resolve(), self.logs.resolve()}
-        unreadable: list[OSError] = []
-        for root, folders, names in os.walk(self.folder, onerror=unreadable.append):
-            open_ = [name for name in folders if not name.startswith(".")]
-            links = [name for name in open_ if Path(root, name).is_symlink()]
-            self.skipped["hidden"] += len(folders) - len(open_)
-            self.skipped["linked folder"] += len(links)
-            inner = [name for name in open_ if name not in links]
-            inner = [name for name in inner if Path(root, name).resolve() not in own]
-            self.skipped["folder"] += 0 if recursive else len(inner)
-            folders[:] = sorted(inner) if recursive else []
-            for name in sorted(names):
-                path = Path(root, name)
-                if name.startswith("."):
-                    self.skipped["hidden"] += 1
-                elif (
-                    path.relative_to(self.folder).match(pattern)
-                    if pattern != "*"
-                    else path.suffix.lower() in EXTENSIONS
-                ):
-                    yield path
-                else:
-                    self.skipped[escape_name(path.suffix) or "without extension"] += 1
-        yield from (Path(error.filename) for error in unreadable)
-
-    def _name(self, path: Path) -> str:
-        """Return a file's path within the folder; bytes that are no UTF-8 come out escaped."""
-        inside = os.fspath(path).removeprefix(os.path.join(self.folder, ""))
-        return escape_name(inside.replace(os.sep, "/"))
-
-    def _path(self, name: str) -> Path:
-        """Return the file that `_name` gave this name."""
-        path = self.folder / name
-        return path if path.exists() else self.folder / unescape_name(name)
-
-    def _read(
-        self, paths: list[Path], prepared: list[Preprocessed], log: logging.Logger
-    ) -> Iterator[dict]:
-        """Yield a row for each path, in order."""
-        good = [image for image, _, _ in prepared if image is not None]
-        start = time.perf_counter()
-        read = iter(self.predictor.predict_proba(np.stack(good)).tolist() if good else [])
-        share = (time.perf_counter() - start) / max(1, len(good))
-        for path, (image, seconds, error) in zip(paths, prepared, strict=True):
-            row: dict = {"file": self._name(path)}
-            if image is None:
-                said = str(error)
-                log.warning("%s", said if row["file"] in said else f"{row['file']!r}: {said}")
-                yield row | {"seconds": f"{seconds:.6f}", "error": error}
-                continue
-            probs = next(read)
-            confidence = max(probs)
-            yield row | {
-                "digit": probs.index(confidence),
-                "confidence": f"{confidence:.6f}",
-                "is_confident": is_confident(confidence),
-                **{name: f"{p:.6f}" for name, p in zip(PROBABILITIES, probs, strict=True)},
-                "seconds": f"{seconds + share:.6f}",
-            }
-
-    def rows(self) -> Iterator[dict]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows one by one, in constant memory: see `results`.
 
         Raises
@@ -290,138 +251,64 @@ class BatchProcessor:
         ValueError
             If `process_folder` has not been called.
         """
-        if self._folder is None:
-            raise ValueError(NO_RUN)
-        for row in whole_rows(self.rows_path):
-            unread = not row["digit"]
-            yield {
-                "file": row["file"],
-                "digit": None if unread else int(row["digit"]),
-                "confidence": None if unread else float(row["confidence"]),
-                "is_confident": None if unread else row["is_confident"] == "True",
-                **{name: None if unread else float(row[name]) for name in PROBABILITIES},
-                "seconds": float(row["seconds"]),
-                "error": row["error"] or None,
-                **({"label": label_of(row["file"], self.labels)} if self.labels else {}),
-            }
+        self._folder()
+        for row in map(from_csv, whole_rows(self.rows_path)):
+            yield row | ({"label": label_of(row["file"], self.labels)} if self.labels else {})
+
+    @property
+    def columns(self) -> list[str]:
+        """`COLUMNS`, and ``label`` if there are labels."""
+        return [*COLUMNS, "label"] if self.labels else COLUMNS
 
     @property
     def results(self) -> pd.DataFrame:
-        """All rows: `COLUMNS`, and ``label`` if there are labels.
+        """All rows as a table with the columns `columns`.
 
         ``file`` is the path within the folder, ``seconds`` the time the image took, ``p0`` to
         ``p9`` are the probabilities. An image that failed has an ``error`` and no digit (NA).
         """
+        return self._table(list(self.rows()))
+
+    def _table(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        """Return rows as a table."""
         import pandas as pd
 
-        columns = [*COLUMNS, "label"] if self.labels else COLUMNS
-        table = pd.DataFrame(list(self.rows()), columns=columns)
-        kinds: dict[str, Any] = {name: float for name in ["confidence", *PROBABILITIES, "seconds"]}
-        kinds |= {"digit": "Int64", "is_confident": "boolean", "error": object}
-        return table.astype(kinds | ({"label": "Int64"} if self.labels else {}))
+        table = pd.DataFrame(rows, columns=self.columns)
+        return table.astype(DTYPES | ({"label": "Int64"} if self.labels else {}))
 
     @property
     def confusion(self) -> np.ndarray:
         """Counts ``[10, 10]``, row = label, column = digit; needs labels."""
         if not self.labels:
             raise ValueError('there are no labels: process_folder(…, labels="folder" or "name")')
-        counts = np.zeros((10, 10), int)
-        for row in self.rows():
-            if row["label"] is not None and row["digit"] is not None:
-                counts[row["label"], row["digit"]] += 1
-        return counts
+        return count_confusion(self.rows())[0]
 
     @property
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """Counts, mean confidence, the digits' frequencies; with labels the accuracy.
 
         Of the images with a label, ``labeled`` were predicted, ``labeled_failed`` failed.
         """
-        from ..evaluation import accuracy_interval
-
-        digits: Counter[int] = Counter()
-        confidence, confident, images, failed = 0.0, 0, 0, 0
-        for row in self.rows():
-            images += 1
-            if row["digit"] is not None:
-                digits[row["digit"]] += 1
-                confidence += row["confidence"]
-                confident += row["is_confident"]
-            elif row.get("label") is not None:
-                failed += 1
-        predicted = digits.total()
-        result = {
-            "folder": escape_name(self.folder),
-            "images": images,
-            "predicted": predicted,
-            "failed": images - predicted,
+        rows = self.rows()
+        parts = iter(lambda: list(islice(rows, PART)), [])
+        return {
+            "folder": escape_name(self._folder().address),
+            **count_rows(map(self._table, parts)),
             "skipped": self.skipped.total(),
             "skipped_by_type": dict(+self.skipped),
-            "not_confident": predicted - confident,
-            "mean_confidence": confidence / predicted if predicted else None,
-            "digits": {str(digit): digits[digit] for digit in range(10)},
             "labels": self.labels,
+            **(measure_accuracy(self.rows()) if self.labels else {}),
         }
-        if self.labels:
-            confusion = self.confusion
-            correct, labeled = int(confusion.trace()), int(confusion.sum())
-            result |= {"labeled": labeled, "correct": correct, "confusion": confusion.tolist()}
-            result["labeled_failed"] = failed
-            if labeled:
-                result["accuracy"] = correct / labeled
-                result["interval"] = accuracy_interval(correct, labeled)
-        return result
-
-    def _summary_text(self) -> str:
-        """Return the summary in words."""
-        summary = self.summary
-        text = f"{summary['predicted']:,} of {summary['images']:,} images predicted"
-        if summary["failed"]:
-            text += f"; {summary['failed']:,} failed (see the column error)"
-        if summary["skipped"]:
-            text += f"; skipped: {_counts(self.skipped)}"
-        if summary["predicted"]:
-            digits = ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
-            text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
-            low = summary["not_confident"]
-            text += f"{low:,} below {CONFIDENCE_THRESHOLD:.0%}"
-            text += ": look at these" if low else ""
-            text += f"\npredicted digits: {digits}"
-        return "\n".join([text, *self._accuracy_text(summary)])
-
-    def _accuracy_text(self, summary: dict) -> list[str]:
-        """Return the accuracy in words, or why there is none; nothing if none was asked for."""
-        if "accuracy" in summary:
-            low, high = summary["interval"]
-            failed = summary["labeled_failed"]
-            where = {"folder": "folder names", "name": "file names"}[str(self.labels)]
-            return [
-                f"accuracy {summary['accuracy']:.2%} of {summary['labeled']:,} labeled images "
-                f"(labels from the {where}; 95% confidence interval {low:.1%} to {high:.1%})"
-                + (f"; {failed:,} more labeled images failed" if failed else "")
-            ]
-        if self._labels_wanted is None or summary.get("labeled_failed"):
-            return []
-        return [
-            "no labels found, so no accuracy: "
-            + {
-                "auto": "not every image has its digit in the folder's name (7/scan.png) or the "
-                "file's (7_001.png)",
-                "folder": "no image is in a folder that is named 0 to 9",
-                "name": "no file's name begins with a digit on its own, or has only one",
-            }[self._labels_wanted]
-        ]
 
     def print_summary(self) -> None:
         """Print how many images were predicted and failed, the confidence, and the accuracy."""
-        print(self._summary_text())
+        print(describe(self.summary, self._labels_wanted))
 
     def save_results_csv(self, path: str | Path | None = None) -> Path:
         """Write the table as CSV. Default: ``reports/results.csv``."""
         path = Path(path) if path is not None else self.reports / "results.csv"
-        columns = [*COLUMNS, "label"] if self.labels else COLUMNS
         with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(map(without_formulas, self.rows()))
         return path
@@ -446,20 +333,8 @@ class BatchProcessor:
         ValueError
             If no image was predicted.
         """
-        from ..plots import plot_digits, save_figure
-
         path = Path(path) if path is not None else self.reports / "least_confident.png"
-        read = (row for row in self.rows() if row["digit"] is not None)
-        images, titles = [], []
-        for row in heapq.nsmallest(count, read, key=lambda row: row["confidence"]):
-            image, _, _ = preprocess(self._path(row["file"]))
-            if image is not None:  # else the file has gone or changed since
-                name = ascii(Path(row["file"]).stem)[1:-1][-13:].replace("$", r"\$")
-                images.append(image)
-                titles.append(f"{row['digit']}, {row['confidence']:.0%}\n{name}")
-        if not images:
-            raise ValueError("no image could be predicted: there is nothing to draw")
-        save_figure(plot_digits(np.stack(images), titles=titles, columns=8), path)
+        draw_least_confident(self._folder(), self.rows(), path, count)
         return path
 
 
@@ -469,13 +344,6 @@ def _fingerprint(predictor: MNISTPredictor) -> str:
     for name, value in predictor.model.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _counts(skipped: Counter[str]) -> str:
-    """Return counts in words, such as ``3 .txt, 1 hidden``."""
-    return (
-        ", ".join(f"{count:,} {kind}" for kind, count in skipped.most_common() if count) or "none"
-    )
 
 
 @contextmanager

@@ -1,20 +1,82 @@
-"""The rows of the table: written, read back, repaired."""
+"""The rows of the table: made from predictions, written, read back, repaired."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..files import atomic_write, escape_formula, unescape_formula
+from ..prediction import MNISTPredictor, is_confident
+from .preprocessing import Preprocessed
 
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
+DTYPES: dict[str, Any] = {
+    "digit": "Int64",
+    "is_confident": "boolean",
+    "error": object,
+    **dict.fromkeys(["confidence", *PROBABILITIES, "seconds"], float),
+}
 
 
-def whole_rows(path: Path) -> Iterator[dict]:
+def make_rows(
+    predictor: MNISTPredictor, names: Sequence[str], preprocessed: Sequence[Preprocessed]
+) -> list[dict[str, Any]]:
+    """Return a row for each image, in order; one that could not be preprocessed has only its error.
+
+    Returns
+    -------
+    list of dict
+        With the keys `COLUMNS`; what an image lacks is None.
+    """
+    images = [image for image, _, _ in preprocessed if image is not None]
+    start = time.perf_counter()
+    probs = iter(predictor.predict_proba(np.stack(images)).tolist() if images else [])
+    share = (time.perf_counter() - start) / max(1, len(images))
+    rows = []
+    for name, (image, seconds, error) in zip(names, preprocessed, strict=True):
+        row = dict.fromkeys(COLUMNS) | {"file": name, "seconds": seconds, "error": error}
+        if image is not None:
+            ten = next(probs)
+            row |= zip(PROBABILITIES, ten, strict=True)
+            row |= {"digit": ten.index(max(ten)), "confidence": max(ten)}
+            row |= {"is_confident": is_confident(max(ten)), "seconds": seconds + share}
+        rows.append(row)
+    return rows
+
+
+def to_csv(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as `from_csv` wants it: numbers with six decimals, no text a formula."""
+    return without_formulas(
+        {name: f"{v:.6f}" if isinstance(v, float) else v for name, v in row.items()}
+    )
+
+
+def from_csv(row: dict[str, str]) -> dict[str, Any]:
+    """Return a row as `make_rows` made it, from the texts of `whole_rows`."""
+    if not row["digit"]:
+        known = dict.fromkeys(("digit", "confidence", "is_confident", *PROBABILITIES))
+    else:
+        known = {name: float(row[name]) for name in ("confidence", *PROBABILITIES)}
+        known |= {"digit": int(row["digit"]), "is_confident": row["is_confident"] == "True"}
+    rest = {"seconds": float(row["seconds"]), "error": row["error"] or None}
+    return {name: ({"file": row["file"]} | known | rest)[name] for name in COLUMNS}
+
+
+def start_table(path: Path) -> None:
+    """Write a table without rows."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow(COLUMNS)
+
+
+def whole_rows(path: Path) -> Iterator[dict[str, str]]:
     """Yield a table's rows, but for a last one that was cut off in the middle."""
     if not path.stat().st_size:
         return
@@ -46,7 +108,7 @@ def finished_files(path: Path) -> set[str]:
     return names
 
 
-def without_formulas(row: dict) -> dict:
+def without_formulas(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose texts no spreadsheet takes for formulas."""
     return {
         name: escape_formula(value) if isinstance(value, str) else value

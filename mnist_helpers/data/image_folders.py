@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import IMAGE_EXTENSIONS
 from .arrays import decode, make_digits, name_splits
 from .digits import Digits, split_stratified
 
@@ -13,7 +14,6 @@ NAMES = {
     "train": ("train", "training", "trainingset", "mnist_train"),
     "test": ("test", "testing", "testset", "mnist_test", "t10k"),
 }
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 def find_image_folders(folder: Path) -> dict[str, Path]:
@@ -47,7 +47,7 @@ def _read_part(folder: Path) -> Digits:
     images, labels = [], []
     for digit in range(10):
         for path in sorted((folder / str(digit)).iterdir()):
-            if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
+            if path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith("."):
                 images.append(decode(path, path))
                 labels.append(digit)
     if not images:

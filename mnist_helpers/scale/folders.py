@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..batch.files import EXTENSIONS
-from ..batch.preprocessing import preprocess_timed
-from ..batch.rows import PROBABILITIES
+from ..batch.files import ImageFolder
+from ..batch.preprocessing import Preprocessed, preprocess
+from ..batch.rows import COLUMNS, DTYPES, PROBABILITIES, make_rows, without_formulas
+from ..batch.summary import count_rows
 from ..checkpoints import load_checkpoint
-from ..files import escape_formula, escape_name, exclusive_lock, outputs_folder, unescape_name
-from ..prediction import MNISTPredictor, is_confident
+from ..files import exclusive_lock, outputs_folder
+from ..prediction import MNISTPredictor
 from .cluster import check_room, need_ray, ray_cluster
 from .state import check_ours, emptied, remove
 
@@ -51,8 +51,8 @@ def predict_folder(
     ----------
     uri : str or path
         A folder, or any address that fsspec knows, such as ``s3://bucket/scans``. All machines must
-        reach it. Images are taken by their extension (`mnist_helpers.batch.EXTENSIONS`); hidden
-        files and folders are left out.
+        reach it. Which files are images, and which are left out, `ImageFolder` of
+        `mnist_helpers.batch` says.
     out : path, default=None
         Folder for ``rows/``, some files with a part of the table each. All machines must reach
         it. If None, ``outputs/predictions``. An earlier table there is replaced.
@@ -71,13 +71,15 @@ def predict_folder(
     Returns
     -------
     dict
-        ``rows`` (the folder with the table: `COLUMNS` of `mnist_helpers.batch`), ``images``,
-        ``predicted``, ``failed``, ``not_confident``, ``digits`` (how often each was read).
+        ``rows`` (the folder with the table: `COLUMNS` of `mnist_helpers.batch`), and the counts of
+        `mnist_helpers.batch.summary.count_rows`.
 
     Raises
     ------
+    NotADirectoryError
+        If there is no such folder.
     ValueError
-        If there is no such folder, there are no images in it, or `format` is none of the above.
+        If there are no images in it, or `format` is none of the above.
     """
     need_ray()
     import ray.data
@@ -97,9 +99,8 @@ def predict_folder(
             check_room(resources, "num_actors", num_actors, "GPU" if use_gpu else "CPU")
             rows = emptied(out / "rows")
             with ray.data.DataContext.current(_data_context()):
-                table = _table_of_digits(names, uri, network, num_actors, int(use_gpu), batch_size)
-                if format == "csv":
-                    table = table.map_batches(_escape_formulas, batch_format="pandas")
+                actor = {"checkpoint": network, "escape": format == "csv"}
+                table = _table_of_digits(names, uri, actor, num_actors, int(use_gpu), batch_size)
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=ROWS_PER_FILE)
     summary = _count(rows, format)
     if summary["images"] != listed:
@@ -109,7 +110,7 @@ def predict_folder(
 
 
 def _table_of_digits(
-    names: Path, uri: str, checkpoint: Path | None, num_actors: int, gpus: int, batch_size: int
+    names: Path, uri: str, actor: dict[str, Any], num_actors: int, gpus: int, batch_size: int
 ) -> Any:
     """Return the steps from names to rows, as a table that Ray makes while it is written."""
     import ray.data
@@ -120,7 +121,7 @@ def _table_of_digits(
         .map_batches(partial(_preprocess, uri=uri), batch_size=batch_size)
         .map_batches(
             _Predictor,
-            fn_constructor_args=(checkpoint,),
+            fn_constructor_kwargs=actor,
             batch_size=batch_size,
             compute=ray.data.ActorPoolStrategy(size=num_actors),
             num_cpus=0,  # all of them are left to _preprocess, which takes far longer
@@ -143,48 +144,11 @@ def _absolute(uri: str) -> str:
     return uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
 
-def _list_images(uri: str) -> Iterator[str]:
-    """List the images at an address, by their path within it, one folder after the other."""
-    from fsspec.core import url_to_fs
-
-    files, root = url_to_fs(uri)
-    if not files.isdir(root):
-        raise ValueError(f"there is no folder {uri}")
-    todo = [root]
-    while todo:
-        folder = todo.pop()
-        try:
-            found = files.ls(folder, detail=True)
-        except PermissionError:  # a row that says so, as for an image
-            yield _inside(folder, root)
-            continue
-        for info in found:
-            path = PurePosixPath(info["name"])
-            if path.name.startswith(".") or path == PurePosixPath(folder):
-                continue
-            if info["type"] == "directory":
-                todo.append(info["name"])
-            elif path.suffix.lower() in EXTENSIONS and _is_file(files, info):
-                yield _inside(info["name"], root)
-
-
-def _inside(path: str, root: str) -> str:
-    """Return a path within the folder `root`, as text that any table can hold."""
-    return escape_name(path.removeprefix(root).strip("/"))
-
-
-def _is_file(files: Any, info: dict[str, Any]) -> bool:
-    """Return whether this is a file, or a link that is no folder's: whatever else would block."""
-    if info["type"] == "file" or not info.get("islink"):
-        return info["type"] == "file"
-    return files.isfile(info["name"]) or not files.exists(info["name"])
-
-
 def _write_names(uri: str, to: Path) -> int:
     """Write all images' names into tables of `ROWS_PER_FILE` rows, and return their number."""
     import pandas as pd
 
-    names, number = _list_images(uri), 0
+    names, number = ImageFolder(uri).names(), 0
     while part := list(islice(names, ROWS_PER_FILE)):
         pd.DataFrame({"file": part}).to_parquet(to / f"{number:012d}.parquet")
         number += len(part)
@@ -194,11 +158,9 @@ def _write_names(uri: str, to: Path) -> int:
 
 
 def _preprocess(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]:
-    """Fetch and preprocess images: a column ``image [N, 28, 28]``, black where that failed."""
-    from fsspec.core import url_to_fs
-
-    files, root = url_to_fs(uri)
-    done = [preprocess_timed(partial(_fetch, files, root, name)) for name in batch["file"]]
+    """Load and preprocess images: a column ``image [N, 28, 28]``, black where it failed."""
+    folder = ImageFolder(uri)
+    done = [preprocess(folder, name) for name in batch["file"]]
     blank = np.zeros((28, 28), np.uint8)
     return {
         "file": batch["file"],
@@ -208,65 +170,39 @@ def _preprocess(batch: dict[str, np.ndarray], uri: str) -> dict[str, np.ndarray]
     }
 
 
-def _fetch(files: Any, root: str, name: str) -> bytes:
-    """Return what is in a file, by the name that `_list_images` gave it."""
-    path = f"{root}/{name}"
-    if "\\x" in name and not files.exists(path):
-        path = f"{root}/{unescape_name(name)}"
-    try:
-        return files.cat_file(path)
-    except IsADirectoryError:
-        files.ls(path)  # says why it could not be listed
-        raise
-
-
 class _Predictor:
-    """An actor that holds a network, and predicts batches of preprocessed images."""
+    """Holds a network, and makes the rows of batch after batch of preprocessed images."""
 
-    def __init__(self, checkpoint: Path | None) -> None:
+    def __init__(self, checkpoint: Path | None, escape: bool) -> None:
         torch.set_num_threads(1)
         self.predictor = MNISTPredictor(checkpoint)
+        self.escape = escape
 
     def __call__(self, batch: dict[str, np.ndarray]) -> pd.DataFrame:
-        """Return the batch's rows: `COLUMNS` of `mnist_helpers.batch`."""
-        import pandas as pd
-
-        probs = self.predictor.predict_proba(batch["image"])
-        rows = pd.DataFrame({"file": batch["file"], "digit": probs.argmax(1)})
-        rows["confidence"] = probs.max(1)
-        rows["is_confident"] = is_confident(rows["confidence"].to_numpy())
-        rows[PROBABILITIES] = probs
-        kinds = {"digit": "Int64", "is_confident": "boolean"}
-        rows = rows.astype(kinds)
-        rows.loc[batch["error"] != "", rows.columns[1:]] = pd.NA
-        rows["seconds"] = batch["seconds"]
-        rows["error"] = pd.Series(batch["error"], dtype="string").replace("", pd.NA)
-        return rows
+        """Return the batch's rows; with `escape` their texts are no formulas of a spreadsheet."""
+        columns = (batch["image"], batch["seconds"], batch["error"])
+        preprocessed = [
+            Preprocessed(None if error else image, float(seconds), error or None)
+            for image, seconds, error in zip(*columns, strict=True)
+        ]
+        rows = make_rows(self.predictor, batch["file"].tolist(), preprocessed)
+        return _as_table(map(without_formulas, rows) if self.escape else rows)
 
 
-def _escape_formulas(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows whose texts no spreadsheet takes for formulas."""
-    texts = {name: rows[name].map(escape_formula, na_action="ignore") for name in ("file", "error")}
-    return rows.assign(**texts).astype({"error": "string"})
+def _as_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a table whose parts all have the same types, half as large as in memory."""
+    import pandas as pd
+
+    small = dict.fromkeys(["confidence", *PROBABILITIES], "float32")
+    return pd.DataFrame(list(rows), columns=COLUMNS).astype(DTYPES | small | {"error": "string"})
 
 
 def _count(rows: Path, format: str) -> dict[str, Any]:
     """Count what is in the table, part by part."""
     import pyarrow.dataset
 
-    counts: Counter[str] = Counter()
-    digits: Counter[int] = Counter()
-    # Said, since a CSV file that begins with images that could not be read does not tell.
-    columns = pyarrow.schema({"digit": pyarrow.int64(), "is_confident": pyarrow.bool_()})
-    for part in pyarrow.dataset.dataset(rows, columns, format).to_batches():
-        predicted = part.to_pandas().dropna()
-        counts.update(images=part.num_rows, predicted=len(predicted))
-        counts.update(not_confident=int((~predicted["is_confident"].astype(bool)).sum()))
-        digits.update(predicted["digit"].astype(int))
-    return {
-        "images": counts["images"],
-        "predicted": counts["predicted"],
-        "failed": counts["images"] - counts["predicted"],
-        "not_confident": counts["not_confident"],
-        "digits": {digit: digits[digit] for digit in range(10)},
-    }
+    # Said, since a CSV file that begins with images that failed does not tell.
+    kinds = {"digit": pyarrow.int64(), "confidence": pyarrow.float64()}
+    columns = pyarrow.schema(kinds | {"is_confident": pyarrow.bool_()})
+    parts = pyarrow.dataset.dataset(rows, columns, format).to_batches()
+    return count_rows(part.to_pandas() for part in parts)

@@ -26,21 +26,19 @@ from mnist_helpers.batch import (
     COLUMNS,
     PROBABILITIES,
     BatchProcessor,
+    ImageFolder,
+    contact_sheet,
     files,
     preprocessing,
     processor,
 )
 from mnist_helpers.batch.labels import label_of
+from mnist_helpers.batch.preprocessing import Preprocessed
 from mnist_helpers.data import Splits
 from mnist_helpers.files import exclusive_lock, unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux")
-
-
-@pytest.fixture(scope="module")
-def predictor() -> MNISTPredictor:
-    return MNISTPredictor(device="cpu")
 
 
 @pytest.fixture
@@ -153,8 +151,9 @@ def test_the_contact_sheet_shows_the_least_confident(batch, inbox, draw, monkeyp
         draw(inbox / f"{'abcdefghij'[digit]}.png", digit)
     table = batch.process_folder(inbox).results.sort_values("confidence")
     shown = []
-    monkeypatch.setattr(processor, "preprocess", lambda path: (shown.append(path.name), 0, None))
-    with pytest.raises((ValueError, TypeError)):  # np.stack of None
+    nothing = Preprocessed(None, 0, "gone")
+    monkeypatch.setattr(contact_sheet, "preprocess", lambda _, name: shown.append(name) or nothing)
+    with pytest.raises(ValueError, match="nothing to draw"):
         batch.save_contact_sheet(count=3)
     assert shown == table["file"].head(3).tolist()
 
@@ -332,7 +331,8 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     assert {row["file"] for row in content["results"]} == expected
     assert content["summary"]["skipped_by_type"] == {".caf\\xe9": 1}
     assert batch.save_contact_sheet().is_file()
-    assert batch._path("caf\\xe9.png").read_bytes() == batch._path("NA.png").read_bytes()
+    images = ImageFolder(inbox)
+    assert images.path("caf\\xe9.png").read_bytes() == images.path("NA.png").read_bytes()
     assert len(batch.process_folder(inbox, resume=True).results) == len(expected)
 
 
@@ -447,7 +447,7 @@ def test_rows_of_another_run_are_not_mixed_in(batch, inbox, draw, tmp_path) -> N
 def test_an_interrupted_run_keeps_what_was_done(batch, inbox, draw, monkeypatch, capsys) -> None:
     for number in range(12):
         draw(inbox / f"x{number:02}.png")
-    real = batch._read
+    real = batch._predict
     calls = []
 
     def interrupted(*arguments) -> Iterator[dict]:
@@ -456,7 +456,7 @@ def test_an_interrupted_run_keeps_what_was_done(batch, inbox, draw, monkeypatch,
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(batch, "_read", interrupted)
+    monkeypatch.setattr(batch, "_predict", interrupted)
     with pytest.raises(KeyboardInterrupt):
         batch.process_folder(inbox)
     assert "--resume" in capsys.readouterr().out
