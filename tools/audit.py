@@ -17,17 +17,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component
-from cyclonedx.output.json import JsonV1Dot6
-from packageurl import PackageURL
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
+from mnist_helpers import __version__
 from mnist_helpers.files import outputs_folder
 
 # How the last line of what pip-audit says looks if the service, not pip-audit, is at fault.
@@ -169,41 +161,17 @@ def sbom(folder: Path) -> list[str]:
     Raises
     ------
     RuntimeError
-        If pip-licenses, which knows the licenses, breaks.
+        If cyclonedx-py breaks.
     """
-    stated = {canonicalize_name(package["Name"]): statements(package)[0] for package in packages()}
-    found = {canonicalize_name(part.name): part for part in distributions()}
-    parts = {name: component(part, stated.get(name, NOT_STATED)) for name, part in found.items()}
-    us = parts[canonicalize_name("mnist-helpers")]
-    bill = Bom(components=[part for part in parts.values() if part is not us])
-    bill.metadata.component = us
-    for name, part in found.items():
-        needed = [other for key, other in parts.items() if key in needs(part)]
-        bill.register_dependency(parts[name], needed)
-    written = json.loads(JsonV1Dot6(bill).output_as_string())
-    del written["serialNumber"], written["metadata"]["timestamp"]  # the same parts, the same file
     path = folder / "sbom.cdx.json"
-    path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-    return [f"{path.name}: CycloneDX {written['specVersion']}, {len(bill.components)} components."]
-
-
-def component(part: Distribution, license: str) -> Component:
-    """Return what CycloneDX notes of a package."""
-    return Component(
-        name=part.name,
-        version=part.version,
-        description=part.metadata["Summary"],
-        licenses=[] if license == NOT_STATED else [LicenseFactory().make_from_string(license)],
-        purl=PackageURL("pypi", name=canonicalize_name(part.name), version=part.version),
-        bom_ref=f"{part.name}=={part.version}",
-    )
-
-
-def needs(part: Distribution) -> set[str]:
-    """Return the canonical names of what a package always needs on this machine."""
-    stated = [Requirement(text) for text in part.requires or ()]
-    always = [need for need in stated if not need.marker or need.marker.evaluate({"extra": ""})]
-    return {canonicalize_name(need.name) for need in always}
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    how = ["--mc-type", "library", "--output-reproducible", "--no-validate"]
+    command = ["cyclonedx_py", "environment", "--pyproject", str(project), *how]
+    tool(*command, "--output-file", str(path), sys.executable)
+    bill = json.loads(path.read_text(encoding="utf-8"))
+    bill["metadata"]["component"]["version"] = __version__  # which pyproject.toml leaves to us
+    path.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+    return [f"{path.name}: CycloneDX {bill['specVersion']}, {len(bill['components'])} components."]
 
 
 REPORTS = {

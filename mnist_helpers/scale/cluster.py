@@ -8,10 +8,13 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from ..device import stay_on_loopback
+
+if TYPE_CHECKING:
+    import psutil
 
 ATTEMPTS = 3  # to start a cluster here
 RETRIES = 3  # times that a job continues after losing a worker
@@ -105,12 +108,13 @@ def _retry_startup(start: Callable[[], Any]) -> Any:
     """
     import ray
 
+    before = _processes()
     for left in reversed(range(ATTEMPTS)):
         try:
-            with _minimal_node():
-                return start()
+            return start()
         except Exception as error:  # that is all that Ray says it is
             ray.shutdown()
+            _end_ray_processes(spare=before)
             if "timed out during startup" not in str(error):
                 raise
             if not left:
@@ -120,31 +124,21 @@ def _retry_startup(start: Callable[[], Any]) -> Any:
                 ) from error
 
 
-@contextmanager
-def _minimal_node() -> Iterator[None]:
-    """Let Ray's nodes start without what is not needed here, and a failed one take all along.
+def _processes() -> set[psutil.Process]:
+    """Return the processes that this one has started, and those that they have."""
+    import psutil
 
-    While they wait for each other, a third of the work is that of the autoscaler and the log
-    monitor. ``ray start`` can leave these out, `ray.init` cannot; and it leaves the processes of a
-    failed start running.
-    """
-    from ray._private import node
+    return set(psutil.Process().children(recursive=True))
 
-    class Node(node.Node):
-        def __init__(self, ray_params: Any, **options: Any) -> None:
-            ray_params.update(no_monitor=True, include_log_monitor=False)
-            try:
-                super().__init__(ray_params, **options)
-            except BaseException:
-                self.kill_all_processes(check_alive=False, allow_graceful=False)
-                raise
 
-    original = node.Node
-    setattr(node, "Node", Node)  # noqa: B010  a class in another's place, which types forbid
-    try:
-        yield
-    finally:
-        setattr(node, "Node", original)  # noqa: B010
+def _end_ray_processes(spare: set[psutil.Process]) -> None:
+    """End what a failed start has left running: Ray does not."""
+    import psutil
+
+    for process in _processes() - spare:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if f"{os.sep}ray{os.sep}" in " ".join(process.cmdline()):
+                process.kill()
 
 
 def _check_reachable(address: str) -> None:
@@ -165,7 +159,8 @@ def _listen(to_others: bool) -> None:
     """Say whether Ray listens to other machines, whose orders it would take.
 
     Ray has this switch for Windows and macOS, and reads it when it is imported, which may have
-    been before.
+    been before. It is private to Ray: pyproject.toml allows no version that the tests have not
+    seen obey it.
     """
     from ray._private import ray_constants
 

@@ -14,8 +14,10 @@ from ..checkpoints import History, load_checkpoint
 from ..data import Digits
 from ..files import exclusive_lock, outputs_folder
 from ..models import build_model
+from ..parallel import rank_and_world_size
 from ..recipes import Recipe, recipe_for
-from ..training import archive_previous_run, check_splits, rank_and_world_size, train
+from ..run_state import archive_previous_run
+from ..training import check_splits, train
 from .cluster import RETRIES, check_room, need_ray, ray_cluster
 from .state import check_ours, emptied, remove
 
