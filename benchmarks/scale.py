@@ -15,13 +15,13 @@ import pandas as pd
 from PIL import Image
 
 from mnist_helpers.data import Digits, load_mnist
+from mnist_helpers.decode import encode_png
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE
 from mnist_helpers.preprocess import to_mnist
 from mnist_helpers.recipes import recipe_for
 from mnist_helpers.scale import predict_folder, ray_cluster, train_distributed
-from mnist_helpers.serve.load import as_png
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.styles import STYLES
 
@@ -102,8 +102,8 @@ def preprocessing_times(repeats: int = 20) -> pd.DataFrame:
     jpeg = io.BytesIO()
     Image.fromarray(photo).save(jpeg, "JPEG")
     files = {
-        "MNIST's, PNG 28×28": as_png(to_mnist(drawing)),
-        "drawing, PNG 280×280": as_png(np.asarray(drawing)),
+        "MNIST's, PNG 28×28": encode_png(to_mnist(drawing)),
+        "drawing, PNG 280×280": encode_png(np.asarray(drawing)),
         "photo, JPEG 4000×3000": jpeg.getvalue(),
     }
     took = {  # one after the other: a photo in between would empty the processor's caches
@@ -128,7 +128,7 @@ def draw_folder(folder: Path, number: int) -> None:
     files = []
     for index in range(min(number, 500)):
         strokes = pen_strokes(index % 10, STYLES[index % len(STYLES)], SIDE, variation=index)
-        files.append(as_png(np.asarray(draw_strokes(strokes, SIDE))))
+        files.append(encode_png(np.asarray(draw_strokes(strokes, SIDE))))
     for index in range(number):
         (folder / f"{index:06d}.png").write_bytes(files[index % len(files)])
 

@@ -10,10 +10,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from mnist_helpers.data import load_mnist
+from mnist_helpers.decode import encode_png
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.serve.load import as_png, load_test, server
+from mnist_helpers.serve.load import load_test, server
 
 from .common import plot_timings, publish
 
@@ -49,7 +50,7 @@ def benchmark(
         multiple of one by one).
     """
     images = load_mnist(root=data, val_size=0).test.images[:1000, 0].numpy()
-    files = [as_png(image) for image in images]
+    files = [encode_png(image) for image in images]
     right = MNISTPredictor(checkpoint, "cpu").predict_proba(images).argmax(1).tolist()
     done: dict[int, list[dict]] = {max_batch_size: [] for max_batch_size in NAMES}
     for _ in tqdm(range(repeats), desc="serving"):

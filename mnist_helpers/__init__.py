@@ -111,7 +111,6 @@ _PUBLIC = {
     "widgets.threshold": ("ThresholdSlider",),
     "extras": ("install_extra",),
     "progress": ("elapsed", "progress_bar"),
-    "hub": ("HubPredictor",),
     "serve": ("Limits", "create_app", "serving"),
     "sheet": ("SheetDigits", "make_sheet", "read_sheet"),
     "scale": ("predict_folder", "train_distributed", "tune"),

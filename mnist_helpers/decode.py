@@ -259,6 +259,11 @@ def _from_ndarray(array: np.ndarray) -> Image.Image:
     """Turn an array into a PIL image."""
     if array.dtype.kind not in "biuf":
         raise InvalidImageError(f"expected numbers, not an array of {array.dtype}")
+    return Image.fromarray(np.ascontiguousarray(_as_uint8(_channels_last(array))))
+
+
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    """Return an array as ``[H, W]`` or ``[H, W, 3 or 4]``."""
     shape = array.shape
     if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
         array = np.moveaxis(array, 0, -1)  # channels first, as in PyTorch
@@ -270,21 +275,26 @@ def _from_ndarray(array: np.ndarray) -> Image.Image:
         )
     if 0 in array.shape:
         raise InvalidImageError(f"the image has no pixels: its shape is {list(shape)}")
+    return array
+
+
+def _as_uint8(array: np.ndarray) -> np.ndarray:
+    """Bring values to uint8: bools, floats in [0, 1], whole numbers in 0 to 255, 16 bits."""
+    if array.dtype == np.uint8:
+        return array
     if array.dtype == np.bool_:
-        array = array.astype(np.uint8) * 255
-    elif array.dtype == np.uint16 and array.max() > 255:
-        array = _to_8_bits(array)
-    elif np.issubdtype(array.dtype, np.floating):
+        return array.astype(np.uint8) * 255
+    if array.dtype == np.uint16 and array.max() > 255:
+        return _to_8_bits(array)
+    if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise InvalidImageError(
                 "floats must lie in [0, 1]; divide by 255, or pass whole numbers as uint8"
             )
-        array = np.round(array * 255).astype(np.uint8)
-    elif array.dtype != np.uint8:
-        if array.min() < 0 or array.max() > 255:
-            raise InvalidImageError(f"{array.dtype} values must lie in 0 to 255")
-        array = array.astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(array))
+        return np.round(array * 255).astype(np.uint8)
+    if array.min() < 0 or array.max() > 255:
+        raise InvalidImageError(f"{array.dtype} values must lie in 0 to 255")
+    return array.astype(np.uint8)
 
 
 def _from_tensor(tensor: torch.Tensor) -> np.ndarray:
@@ -317,15 +327,22 @@ def _downscale(image: Image.Image) -> Image.Image:
     """Return an image upright, of 8 bits, and at most `WORKING_SIDE` pixels wide and high."""
     image.load()
     turn = TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
-    elif image.mode not in ("L", "RGB", "RGBA", "LA"):
-        has_alpha = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
-        image = image.convert("RGBA" if has_alpha else "L" if image.mode == "1" else "RGB")
+    image = _in_8_bits(image)
     if max(image.size) > WORKING_SIDE:
         image = image.copy()
         image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
     return image if turn is None else image.transpose(turn)
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """Return an image in one of the modes L, LA, RGB and RGBA."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        return Image.fromarray(_to_8_bits(np.asarray(image)))
+    if image.mode in ("PA", "La", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _flatten_alpha(image: Image.Image) -> np.ndarray:
@@ -352,3 +369,15 @@ def name_in_errors(image: ImageLike) -> Iterator[None]:
         if not isinstance(image, (str, os.PathLike)):
             raise
         raise BlankImageError(f"{os.fspath(image)}: {error}") from error
+
+
+def encode_png(image: Image.Image | np.ndarray) -> bytes:
+    """Return an image as the bytes of a PNG file.
+
+    Parameters
+    ----------
+    image : PIL image, or ndarray of shape [H, W] or [H, W, 3], dtype uint8
+    """
+    file = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, "PNG")
+    return file.getvalue()

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from .models import build_model, list_models
-from .weight_files import MAX_TENSORS, FileArray
+from .pickles import FileArray
+from .weight_files import MAX_TENSORS
 from .wrapping import model_name
 
 MAX_DEPTH = 16

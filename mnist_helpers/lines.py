@@ -14,12 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 from .brightness import Brightness
-from .segment import (
-    MIN_CONTRAST,
-    MIN_LINED_SIDE,
-    bounding_box,
-    drop_small_parts,
-)
+from .masks import bounding_box, drop_small_parts
+from .segment import MIN_CONTRAST, MIN_LINED_SIDE
 
 MIN_LINE_LENGTH = 0.5  # of the image's width or height
 MAX_LINE_WIDTH = 0.05  # of the image's width or height

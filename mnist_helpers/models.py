@@ -361,8 +361,8 @@ def fuse_batchnorm(model: Classifier) -> nn.Sequential:
     layers = [copy.deepcopy(layer) for layer in model if not isinstance(layer, DROPOUT)]
     for norm in [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]:
         before = layers.index(norm) - 1
-        pooled = isinstance(layers[before], nn.MaxPool2d) and bool((norm.weight > 0).all())
-        before -= pooled
+        if isinstance(layers[before], nn.MaxPool2d) and (norm.weight > 0).all():
+            before -= 1
         convolution = layers[before]
         if isinstance(convolution, nn.Conv2d):
             layers[before] = fuse_conv_bn_eval(convolution, norm)

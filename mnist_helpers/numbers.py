@@ -15,6 +15,7 @@ from PIL import Image
 
 from .decode import BlankImageError, ImageLike, decode_with_scale, name_in_errors
 from .lines import remove_lines
+from .masks import bounding_box, drop_small_parts, group_columns
 from .preprocess import (
     MAX_SHEETS,
     center,
@@ -25,7 +26,7 @@ from .preprocess import (
     normalize_stroke_width,
     to_gray,
 )
-from .segment import Box, bounding_box, digit_mask, drop_small_parts, find_sheets, group_columns
+from .segment import Box, digit_mask, find_sheets
 
 Classify = Callable[[np.ndarray], np.ndarray]
 

@@ -18,22 +18,10 @@ from PIL import Image
 from scipy import ndimage
 
 from .brightness import Brightness
-from .decode import (
-    BlankImageError,
-    ImageLike,
-    InvalidImageError,
-    decode,
-    name_in_errors,
-)
+from .decode import BlankImageError, ImageLike, InvalidImageError, decode, name_in_errors
 from .lines import remove_lines
-from .segment import (
-    MIN_CONTRAST,
-    Box,
-    bounding_box,
-    digit_mask,
-    dilate,
-    find_sheets,
-)
+from .masks import bounding_box, dilate
+from .segment import MIN_CONTRAST, Box, digit_mask, find_sheets
 
 __all__ = [
     "BlankImageError",
@@ -271,11 +259,7 @@ def correct_illumination(gray: np.ndarray) -> np.ndarray:
     # the border suggests that the second is the wrong polarity
     for candidate, copy, trust in ((gray, small, 1.0), (255 - gray, 255 - small, 0.7)):
         for window in WINDOWS:
-            ink = _subtract_background(estimate_background(copy, window), copy)
-            if np.ptp(ink) < MIN_CONTRAST:
-                continue
-            mask = digit_mask(ink)
-            outline = edges[ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)]
+            outline = _edges_of_outline(copy, window, edges)
             score = trust * (outline - sharp).sum()
             if outline.size and score > best:
                 best, found = score, (candidate, window)
@@ -286,6 +270,15 @@ def correct_illumination(gray: np.ndarray) -> np.ndarray:
         )
     candidate, window = found
     return _subtract_background(estimate_background(candidate, window), candidate)
+
+
+def _edges_of_outline(gray: np.ndarray, window: float, edges: np.ndarray) -> np.ndarray:
+    """Return how steep the image is along the outline of the digit that a window would find."""
+    ink = _subtract_background(estimate_background(gray, window), gray)
+    if np.ptp(ink) < MIN_CONTRAST:
+        return edges[:0, 0]
+    mask = digit_mask(ink)
+    return edges[ndimage.maximum_filter(mask, 3) != ndimage.minimum_filter(mask, 3)]
 
 
 def estimate_background(gray: np.ndarray, window: float = WINDOWS[0]) -> np.ndarray:

@@ -13,13 +13,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 from .brightness import Brightness
 from .decode import BlankImageError
+from .masks import (
+    Place,
+    bounding_box,
+    dilate,
+    erode,
+    min_rectangle_area,
+    overlap,
+    rectangle_around_rows,
+    row_ends,
+)
 
 Box = tuple[int, int, int, int]
-Place = tuple[slice, slice]
 
 MIN_CONTRAST = 12  # of 255: fainter than this is an empty image
 MIN_SHEET = 0.1  # of the image's area
@@ -130,7 +138,7 @@ def _trim_paper(light: np.ndarray) -> Place:
 def _may_enclose(ink: np.ndarray, least: float) -> bool:
     """Return False if ink encloses fewer pixels: fewer are between its ends in rows or columns."""
     count = np.count_nonzero(ink)
-    ends = (_row_ends(turned) for turned in (ink, ink.T))
+    ends = (row_ends(turned) for turned in (ink, ink.T))
     return all((right - left).sum() - count >= least for _, left, right in ends)
 
 
@@ -143,9 +151,9 @@ def _may_be_rectangular(region: np.ndarray) -> bool:
 
     A rectangle around some of the rows is no larger than that around all of them.
     """
-    rows, left, right = _row_ends(region)
+    rows, left, right = row_ends(region)
     some = slice(None, None, 1 + len(rows) // 8)
-    smallest = _rectangle_around_rows(rows[some], left[some], right[some])
+    smallest = rectangle_around_rows(rows[some], left[some], right[some])
     return (right - left).sum() >= MIN_RECTANGULARITY * smallest
 
 
@@ -209,29 +217,6 @@ def _has_ink(part: np.ndarray, inside: np.ndarray, least: float) -> bool:
         return False
     places = ndimage.find_objects(ndimage.label(ink, np.ones((3, 3)))[0])
     return max(rows.stop - rows.start for rows, _ in places) > 0.15 * part.shape[0]
-
-
-def min_rectangle_area(mask: np.ndarray) -> float:
-    """Return the area of the smallest rectangle, turned in any way, around what is marked."""
-    return _rectangle_around_rows(*_row_ends(mask))
-
-
-def _row_ends(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows in which something is marked, where it begins there, and where it ends."""
-    rows = np.flatnonzero(mask.any(1))
-    return rows, mask.argmax(1)[rows], mask.shape[1] - mask[:, ::-1].argmax(1)[rows]
-
-
-def _rectangle_around_rows(rows: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
-    points = np.concatenate(
-        [np.stack((ends, rows + down), 1) for ends in (left, right) for down in (0, 1)]
-    )
-    corners = points[ConvexHull(points).vertices].astype(float)
-    sides = np.roll(corners, -1, 0) - corners
-    along = sides / np.hypot(*sides.T)[:, None]
-    across = along[:, ::-1] * (1, -1)
-    extents = [np.ptp(corners @ direction.T, axis=0) for direction in (along, across)]
-    return float((extents[0] * extents[1]).min())
 
 
 def digit_mask(
@@ -302,15 +287,15 @@ def _drop_neighbors(
 
     def belongs(number: int) -> bool:
         down, right = places[number - 1]
-        beside = _share(columns, right) < 0.25
+        beside = overlap(columns, right) < 0.25
         if beside and sizes[number - 1] < 0.12 * sizes[main - 1]:
             return False  # a dot
         cut_beside = right.start == 0 or right.stop == shape[1]
         cut_above = down.start == 0 or down.stop == shape[0]
         away, own = off_center(number), off_center(main)
-        if cut_beside and away[0] > 2 * own[0] and _share(columns, right) < 0.5:
+        if cut_beside and away[0] > 2 * own[0] and overlap(columns, right) < 0.5:
             return False
-        return not (cut_above and away[1] > 2 * own[1] and _share(rows, down) <= 0)
+        return not (cut_above and away[1] > 2 * own[1] and overlap(rows, down) <= 0)
 
     return {number for number in kept if number == main or belongs(number)}
 
@@ -347,64 +332,6 @@ def _width(places: Iterable[Place]) -> int:
     """Return how many columns parts span together; 0 for none."""
     spans = [right for _, right in places]
     return max(s.stop for s in spans) - min(s.start for s in spans) if spans else 0
-
-
-def group_columns(mask: np.ndarray) -> list[np.ndarray]:
-    """Return the mask of each digit in a row, from left to right.
-
-    Connected parts belong to one digit if one lies above the other: if they share at least half
-    of the narrower one's columns. Digits that touch each other are not separated.
-    """
-    parts, _ = ndimage.label(mask, np.ones((3, 3)))
-    groups: list[tuple[slice, list[int]]] = []
-    places = ndimage.find_objects(parts)
-    for number in sorted(range(1, len(places) + 1), key=lambda n: places[n - 1][1].start):
-        columns = places[number - 1][1]
-        if groups and _share(groups[-1][0], columns) >= 0.5:
-            span, members = groups.pop()
-            columns = slice(span.start, max(span.stop, columns.stop))
-            groups.append((columns, [*members, number]))
-        else:
-            groups.append((columns, [number]))
-    return [np.isin(parts, members) for _, members in groups]
-
-
-def drop_small_parts(mask: np.ndarray) -> np.ndarray:
-    """Return the connected parts that are not much smaller than the largest one."""
-    parts, count = ndimage.label(mask, np.ones((3, 3)))
-    if count < 2:
-        return mask
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return (sizes >= 0.25 * sizes.max())[parts]
-
-
-def dilate(mask: np.ndarray) -> np.ndarray:
-    """Return what is marked and the eight pixels around each."""
-    tall = mask.copy()
-    tall[1:] |= mask[:-1]
-    tall[:-1] |= mask[1:]
-    wide = tall.copy()
-    wide[:, 1:] |= tall[:, :-1]
-    wide[:, :-1] |= tall[:, 1:]
-    return wide
-
-
-def erode(mask: np.ndarray) -> np.ndarray:
-    """Return what is marked as are the eight pixels around it; outside the image nothing is."""
-    return ~dilate(~np.pad(mask, 1))[1:-1, 1:-1]
-
-
-def _share(first: slice, second: slice) -> float:
-    """Return how much of the narrower of two spans lies within the other."""
-    common = min(first.stop, second.stop) - max(first.start, second.start)
-    return common / min(first.stop - first.start, second.stop - second.start)
-
-
-def bounding_box(mask: np.ndarray) -> Place:
-    """Return the smallest box that holds all that is marked."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def otsu_threshold(gray: np.ndarray) -> float:

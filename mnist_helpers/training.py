@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, nn
 
 from .augment import AUGMENTATIONS
-from .checkpoints import (
-    Checkpoint,
-    History,
-    load_checkpoint,
-    save_checkpoint,
-    saved_history,
-    saved_model_name,
-)
+from .checkpoints import History
 from .data import EVAL_BATCH_SIZE, NON_DIGIT, UNLABELED, Batches, Digits
 from .device import autocast, choose_device, retain_freed_memory, threads_for_free_cores
 from .files import exclusive_lock
 from .models import Classifier, build_model
+from .parallel import all_reduce_metrics, rank_and_world_size, wrap_ddp
 from .progress import TextBar, progress_bar
 from .recipes import Recipe, recipe_for
-from .wrapping import model_name, to_device, wrap_model
+from .run_state import Run
+from .wrapping import to_device, wrap_model
 
 DIVERGED_LOSS = 100.0  # a loss that only exploding numbers reach; guessing costs ln 10 = 2.3
 
@@ -119,7 +111,7 @@ def train(
     source, train = train.source, train.to(device)
     to_device(model, device)
     optimizer = make_optimizer(model, recipe)
-    run = _Run(model, recipe, optimizer, source, Path(out) if out else None)
+    run = Run(model, recipe, optimizer, source, Path(out) if out else None)
     with (
         retain_freed_memory(),
         exclusive_lock(run.out) if run.out and run.writes else nullcontext(),
@@ -135,7 +127,7 @@ def train(
 
 
 def _train_epochs(
-    run: _Run,
+    run: Run,
     train: Digits,
     val: Digits | None,
     callbacks: Sequence[Callable[[History], None]],
@@ -164,24 +156,6 @@ def _train_epochs(
                 callback(run.history)
 
 
-def rank_and_world_size() -> tuple[int, int]:
-    """Return this process's number and how many train together: ``(0, 1)`` for one on its own.
-
-    Several do where `torch.distributed` was set up, as `mnist_helpers.scale` does it.
-    """
-    if not distributed.is_initialized():
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def wrap_ddp(model: nn.Module) -> nn.Module:
-    """Return the network, with gradients averaged over all processes that train together."""
-    if rank_and_world_size()[1] == 1:
-        return model
-    device = next(model.parameters()).device
-    return DistributedDataParallel(model, [device] if device.type == "cuda" else None)
-
-
 def train_epoch(
     model: nn.Module,
     batches: Batches,
@@ -200,18 +174,11 @@ def train_epoch(
         torch.manual_seed(recipe.seed * 10_000 + epoch)
         for step, (images, labels) in enumerate(batches, epoch * len(batches)):
             lr = learning_rate(recipe, step, len(batches))
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            with autocast(device, recipe.precision):
-                logits = model(images)
-            loss = F.cross_entropy(logits.float(), targets(labels, recipe.label_smoothing))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total_loss += loss.detach() * len(labels)
-            correct += (logits.detach().argmax(1) == labels).sum()
+            loss, logits = train_step(model, images, labels, optimizer, recipe, lr)
+            total_loss += loss * len(labels)
+            correct += (logits.argmax(1) == labels).sum()
             bar.update()
-    _all_reduce_metrics(model, total_loss, correct)
+    all_reduce_metrics(model, total_loss, correct)
     labels = batches.digits.labels
     return {
         "epoch": epoch + 1,
@@ -222,16 +189,24 @@ def train_epoch(
     }
 
 
-def _all_reduce_metrics(model: nn.Module, *sums: Tensor) -> None:
-    """Add up what several processes counted, and give all of them the first one's averages.
-
-    (BatchNorm's running averages: each process has seen its own part of the images.)
-    """
-    if rank_and_world_size()[1] > 1:
-        for tensor in sums:
-            distributed.all_reduce(tensor)
-        for buffer in model.buffers():
-            distributed.broadcast(buffer, 0)
+def train_step(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    lr: float,
+) -> tuple[Tensor, Tensor]:
+    """Take one step of the optimizer; return the batch's loss and logits before it, detached."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    with autocast(images.device, recipe.precision):
+        logits = model(images)
+    loss = F.cross_entropy(logits.float(), targets(labels, recipe.label_smoothing))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), logits.detach()
 
 
 def targets(labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -333,128 +308,3 @@ def _progress_text(row: dict[str, float]) -> str:
     """Return an epoch's result for the progress bar."""
     key = "val_accuracy" if "val_accuracy" in row else "train_accuracy"
     return f"epoch {row['epoch']}: {key.split('_')[0]} accuracy {row[key]:.2%}"
-
-
-@dataclass
-class _Run:
-    """A training's state between epochs, and its files."""
-
-    model: nn.Module
-    recipe: Recipe
-    optimizer: torch.optim.Optimizer
-    source: str
-    out: Path | None
-    history: History = field(default_factory=History)
-    best_state: dict[str, Tensor] | None = None
-    data: str | None = None  # the training data's fingerprint
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch (from 1) with the lowest validation loss; 0 without validation."""
-        losses = [(row["val_loss"], row["epoch"]) for row in self.history if "val_loss" in row]
-        return min(losses)[1] if losses else 0
-
-    @property
-    def writes(self) -> bool:
-        """Whether this process is the one that writes files."""
-        return self.out is not None and rank_and_world_size()[0] == 0
-
-    def should_stop_early(self) -> bool:
-        patience = self.recipe.patience
-        waited = len(self.history) - self.best_epoch
-        return bool(patience and self.best_epoch and waited >= patience)
-
-    def record_epoch(self, row: dict[str, float]) -> None:
-        """Add an epoch to the history, and save."""
-        self.history.append(row)
-        is_best = self.best_epoch == row["epoch"]
-        if is_best and self.recipe.patience:
-            self.best_state = {k: v.clone() for k, v in self.model.state_dict().items()}
-        if is_best:
-            self.save("best.pt")
-        self.save("last.pt")
-
-    def save(self, name: str) -> None:
-        """Save the state of the training, if this process is to."""
-        if self.out is None or not self.writes:
-            return
-        save_checkpoint(
-            self.out / name,
-            self.model,
-            recipe=self.recipe,
-            history=self.history,
-            source=self.source,
-            optimizer=self.optimizer,
-            best_state=self.best_state,
-            data=self.data,
-        )
-
-    def save_initial_state(self) -> None:
-        """Save before the first epoch, so that a run killed in it can be resumed too."""
-        if self.out and self.writes and not self.history:
-            archive_previous_run(self.out)
-            self.save("last.pt")
-
-    def restore(self) -> None:
-        """Take model, optimizer and history back from ``last.pt``, if it is there."""
-        if self.out is None:
-            raise ValueError("resume=True needs the folder of the run to resume: out=...")
-        path = self.out / "last.pt"
-        if not path.is_file():
-            return
-        checkpoint = self._load(path)
-        if not checkpoint.resume.get("optimizer"):
-            raise ValueError(f"{path} holds a network but not the state of a training to resume")
-        if checkpoint.recipe != self.recipe:
-            raise ValueError(
-                f"{path} was trained with another recipe ({_differences(checkpoint, self)}): "
-                "resume with the same one, or train into another folder"
-            )
-        if checkpoint.resume.get("data") not in (None, self.data):  # None: an older file
-            raise ValueError(
-                f"{path} was trained on other data ({checkpoint.source}; now {self.source}): "
-                "resume with the same, or train into another folder"
-            )
-        self.model.load_state_dict(checkpoint.model.state_dict())
-        self.optimizer.load_state_dict(checkpoint.resume["optimizer"])
-        self.best_state = checkpoint.resume["best_state"]
-        self.history.extend(checkpoint.history)
-
-    def _load(self, path: Path) -> Checkpoint:
-        """Load the checkpoint to resume from."""
-        saved, name = saved_model_name(path), model_name(self.model)
-        if saved is None:
-            raise ValueError(f"{path} holds a network but not the state of a training to resume")
-        if saved != name:
-            raise ValueError(f"{path} is a training of {saved}, not of {name}")
-        known = isinstance(self.model, Classifier)
-        return load_checkpoint(path, None if known else copy.deepcopy(self.model))
-
-    def finish(self) -> None:
-        """With patience, leave the best epoch's weights in the model and in ``last.pt``."""
-        if self.best_state is not None:
-            self.model.load_state_dict(self.best_state)
-            self.save("last.pt")
-
-
-def archive_previous_run(out: Path) -> None:
-    """Keep an earlier run's ``last.pt`` in a folder as ``previous.pt``, before a new run."""
-    last = out / "last.pt"
-    try:
-        trained = last.is_file() and bool(saved_history(last))
-    except ValueError:  # damaged
-        trained = False
-    if trained:
-        last.replace(out / "previous.pt")
-        TextBar.write(
-            f"The previous run in {out} is kept as previous.pt; to continue a run, use --resume."
-        )
-    (out / "best.pt").unlink(missing_ok=True)
-
-
-def _differences(checkpoint: Checkpoint, run: _Run) -> str:
-    """Name the fields in which two recipes differ."""
-    if checkpoint.recipe is None:
-        return "none is recorded"
-    then, now = asdict(checkpoint.recipe), asdict(run.recipe)
-    return ", ".join(f"{k} {then[k]}, now {now[k]}" for k in then if then[k] != now[k])

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from .augment import AUGMENTATIONS
 from .data import Batches, Digits
-from .device import autocast, choose_device
+from .device import choose_device
 from .progress import progress_bar
 from .recipes import Recipe
-from .training import make_optimizer, targets, train
+from .training import make_optimizer, train, train_step
 from .wrapping import fresh_model, to_device
 
 
@@ -81,14 +80,7 @@ def lr_range_test(
         batches = cycle(Batches(digits.to(device), recipe.batch_size, augment=augment))
         smooth = 0.0
         for step, lr in enumerate(np.geomspace(lowest, highest, steps), 1):
-            images, labels = next(batches)
-            optimizer.param_groups[0]["lr"] = float(lr)
-            with autocast(device, recipe.precision):
-                logits = network(images)
-            loss = F.cross_entropy(logits.float(), targets(labels, recipe.label_smoothing))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            loss, _ = train_step(network, *next(batches), optimizer, recipe, float(lr))
             smooth = 0.9 * smooth + 0.1 * loss.item()
             rows.append({"lr": lr, "loss": loss.item(), "smooth": smooth / (1 - 0.9**step)})
             if not rows[-1]["smooth"] <= 4 * min(row["smooth"] for row in rows):

@@ -19,6 +19,7 @@ from mnist_helpers.data import (
     load_mnist,
     split_stratified,
 )
+from mnist_helpers.prediction import MNISTPredictor
 
 # The same examples on every machine, and none that an earlier run left. Others are tried with
 # pytest --hypothesis-profile=default.
@@ -71,6 +72,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Path:
             content = gzip.compress(head + bytes(values.numpy()), 1)
             (folder / f"{stem}.gz").write_bytes(content)
     return folder
+
+
+@pytest.fixture(scope="session")
+def predictor() -> MNISTPredictor:
+    """The pretrained model; nobody changes it."""
+    return MNISTPredictor(device="cpu")
 
 
 @pytest.fixture(scope="session")

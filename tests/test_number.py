@@ -18,11 +18,6 @@ def row_of(text: str, style: str = "round", size: int = 120) -> np.ndarray:
     return np.concatenate([np.asarray(sheet) for sheet in sheets], axis=1)
 
 
-@pytest.fixture(scope="module")
-def predictor() -> MNISTPredictor:
-    return MNISTPredictor(device="cpu")
-
-
 @pytest.mark.parametrize("style", STYLES[:4])
 @pytest.mark.parametrize("text", ["2026", "10", "31415", "7", "8640"])
 def test_a_number_is_read(predictor: MNISTPredictor, text: str, style: str) -> None:

@@ -21,7 +21,6 @@ ONLY_FOR = {
     "batch": {"cli", "scale"},
     "doctor": {"cli"},
     "exercises": set(),
-    "hub": set(),
     "scale": {"cli"},
     "serve": {"cli"},
     "widgets": {"exercises"},
@@ -173,3 +172,37 @@ def test_the_readme_lists_every_room() -> None:
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"}
     assert sorted(rooms) == sorted(modules | folders)
+
+
+MAX_LINES = {"module": 400, "class": 250, "function": 60}  # of the last two without docstrings
+
+
+def code_lines(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a body; docstrings do not count, nor does a signature, which is a table."""
+    lines = set(range(node.body[0].lineno, node.end_lineno + 1))
+    for inner in ast.walk(node):
+        documented = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        if isinstance(inner, documented) and ast.get_docstring(inner):
+            lines -= set(range(inner.body[0].lineno, inner.body[0].end_lineno + 1))
+    return len(lines)
+
+
+@pytest.mark.parametrize("folder", ["mnist_helpers", "benchmarks", "tools"])
+def test_modules_classes_and_functions_are_of_a_size_to_take_in(folder: str) -> None:
+    too_long = []
+    files = sorted((PACKAGE.parent / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        found = [("module", file.stem, text.count("\n"))]
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                found.append(("class", node.name, code_lines(node)))
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                found.append(("function", node.name, code_lines(node)))
+        too_long += [
+            f"{file.relative_to(PACKAGE.parent)}: the {kind} {name} has {lines} lines"
+            for kind, name, lines in found
+            if lines > MAX_LINES[kind]
+        ]
+    assert not too_long, "\n".join(too_long)

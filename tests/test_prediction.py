@@ -32,11 +32,6 @@ from mnist_helpers.strokes import draw_strokes, pen_strokes
 CARD = next(PRETRAINED_WEIGHTS.parent.glob("*.md")).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def predictor() -> MNISTPredictor:
-    return MNISTPredictor(device="cpu")
-
-
 def sheet(digit: int) -> Image.Image:
     return draw_strokes(pen_strokes(digit, "round", 200), 200, 12)
 

@@ -13,18 +13,14 @@ from scipy import ndimage
 
 from benchmarks.frames import FRAMES, draw_framed
 from mnist_helpers.lines import Runs, find_lines, remove_lines
+from mnist_helpers.masks import dilate, erode, min_rectangle_area
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import preprocessing_steps, to_mnist
-from mnist_helpers.segment import dilate, erode, find_sheets, min_rectangle_area
+from mnist_helpers.segment import find_sheets
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.styles import STYLES
 
 few = settings(max_examples=40, deadline=None)
-
-
-@pytest.fixture(scope="module")
-def predictor() -> MNISTPredictor:
-    return MNISTPredictor(device="cpu")
 
 
 def drawing(digit: int, style: str = "round", size: int = 200, pen: float = 12, **options):

@@ -25,13 +25,7 @@ from mnist_helpers.device import autocast, choose_device, has_native_bf16
 from mnist_helpers.evaluation import evaluate, predict_logits, softmax
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
-from mnist_helpers.training import (
-    learning_rate,
-    make_optimizer,
-    targets,
-    train,
-    validate,
-)
+from mnist_helpers.training import learning_rate, make_optimizer, targets, train, validate
 
 CPU = {"device": "cpu", "progress": False}
 BRIEF = Recipe(

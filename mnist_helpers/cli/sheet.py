@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .base import app, command, plain_errors
+from .base import app, command, exit_on_error
 
 if TYPE_CHECKING:
     from ..sheet import SheetDigits
@@ -28,7 +28,7 @@ def make(
     """Write a sheet to print, with a box for each digit that is to be written by hand."""
     from ..sheet import make_sheet
 
-    with plain_errors():
+    with exit_on_error():
         path = make_sheet(out, writer, per_digit, digits)
     typer.echo(f"{path}: print it, fill it in, photograph the whole page. Then:")
     typer.echo(f"  {command('sheet', 'read', 'photo.jpg', '--out', 'my_mnist')}")
@@ -58,7 +58,7 @@ def read(
             continue
         typer.echo(f"{photo}: {describe(found)}")
         sheets.append(found)
-    with plain_errors():
+    with exit_on_error():
         if not sheets:
             raise ValueError("none of the photos could be read")
         for path, what in save_sheets(sheets, out).items():

@@ -181,7 +181,9 @@ class Batches:
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.digits), self.batch_size)
-        return full + (rest >= 2 * self.world_size or (rest > 0 and full == 0))
+        if rest >= 2 * self.world_size or (rest and not full):
+            return full + 1
+        return full  # too few for a batch of their own join the last one
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.digits.images, self.digits.labels

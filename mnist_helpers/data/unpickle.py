@@ -119,6 +119,7 @@ def _check_numbers(content: bytes) -> None:
 
     It numbers what it refers to again, and loading it takes memory by the largest of the numbers.
     """
+    argument: Any
     for operation, argument, _ in pickletools.genops(content):
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
             raise ValueError(

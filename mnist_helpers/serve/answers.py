@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
+from ..decode import encode_png
 from ..explain import saliency
 from ..onnx import OnnxNetwork
 from ..prediction import MNISTPredictor, is_confident
@@ -109,6 +109,4 @@ def figure(image: Image.Image, caption: str) -> str:
 
 def data_url(image: Image.Image) -> str:
     """Return an image as the address of an ``<img>`` that holds it."""
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +17,7 @@ import numpy as np
 from fastapi import FastAPI
 from PIL import Image
 
-from ..decode import FORMATS
+from ..decode import FORMATS, encode_png
 from ..models import count_parameters
 from ..onnx import OnnxNetwork
 from ..prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS, MNISTPredictor
@@ -33,6 +32,7 @@ SHEET = 280  # side of the sheet to draw on, in the units of its strokes
 MAX_POINTS = 20_000  # in a drawing
 TITLE = "Predict a handwritten digit"
 QUEUE = 100  # events that wait
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # events
 SESSIONS = 200  # of visitors that Gradio remembers, 0.1 MB each; the page works without
 EXAMPLES = ("ink", "chalk", "shadow", "thin pen", "marker", "letter")
 STATIC = Path(__file__).parent / "static"
@@ -91,9 +91,7 @@ def draw_sheet(strokes: str) -> bytes | None:
         raise gr.Error(f"a drawing has at most {MAX_POINTS:,} points, all of them numbers")
     if not any(map(len, points)):
         return None
-    file = io.BytesIO()
-    draw_strokes([p.clip(-SHEET, 2 * SHEET) for p in points if len(p)], SHEET).save(file, "PNG")
-    return file.getvalue()
+    return encode_png(draw_strokes([p.clip(-SHEET, 2 * SHEET) for p in points if len(p)], SHEET))
 
 
 def examples() -> list[Image.Image]:
@@ -157,11 +155,50 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     folder = visitor_folder()
     gradio.routes.DEFAULT_TEMP_DIR = str(folder)  # which Gradio chooses when it is imported
     names = list(predictors)
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    images = examples()
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Markdown(f"# {TITLE}")
+        name = gr.Dropdown(names, value=names[0], label="Network", visible=len(names) > 1)
+        with gr.Tab("Draw"):
+            _add_pad(name, predictors, limits)
+        with gr.Tab("Photo"):
+            _add_photo(name, predictors, limits)
+        with gr.Tab("Many files"):
+            _add_files(name, predictors, limits, folder)
+        with gr.Tab("About"):
+            gr.Markdown("\n\n".join(about(key, value) for key, value in predictors.items()))
+    page.queue(max_size=QUEUE)
+    page.state_session_capacity = SESSIONS
+    block_url_fetching(page)
+    return page
+
+
+def _add_pad(name: gr.Dropdown, predictors: Mapping[str, MNISTPredictor], limits: Limits) -> None:
+    """Add the sheet to draw on, and what the network that `name` holds predicts."""
 
     def predict_drawing(name: str, strokes: str) -> tuple[str, str]:
         return answer(predictors[name], draw_sheet(strokes), limits, DRAW)
+
+    with gr.Row():
+        with gr.Column(min_width=300):
+            pad = _live_html(
+                "[]", html_template=read("pad.html"), js_on_load=PAD_STARTS, elem_id="pad"
+            )
+        with gr.Column(min_width=300):
+            shown = _live_html(message_html(DRAW), js_on_load=ARIA_LIVE, elem_id="pad-answer")
+    why = _live_html()
+    gr.on(
+        [pad.input, name.change],
+        predict_drawing,
+        [name, pad],
+        [shown, why],
+        trigger_mode="always_last",
+        **QUIET,
+    )
+
+
+def _add_photo(name: gr.Dropdown, predictors: Mapping[str, MNISTPredictor], limits: Limits) -> None:
+    """Add a place for one image, or an example, and what the network predicts for it."""
+    images = examples()
 
     def predict_photo(name: str, photo: str | None) -> tuple[str, str]:
         content = Path(photo).read_bytes() if photo else None
@@ -170,79 +207,48 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
     def choose_example(number: str) -> Image.Image:
         return images[chosen_example(number)]  # and no path: the browser could send any
 
+    with gr.Row():
+        with gr.Column(min_width=300):
+            photo = gr.Image(
+                sources=["upload", "webcam", "clipboard"],
+                label="An image of one digit: a file, the camera, or the clipboard",
+                height=360,
+                format="png",
+                type="filepath",  # and no mode: Gradio leaves the file unopened
+                image_mode=None,
+                webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored 2 is a 5
+                elem_id="photo",
+            )
+            gr.Markdown("Or one of these:")
+            chosen = _live_html(
+                "", html_template=examples_html(), js_on_load=EXAMPLE_CHOSEN, elem_id="examples"
+            )
+        with gr.Column(min_width=300):
+            shown = _live_html(message_html(CHOOSE), js_on_load=ARIA_LIVE, elem_id="photo-answer")
+    why = _live_html()
+    gr.on([photo.change, name.change], predict_photo, [name, photo], [shown, why], **QUIET)
+    chosen.input(choose_example, chosen, photo, **QUIET)
+
+
+def _add_files(
+    name: gr.Dropdown,
+    predictors: Mapping[str, MNISTPredictor],
+    limits: Limits,
+    folder: Path,
+) -> None:
+    """Add a button for many files, and the table that they become."""
+
     def predict_files(name: str, paths: list[str]) -> tuple[str, dict]:
         table, csv = predict_uploads(predictors[name], paths, limits, folder)
         return table_html(table), gr.update(value=csv, interactive=True)
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown(f"# {TITLE}")
-        name = gr.Dropdown(names, value=names[0], label="Network", visible=len(names) > 1)
-        with gr.Tab("Draw"):
-            with gr.Row():
-                with gr.Column(min_width=300):
-                    pad = _live_html(
-                        "[]", html_template=read("pad.html"), js_on_load=PAD_STARTS, elem_id="pad"
-                    )
-                with gr.Column(min_width=300):
-                    pad_answer = _live_html(
-                        message_html(DRAW), js_on_load=ARIA_LIVE, elem_id="pad-answer"
-                    )
-            pad_why = _live_html()
-        with gr.Tab("Photo"):
-            with gr.Row():
-                with gr.Column(min_width=300):
-                    photo = gr.Image(
-                        sources=["upload", "webcam", "clipboard"],
-                        label="An image of one digit: a file, the camera, or the clipboard",
-                        height=360,
-                        format="png",
-                        type="filepath",  # and no mode: Gradio leaves the file unopened
-                        image_mode=None,
-                        webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored 2 is a 5
-                        elem_id="photo",
-                    )
-                    gr.Markdown("Or one of these:")
-                    chosen = _live_html(
-                        "",
-                        html_template=examples_html(),
-                        js_on_load=EXAMPLE_CHOSEN,
-                        elem_id="examples",
-                    )
-                with gr.Column(min_width=300):
-                    photo_answer = _live_html(
-                        message_html(CHOOSE), js_on_load=ARIA_LIVE, elem_id="photo-answer"
-                    )
-            photo_why = _live_html()
-        with gr.Tab("Many files"):
-            gr.Markdown("Images of one digit each, or zip archives of them, become a table.")
-            files = gr.UploadButton(
-                "Choose files", file_count="multiple", file_types=KINDS, variant="primary"
-            )
-            table = _live_html(js_on_load=ARIA_LIVE, elem_id="table")
-            csv = gr.DownloadButton("Download the table (CSV)", interactive=False)
-        with gr.Tab("About"):
-            gr.Markdown("\n\n".join(about(key, value) for key, value in predictors.items()))
-        gr.on(
-            [pad.input, name.change],
-            predict_drawing,
-            [name, pad],
-            [pad_answer, pad_why],
-            trigger_mode="always_last",
-            **quiet,
-        )
-        gr.on(
-            [photo.change, name.change],
-            predict_photo,
-            [name, photo],
-            [photo_answer, photo_why],
-            **quiet,
-        )
-        chosen.input(choose_example, chosen, photo, **quiet)
-        files.upload(predict_files, [name, files], [table, csv], api_visibility="private")
-    page.queue(max_size=QUEUE)
-    page.state_session_capacity = SESSIONS
-    block_url_fetching(page)
-    return page
+    gr.Markdown("Images of one digit each, or zip archives of them, become a table.")
+    files = gr.UploadButton(
+        "Choose files", file_count="multiple", file_types=KINDS, variant="primary"
+    )
+    table = _live_html(js_on_load=ARIA_LIVE, elem_id="table")
+    csv = gr.DownloadButton("Download the table (CSV)", interactive=False)
+    files.upload(predict_files, [name, files], [table, csv], api_visibility="private")
 
 
 def _live_html(value: str = "", **options: Any) -> gr.HTML:

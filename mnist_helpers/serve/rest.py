@@ -26,6 +26,15 @@ from .uploads import Limits, OneImage, SeveralImages, check_total_pixels, prepro
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+PROBLEMS = {
+    400: "Not an image, or a blank one",
+    408: "The request did not arrive in time",
+    413: "Too large, alone or together, or too many",
+    415: "Neither a form nor JSON",
+    422: "No image where one should be",
+    500: "The network failed",
+    503: "Too busy; try again",
+}
 
 
 class Answer(BaseModel):
@@ -58,6 +67,13 @@ class Row(BaseModel):
     name: str = Field(description="file name, or number in the list")
     answer: Answer | None = None
     error: str | None = None
+
+    @classmethod
+    def of(cls, name: str, found: Prediction | ValueError) -> Row:
+        """Return an image's prediction, or what is wrong with it, as what is sent."""
+        if isinstance(found, ValueError):
+            return cls(name=name, error=str(found))
+        return cls(name=name, answer=Answer.of(found))
 
 
 class Answers(BaseModel):
@@ -109,18 +125,14 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
         description="Predicts handwritten digits in images of any kind.",
         lifespan=lifespan,
     )
-    problems = {
-        400: "Not an image, or a blank one",
-        408: "The request did not arrive in time",
-        413: "Too large, alone or together, or too many",
-        415: "Neither a form nor JSON",
-        422: "No image where one should be",
-        500: "The network failed",
-        503: "Too busy; try again",
-    }
-    responses: dict[int | str, dict[str, Any]] = {
-        status: {"model": Problem, "description": words} for status, words in problems.items()
-    }
+    _answer_errors(app)
+    _add_predictions(app, batcher, limits)
+    _add_descriptions(app, batcher, predictor)
+    return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Answer what goes wrong on the way to the network with a status and the reason."""
 
     @app.exception_handler(OverloadedError)
     async def too_busy(_: Request, error: OverloadedError) -> JSONResponse:
@@ -134,6 +146,13 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
     async def gone(request: Request, _: ClientDisconnect) -> Response:
         log.warning("a client left before it was answered: %s", request.url.path)
         return Response(status_code=499)  # nobody receives it
+
+
+def _add_predictions(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> None:
+    """Add ``/predict`` and ``/predict/batch``."""
+    responses: dict[int | str, dict[str, Any]] = {
+        status: {"model": Problem, "description": words} for status, words in PROBLEMS.items()
+    }
 
     @app.post(
         "/predict",
@@ -162,14 +181,12 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
         contents = [content for _, content in sent]
         await run_in_threadpool(check_total_pixels, contents, limits)
         found = await cancel_on_disconnect(request, batcher.predict(contents))
-        return Answers(
-            answers=[
-                Row(name=name, error=str(one))
-                if isinstance(one, ValueError)
-                else Row(name=name, answer=Answer.of(one))
-                for (name, _), one in zip(sent, found, strict=True)
-            ]
-        )
+        rows = [Row.of(name, one) for (name, _), one in zip(sent, found, strict=True)]
+        return Answers(answers=rows)
+
+
+def _add_descriptions(app: FastAPI, batcher: MicroBatcher, predictor: MNISTPredictor) -> None:
+    """Add ``/health`` and ``/model``."""
 
     @app.get("/predict", include_in_schema=False)
     @app.get("/predict/batch", include_in_schema=False)
@@ -194,8 +211,6 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
     async def model() -> Model:
         """Say which network answers."""
         return describe(predictor)
-
-    return app
 
 
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-from PIL import Image
 from torch import Tensor
 
 from ..augment import to_float
@@ -165,10 +164,3 @@ def hide_ticks(ax: Any, title: str = "") -> None:
     """Take an axes' ticks away, and give it a title."""
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, fontsize=11)
-
-
-def png(image: Image.Image) -> bytes:
-    """Return an image as the bytes of a PNG file."""
-    file = io.BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()

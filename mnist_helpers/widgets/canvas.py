@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import wraps
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-import ipycanvas
 import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..files import atomic_write, outputs_folder
+from ..decode import encode_png
+from ..files import outputs_folder
 from ..prediction import MNISTPredictor, Prediction
-from ..preprocess import BlankImageError, ImageLike
+from ..preprocess import ImageLike
 from ..strokes import draw_strokes
-from .base import StaticFallbackBox, busy_notice, png
+from .base import StaticFallbackBox, busy_notice
+from .drawings import (
+    PREVIEW,
+    Sheet,
+    bars_as_html,
+    checked_stroke,
+    count_drawings,
+    enlarged,
+    save_drawing,
+)
 
-INK, PAPER, FRAME = "#101030", "#ffffff", "#888888"
 PAUSE = 0.1  # seconds between two predictions while the pen is moving
-PREVIEW = 140  # width and height, in pixels, of the image that the network sees
 
 
 class Predictor(Protocol):
@@ -126,7 +131,7 @@ class DigitCanvas(StaticFallbackBox):
         ValueError
             If a stroke is not a list of points.
         """
-        given = [_checked(stroke) for stroke in strokes]
+        given = [checked_stroke(stroke) for stroke in strokes]
         if not add:
             self._strokes.clear()
             self._pens.clear()
@@ -171,7 +176,8 @@ class DigitCanvas(StaticFallbackBox):
         ValueError
             If the label is not a digit, or the canvas is empty.
         """
-        path = self._save(label, self._strokes, self._pens, folder)
+        where = self._folder() if folder is None else Path(folder)
+        path = save_drawing(where, label, self._strokes, self._pens, self.size)
         self._count_saved()
         return path
 
@@ -179,9 +185,9 @@ class DigitCanvas(StaticFallbackBox):
         """Return the drawing, and beside it what the network sees, as a PNG."""
         sheet = Image.new("L", (self.size + PREVIEW + 16, max(self.size, PREVIEW)), 255)
         sheet.paste(self.drawing, (0, 0))
-        sheet.paste(_enlarged(self.image), (self.size + 16, 0))
+        sheet.paste(enlarged(self.image), (self.size + 16, 0))
         ImageDraw.Draw(sheet).rectangle((0, 0, self.size - 1, self.size - 1), outline=136)
-        return png(sheet)
+        return encode_png(sheet)
 
     def alt_text(self) -> str:
         """Say what is drawn, and what the network predicts."""
@@ -203,7 +209,7 @@ class DigitCanvas(StaticFallbackBox):
         self._upload.layout.width = "110px"
         self._brush.style.description_width = "2em"
         self._upload.observe(self._on_upload, "value")
-        self._canvas = self._build_canvas()
+        self._canvas = Sheet(self.size, self._pen_down, self._pen_move, self._pen_up)
         self._ink = Ink(size=self.size, pen=brush, counts=[0] * 10 if collect else [])
         self._ink.observe(self._on_ink, "value")
         self._ink.on_msg(self._on_message)
@@ -228,56 +234,21 @@ class DigitCanvas(StaticFallbackBox):
         self.children: tuple[widgets.Widget, ...] = (sheet, self._message)
         self._repaint()
 
-    def _build_canvas(self) -> ipycanvas.Canvas:
-        """Return the canvas that Python draws on; its events come where `Ink` cannot run."""
-        side = f"{self.size}px"
-        canvas = ipycanvas.Canvas(
-            width=self.size,
-            height=self.size,
-            layout=widgets.Layout(width=side, height=side),
-        )
-        canvas.add_class("mnist-digit-canvas")
-        canvas.on_mouse_down(self._pen_down)
-        canvas.on_mouse_move(self._pen_move)
-        canvas.on_mouse_up(self._pen_up)
-        canvas.on_mouse_out(self._pen_up)
-        canvas.on_touch_start(self._finger_down)
-        canvas.on_touch_move(self._finger_move)
-        canvas.on_touch_end(self._finger_up)
-        canvas.on_touch_cancel(self._finger_up)
-        return canvas
-
     def _repaint(self) -> None:
         """Draw all strokes on the canvas in the browser, and on the sheet over it."""
-        with ipycanvas.hold_canvas():
-            self._canvas.fill_style = PAPER
-            self._canvas.fill_rect(0, 0, self.size, self.size)
-            self._canvas.line_width, self._canvas.stroke_style = 1, FRAME
-            self._canvas.stroke_rect(0.5, 0.5, self.size - 1, self.size - 1)
-            for stroke, pen in zip(self._strokes, self._pens, strict=True):
-                self._paint(stroke, pen)
+        self._canvas.repaint(self._strokes, self._pens)
         self._ink.value = {
             "strokes": [[list(point) for point in stroke] for stroke in self._strokes],
             "pens": list(self._pens),
             "by_code": self._by_code,
         }
 
-    def _paint(self, points: list[tuple[float, float]], pen: int) -> None:
-        """Draw one stroke, or its last part, on the canvas in the browser."""
-        self._canvas.stroke_style = self._canvas.fill_style = INK
-        self._canvas.line_width, self._canvas.line_cap = pen, "round"
-        self._canvas.line_join = "round"
-        if len(points) == 1:
-            self._canvas.fill_circle(*points[0], pen / 2)
-        else:
-            self._canvas.stroke_lines(points)
-
     def _show(self) -> None:
         """Show the prediction, or that there is none yet."""
         prediction = self.prediction
         probs = prediction.probs if prediction else np.zeros(10)
         best = prediction.digit if prediction else None
-        self._bars.value = _bars_as_html(probs, best)
+        self._bars.value = bars_as_html(probs, best)
         if prediction is None:
             text = "<span style='font-size: 1.2em'>Draw a digit</span>"
         else:
@@ -287,7 +258,7 @@ class DigitCanvas(StaticFallbackBox):
                 f"{prediction.confidence:.0%}{doubt}"
             )
         self._answer.value = f"<div role='status' aria-live='polite'>{text}</div>"
-        self._seen.value = png(_enlarged(self.image))
+        self._seen.value = encode_png(enlarged(self.image))
         count = len(self._strokes)
         self._count.value = f"<small>{count} stroke{'' if count == 1 else 's'}</small>"
 
@@ -306,28 +277,6 @@ class DigitCanvas(StaticFallbackBox):
             self._predicted_at = time.monotonic()  # when it ended: a slow predictor gets no queue
             self._show()
 
-    def _save(
-        self,
-        label: int,
-        strokes: list[list[tuple[float, float]]],
-        pens: list[int],
-        folder: str | Path | None = None,
-    ) -> Path:
-        """Write a drawing and its strokes."""
-        whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
-        if not whole or label not in range(10):
-            raise ValueError(f"a label is a digit from 0 to 9, not {label!r}")
-        if not strokes:
-            raise BlankImageError("the canvas is empty: draw a digit before saving it")
-        folder = self._folder() if folder is None else Path(folder)
-        path = folder / str(label) / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-        with atomic_write(path) as part:
-            draw_strokes(strokes, self.size, list(pens)).save(part, format="PNG")
-        content = {"label": int(label), "size": self.size, "pens": pens, "strokes": strokes}
-        with atomic_write(path.with_suffix(".json")) as part:
-            part.write_text(json.dumps(content), encoding="utf-8")
-        return path
-
     def _folder(self) -> Path:
         """Return the folder to save to."""
         return self.folder or outputs_folder("my_digits")
@@ -335,14 +284,13 @@ class DigitCanvas(StaticFallbackBox):
     def _count_saved(self) -> None:
         """Show how many digits the folder has under each label, if there are buttons to save."""
         if self._ink.counts:
-            folder = self._folder()
-            self._ink.counts = [len([*folder.glob(f"{label}/*.png")]) for label in range(10)]
+            self._ink.counts = count_drawings(self._folder())
 
     @show_errors
     def _on_ink(self, change: dict[str, Any]) -> None:
         """Take over the drawing that a person has made on the sheet in the browser."""
         value = change["new"]
-        strokes, pens = [_checked(stroke) for stroke in value["strokes"]], list(value["pens"])
+        strokes, pens = [checked_stroke(stroke) for stroke in value["strokes"]], list(value["pens"])
         if (strokes, pens) == (self._strokes, self._pens):
             return  # our own doing
         self._strokes, self._pens, self._by_code = strokes, pens, bool(value["by_code"])
@@ -353,7 +301,8 @@ class DigitCanvas(StaticFallbackBox):
         if "save" not in content:
             return
         try:
-            self._save(content["save"], content["strokes"], content["pens"])
+            drawing = (content["save"], content["strokes"], content["pens"])
+            save_drawing(self._folder(), *drawing, self.size)
             self._count_saved()
         except Exception as error:  # the button must not wait forever
             self._ink.send({"failed": content["save"]})
@@ -367,7 +316,7 @@ class DigitCanvas(StaticFallbackBox):
         self._drawing = True
         self._strokes.append([(x, y)])
         self._pens.append(self._brush.value)
-        self._paint(self._strokes[-1], self._pens[-1])
+        self._canvas.paint(self._strokes[-1], self._pens[-1])
 
     @show_errors
     def _pen_move(self, x: float, y: float) -> None:
@@ -375,7 +324,7 @@ class DigitCanvas(StaticFallbackBox):
             return
         stroke = self._strokes[-1]
         stroke.append((x, y))
-        self._paint(stroke[-2:], self._pens[-1])
+        self._canvas.paint(stroke[-2:], self._pens[-1])
         if time.monotonic() - self._predicted_at > PAUSE:
             self._predict()  # the newest state; the events in between are drawn only
 
@@ -386,17 +335,6 @@ class DigitCanvas(StaticFallbackBox):
             self._repaint()
             self._predict()
 
-    def _finger_down(self, places: list[tuple[float, float]], *_ids: Any) -> None:
-        if len(places) == 1:  # a second finger does not draw
-            self._pen_down(*places[0])
-
-    def _finger_move(self, places: list[tuple[float, float]], *_ids: Any) -> None:
-        if places:
-            self._pen_move(*places[0])
-
-    def _finger_up(self, *_places_and_ids: Any) -> None:
-        self._pen_up()  # whichever finger is lifted: no line jumps to the other one
-
     @show_errors
     def _on_upload(self, change: dict[str, Any]) -> None:
         files = change["new"]
@@ -406,32 +344,3 @@ class DigitCanvas(StaticFallbackBox):
         self.clear()
         self.prediction = self.predictor.predict(bytes(first["content"]))
         self._show()
-
-
-def _checked(stroke: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """Return a stroke as a list of points, or say why it is not one."""
-    points = np.asarray(stroke, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise ValueError(f"a stroke is a list of points (x, y), not {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("a stroke's points must be finite numbers")
-    return [(float(x), float(y)) for x, y in points]
-
-
-def _bars_as_html(probs: np.ndarray, best: int | None) -> str:
-    """Return ten horizontal bars as an HTML table that follows the notebook's theme."""
-    rows = []
-    for digit, probability in enumerate(probs):
-        color = "#0173b2" if digit == best else "#949494"
-        rows.append(
-            f"<tr><td>{digit}</td><td style='width:120px'><div style='background:{color};"
-            f"height:12px;width:{max(0.01, probability):.0%}'></div></td>"
-            f"<td style='text-align:right;min-width:3em'>{probability:.0%}</td></tr>"
-        )
-    return f"<table aria-label='probability of each digit'>{''.join(rows)}</table>"
-
-
-def _enlarged(image: np.ndarray | None) -> Image.Image:
-    """Return the 28×28 image, or a black one, with visible pixels."""
-    pixels = np.zeros((28, 28), np.uint8) if image is None else image
-    return Image.fromarray(pixels).resize((PREVIEW, PREVIEW), Image.Resampling.NEAREST)

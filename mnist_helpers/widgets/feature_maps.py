@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..decode import encode_png
 from ..prediction import MNISTPredictor
-from .base import hide_ticks, new_figure, png
+from .base import hide_ticks, new_figure
 from .canvas import DigitCanvas
 
 
@@ -65,7 +66,7 @@ class FeatureMaps(DigitCanvas):
         for name, image in self._mosaics.items():
             if self.image is None:
                 self.maps[name] = np.zeros_like(self.maps[name])
-            image.value = png(Image.fromarray(_mosaic(self.maps[name])))
+            image.value = encode_png(Image.fromarray(_mosaic(self.maps[name])))
 
     @torch.inference_mode()
     def _look(self, image: np.ndarray) -> dict[str, np.ndarray]:

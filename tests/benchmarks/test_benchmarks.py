@@ -44,6 +44,7 @@ from benchmarks.training import format_table as race_in_words
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import save_checkpoint
 from mnist_helpers.data import Splits, load_mnist
+from mnist_helpers.decode import encode_png
 from mnist_helpers.models import MEAN, STD, build_model
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import to_mnist
@@ -239,7 +240,7 @@ def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch
 def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: Path) -> None:
     image = load_mnist("sample").train.images[0, 0].numpy()
     with load.server(largest=1) as address:
-        result = asyncio.run(load.load_test(address, [load.as_png(image)], [11], 6, 2))
+        result = asyncio.run(load.load_test(address, [encode_png(image)], [11], 6, 2))
         assert result["wrong"] == 6 and result["errors"] == 0
         result = asyncio.run(load.load_test(address, [b"no image"], [0], 6, 2))
         assert result["errors"] == 6

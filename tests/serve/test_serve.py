@@ -33,6 +33,7 @@ from hypothesis import HealthCheck, settings
 
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.cli import app as command_line
+from mnist_helpers.decode import encode_png
 from mnist_helpers.files import escape_formula, unescape_formula
 from mnist_helpers.prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS
 from mnist_helpers.serve import load
@@ -557,7 +558,7 @@ def test_fifty_clients_get_five_thousand_right_answers() -> None:
     ]
     images = np.stack([to_mnist(drawing) for drawing in drawings])
     right = MNISTPredictor(device="cpu").predict_proba(images).argmax(1).tolist()
-    files = [load.as_png(image) for image in images]
+    files = [encode_png(image) for image in images]
     with load.server(max_batch_size=256) as address:
         result = asyncio.run(load.load_test(address, files, right, requests=5000, clients=50))
     assert result["errors"] == result["wrong"] == 0

@@ -15,11 +15,6 @@ from mnist_helpers.strokes import pen_strokes
 from mnist_helpers.widgets.canvas import DigitCanvas
 
 
-@pytest.fixture(scope="module")
-def predictor() -> MNISTPredictor:
-    return MNISTPredictor(device="cpu")
-
-
 @pytest.fixture
 def canvas(predictor: MNISTPredictor) -> DigitCanvas:
     return DigitCanvas(predictor)

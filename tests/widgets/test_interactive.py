@@ -37,11 +37,6 @@ KINDS = ["kernel", "maps", "rates", "gallery", "threshold", "moved", "canvas"]
 
 
 @pytest.fixture(scope="module")
-def predictor() -> MNISTPredictor:
-    return MNISTPredictor(device="cpu")
-
-
-@pytest.fixture(scope="module")
 def errors(digits: Splits) -> pd.DataFrame:
     """Errors of a network that guesses: some of each pair."""
     labels = digits.test.labels.numpy()
