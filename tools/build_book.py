@@ -134,28 +134,35 @@ def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:
             cell.metadata["tags"] = ["hide-input"]
         outputs = []
         for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            own = output.get("metadata", {}).get("image/png", {}).get("alt")
-            if data.get("text/plain", "").startswith("DigitCanvas"):
-                cell.metadata.setdefault("mystnb", {"image": {"alt": CANVAS_IN_WORDS}})
-                outputs.append(shown("text/markdown", CANVAS))
-                outputs.append(shown("image/png", canvas_image()))
-            elif own:  # a figure with controls
-                cell.metadata.setdefault("mystnb", {"image": {"alt": own}})
-                outputs.append(shown("text/markdown", FIGURE_WITH_CONTROLS))
-                outputs.append(shown("image/png", data["image/png"]))
-            elif WIDGET in data and "%|" in data.get("text/plain", ""):
-                continue  # a progress bar that has long reached its end
-            elif WIDGET in data:
-                outputs.append(shown("text/markdown", OTHER_WIDGET))
-            elif 'class="output_html"' in data.get("text/html", ""):  # source code, shown by name
-                outputs.append(shown("text/markdown", f"```python\n{data['text/plain']}\n```"))
-            else:
-                outputs.append(output)
-                if "image/png" in data and not words:
-                    errors.append(f"{path.name}, cell {index}: {NO_WORDS}")
+            adapted, alt = adapt_output(output)
+            outputs += adapted
+            if alt:
+                cell.metadata.setdefault("mystnb", {"image": {"alt": alt}})
+            elif adapted == [output] and "image/png" in output.get("data", {}) and not words:
+                errors.append(f"{path.name}, cell {index}: {NO_WORDS}")
         cell.outputs = outputs
     return errors
+
+
+def adapt_output(
+    output: nbformat.NotebookNode,
+) -> tuple[list[nbformat.NotebookNode], str | None]:
+    """Return what takes an output's place where no kernel runs, and its alternative text if new."""
+    data = output.get("data", {})
+    own = output.get("metadata", {}).get("image/png", {}).get("alt")
+    if data.get("text/plain", "").startswith("DigitCanvas"):
+        image = shown("image/png", canvas_image())
+        return [shown("text/markdown", CANVAS), image], CANVAS_IN_WORDS
+    if own:  # a figure with controls
+        image = shown("image/png", data["image/png"])
+        return [shown("text/markdown", FIGURE_WITH_CONTROLS), image], own
+    if WIDGET in data and "%|" in data.get("text/plain", ""):
+        return [], None  # a progress bar that has long reached its end
+    if WIDGET in data:
+        return [shown("text/markdown", OTHER_WIDGET)], None
+    if 'class="output_html"' in data.get("text/html", ""):  # source code, shown by name
+        return [shown("text/markdown", f"```python\n{data['text/plain']}\n```")], None
+    return [output], None
 
 
 def shown(kind: str, content: str) -> nbformat.NotebookNode:

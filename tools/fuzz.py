@@ -184,7 +184,8 @@ def _arrays() -> dict[str, list[bytes]]:
     image, label = np.zeros((1, 28, 28), np.uint8), np.ones(1, np.uint8)
     names = ("x_train", "y_train", "x_test", "y_test")
     npz, png, table = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    np.savez_compressed(npz, **dict(zip(names, (image, label) * 2, strict=True)))
+    arrays: dict[str, Any] = dict(zip(names, (image, label) * 2, strict=True))
+    np.savez_compressed(npz, **arrays)
     split = (image.reshape(1, 784) / np.float32(255), label.astype(np.int64))
     Image.fromarray(image[0]).save(png, "PNG")
     rows = {"image": [{"bytes": png.getvalue(), "path": None}], "label": [1]}
