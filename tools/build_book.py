@@ -18,11 +18,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import nbformat
 from check_links import broken_html
 from links import repository
+from myst_parser.slugs import github_slugify
 from run_notebooks import ROOT, WIDGET, is_fresh, run
 
 import mnist_helpers
@@ -101,7 +103,9 @@ def adapt_text(text: str, path: Path) -> str:
     def adapt(match: re.Match) -> str:
         words, (link, _, anchor) = match[1], match[2].partition("#")
         target = (path.parent / link).resolve()
-        if not link or re.match(r"[a-z]+:", link):
+        if not link:
+            return f"[{words}](#{heading_anchors(path).get(anchor, anchor)})"
+        if re.match(r"[a-z]+:", link):
             return match[0]
         if target == ROOT / "notebooks" / "README.md":
             target = ROOT / "index.md"
@@ -111,9 +115,24 @@ def adapt_text(text: str, path: Path) -> str:
                 return words
             return f"[{words}]({REPOSITORY}/blob/main/{name}{anchor and '#'}{anchor})"
         there = Path(os.path.relpath(target, place)).as_posix()
+        anchor = heading_anchors(target).get(anchor, anchor)
         return f"[{words}]({there}{anchor and '#'}{anchor})"
 
     return re.sub(r"\[([^\[\]]*)\]\(([^)\s]+)\)", adapt, text)
+
+
+@cache
+def heading_anchors(path: Path) -> dict[str, str]:
+    """Return, for each id that stands before a heading of a notebook, what MyST calls the heading.
+
+    The ids are those that links name: JupyterLab jumps to them, and they stay when a heading
+    changes. MyST knows headings only.
+    """
+    if path.suffix != ".ipynb":
+        return {}
+    text = "\n\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    found = re.findall(r'<a id="([^"]+)"></a>\n\n#+ (.+)', text)
+    return {name: github_slugify(heading) for name, heading in found}
 
 
 def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:

@@ -7,10 +7,25 @@ import inspect
 import textwrap
 from typing import Any
 
-from IPython.display import HTML, Code
+from IPython.display import Code
 
 
-def show_source(*things: Any) -> Code | HTML:
+class SideBySide:
+    """Several sources in columns, which wrap where there is no room for them."""
+
+    def __init__(self, codes: list[Code]) -> None:
+        self.codes = codes
+
+    def __repr__(self) -> str:
+        return "\n\n\n".join(code.data for code in self.codes)
+
+    def _repr_html_(self) -> str:
+        style = "flex:1 1 26em;min-width:0;overflow-x:auto;font-size:smaller"
+        columns = (f'<div style="{style}">{code._repr_html_()}</div>' for code in self.codes)
+        return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(columns)}</div>'
+
+
+def show_source(*things: Any) -> Code | SideBySide:
     """Return the source of a function or class, with colors, its docstring cut to a sentence.
 
     Several are shown side by side where there is room, and one below the other where there is not.
@@ -28,18 +43,12 @@ def show_source(*things: Any) -> Code | HTML:
     Examples
     --------
     >>> print(show_source(show_source).data.splitlines()[0])
-    def show_source(*things: Any) -> Code | HTML:
+    def show_source(*things: Any) -> Code | SideBySide:
     """
     if not things:
         raise TypeError("expected at least one function or class to show")
-    if len(things) == 1:
-        return _code(things[0])
-    columns = "".join(
-        f'<div style="flex:1 1 26em;min-width:0;overflow-x:auto;font-size:smaller">'
-        f"{_code(thing)._repr_html_()}</div>"
-        for thing in things
-    )
-    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:1em">{columns}</div>')
+    codes = [_code(thing) for thing in things]
+    return codes[0] if len(codes) == 1 else SideBySide(codes)
 
 
 def _code(thing: Any) -> Code:

@@ -15,7 +15,9 @@ def test_one_source_has_its_docstring_cut_to_a_sentence() -> None:
 
 
 def test_several_stand_side_by_side_in_columns_that_wrap() -> None:
-    html = show_source(random_shift, to_float).data
+    shown = show_source(random_shift, to_float)
+    html, text = shown._repr_html_(), repr(shown)
+    assert "def random_shift(" in text and "def to_float(" in text, "for those who see no HTML"
     assert html.count("flex:1 1") == 2 and "flex-wrap:wrap" in html
     assert html.index("random_shift") < html.index("to_float")
 
