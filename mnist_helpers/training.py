@@ -60,9 +60,9 @@ def train(
         and ``best.pt`` (the epoch with the lowest validation loss). An earlier run's
         ``last.pt`` is kept as ``previous.pt``, unless `resume` continues it.
     resume : bool, default=False
-        Continue from ``out/last.pt`` if it exists. On a CPU with the same number of threads the
-        final weights are exactly those of an uninterrupted run, since each epoch's random
-        numbers depend only on the seed and the epoch.
+        Continue from ``out/last.pt`` if it exists. On a CPU with the same number of threads
+        (``OMP_NUM_THREADS`` fixes it) the final weights are exactly those of an uninterrupted
+        run, since each epoch's random numbers depend only on the seed and the epoch.
     device : str or torch.device, default="auto"
         See `choose_device`.
     callbacks : sequence of callables, default=()
