@@ -88,10 +88,14 @@ def threads_for_free_cores(model: nn.Module) -> Iterator[None]:
     threads can be set at any time.
 
     It is never more than `torch.get_num_threads` says at the start, and stays as it is where the
-    user has set ``OMP_NUM_THREADS``, or where the model isn't on the CPU.
+    user has set ``OMP_NUM_THREADS``, where the model isn't on the CPU, and in the sandboxes that
+    don't say what their cores do.
     """
+    import psutil
+
     most, device = torch.get_num_threads(), next(model.parameters()).device
-    if device.type != "cpu" or most == 1 or "OMP_NUM_THREADS" in os.environ:
+    fixed = most == 1 or "OMP_NUM_THREADS" in os.environ or not any(psutil.cpu_times())
+    if fixed or device.type != "cpu":
         yield
         return
     started, before = time.perf_counter(), _core_seconds()

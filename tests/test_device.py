@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -20,6 +20,10 @@ from mnist_helpers.device import stay_on_loopback, threads_for_free_cores
 from mnist_helpers.recipes import recipe_for
 
 
+class CoreTimes(NamedTuple):
+    idle: float
+
+
 class Machine:
     """A machine of four cores, whose clocks a test sets."""
 
@@ -29,7 +33,7 @@ class Machine:
         clocks = {"perf_counter": lambda: self.now, "process_time": lambda: self.own}
         for name, clock in clocks.items():
             monkeypatch.setattr(time, name, clock)
-        monkeypatch.setattr(psutil, "cpu_times", lambda: SimpleNamespace(idle=self.idle))
+        monkeypatch.setattr(psutil, "cpu_times", lambda: CoreTimes(self.idle))
 
     def passes(self, seconds: float, idle: float, own: float) -> None:
         """Let time pass, with some cores idle, and some computing for this process."""
@@ -88,6 +92,14 @@ def test_what_they_were_comes_back_after_an_error(machine, model) -> None:
 
 def test_what_the_user_has_set_stays(machine, model, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    with threads_for_free_cores(model):
+        machine.passes(1, 0, 1)
+        model(torch.zeros(1, 2))
+        assert torch.get_num_threads() == 4
+
+
+def test_a_sandbox_that_tells_nothing_changes_nothing(machine, model) -> None:
+    machine.idle = 0.0
     with threads_for_free_cores(model):
         machine.passes(1, 0, 1)
         model(torch.zeros(1, 2))
