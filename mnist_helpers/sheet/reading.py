@@ -108,10 +108,10 @@ def _open(image: Photo, name: str) -> np.ndarray:
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):
-        return _reduced(image)
+        return _downscale(image)
     file = io.BytesIO(image) if isinstance(image, bytes) else image
     if name.lower().endswith(".pdf"):
-        return _reduced(_pdf_page(name))
+        return _downscale(_pdf_page(name))
     with open_image(file, name) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             raise InvalidImageError(
@@ -119,10 +119,10 @@ def _open(image: Photo, name: str) -> np.ndarray:
                 f"{MAX_PIXELS // 1_000_000} million are not decoded. Reduce it first."
             )
         opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
-        return _reduced(opened)
+        return _downscale(opened)
 
 
-def _reduced(image: Image.Image) -> np.ndarray:
+def _downscale(image: Image.Image) -> np.ndarray:
     image = ImageOps.exif_transpose(image).convert("RGB")
     if max(image.size) > MAX_SIDE:
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX, reducing_gap=2)
