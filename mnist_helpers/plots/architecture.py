@@ -18,7 +18,18 @@ LINE_COLORS = (BLUE, ORANGE, GREEN, RED, GRAY, "#cc78bc")
 
 
 def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Draw convolution kernels ``[C, 1, k, k]``: red adds ink, blue takes it away."""
+    """Draw convolution kernels ``[C, 1, k, k]``: red adds ink, blue takes it away.
+
+    Parameters
+    ----------
+    weights : array or tensor of shape [C, 1, k, k]
+        Such as ``model.conv1.weight``.
+    columns : int, default=8
+
+    Returns
+    -------
+    ndarray of Axes, shape [rows, columns]
+    """
     kernels = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights)
     if kernels.ndim != 4 or kernels.shape[1] != 1:
         raise ValueError(f"expected kernels [C, 1, k, k], not {list(kernels.shape)}")
@@ -30,7 +41,17 @@ def plot_filters(weights: np.ndarray, columns: int = 8) -> np.ndarray:
 
 
 def plot_feature_maps(maps: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Draw what each channel of a layer makes of one image: maps ``[C, H, W]``."""
+    """Draw what each channel of a layer makes of one image: maps ``[C, H, W]``.
+
+    Parameters
+    ----------
+    maps : array of shape [C, H, W]
+    columns : int, default=8
+
+    Returns
+    -------
+    ndarray of Axes, shape [rows, columns]
+    """
     maps = np.asarray(maps)
     if maps.ndim != 3:
         raise ValueError(f"expected maps [C, H, W], not {list(maps.shape)}")
@@ -45,7 +66,21 @@ def plot_feature_maps(maps: np.ndarray, columns: int = 8) -> np.ndarray:
 def plot_architectures(
     table: pd.DataFrame, x: str = "macs", y: str = "parameters", ax: Axes | None = None
 ) -> Axes:
-    """Draw networks as labeled points; `table` is indexed by name and has columns `x` and `y`."""
+    """Draw networks as labeled points; `table` is indexed by name and has columns `x` and `y`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per network.
+    x, y : str, default="macs", "parameters"
+        Columns of the table, both drawn on a logarithmic scale.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 7, 4.5)
     ax.scatter(table[x], table[y], color=BLUE, zorder=3)
     drawn: list[tuple[float, float]] = []
@@ -118,6 +153,10 @@ def plot_activation_stds(stds: Mapping[str, Sequence[float]], ax: Axes | None = 
         By the network's name, from the first layer to the last.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 7, 4)
     for number, (name, values) in enumerate(stds.items()):

@@ -34,6 +34,13 @@ def save_figure(
     """Write the figure that `drawn` belongs to as PNG, atomically, and close it.
 
     A `title`, such as the data's source, is written over the whole figure.
+
+    Parameters
+    ----------
+    drawn : Axes, ndarray of Axes, or Figure
+    path : path
+    dpi : int, default=120
+    title : str, default=None
     """
     figure = drawn if isinstance(drawn, Figure) else np.ravel(np.asarray(drawn))[0].figure
     if title:

@@ -90,6 +90,10 @@ def plot_misclassified(images: Images, errors: pd.DataFrame, columns: int = 8) -
         The whole split.
     errors : DataFrame
         With columns ``index``, ``label``, ``predicted``, ``confidence``.
+
+    Returns
+    -------
+    ndarray of Axes, shape [rows, columns]
     """
     if not len(errors):
         raise ValueError("there are no errors to draw")
@@ -106,7 +110,18 @@ def plot_misclassified(images: Images, errors: pd.DataFrame, columns: int = 8) -
 
 
 def plot_pixel_values(image: Images, ax: Axes | None = None) -> Axes:
-    """Draw one digit with each pixel's value written in it."""
+    """Draw one digit with each pixel's value written in it.
+
+    Parameters
+    ----------
+    image : array or tensor of 28×28 values, uint8
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     pixels: np.ndarray = np.asarray(image).reshape(28, 28)
     ax = axes_or_new(ax, 9, 9)
     show_image(ax, pixels)
@@ -118,7 +133,19 @@ def plot_pixel_values(image: Images, ax: Axes | None = None) -> Axes:
 
 
 def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = None) -> Axes:
-    """Draw how often each digit occurs, as bars beside each other for each named split."""
+    """Draw how often each digit occurs, as bars beside each other for each named split.
+
+    Parameters
+    ----------
+    labels : mapping of str to sequence of int
+        The labels of each split, by its name.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 8, 3.2)
     width = 0.8 / len(labels)
     for number, (name, values) in enumerate(labels.items()):
@@ -133,7 +160,17 @@ def plot_class_counts(labels: Mapping[str, Sequence[int]], ax: Axes | None = Non
 
 
 def plot_class_means(images: Images, labels: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Draw the mean image of each digit in one row."""
+    """Draw the mean image of each digit in one row.
+
+    Parameters
+    ----------
+    images : array or tensor of shape [N, 28, 28] or [N, 1, 28, 28], dtype uint8
+    labels : sequence of N ints
+
+    Returns
+    -------
+    ndarray of Axes, shape [rows, columns]
+    """
     arrays, known = as_images(images), np.asarray(labels)
     means = [arrays[known == digit].mean(0) / 255 for digit in range(10)]
     return plot_digits(np.stack(means), labels=range(10))
@@ -142,7 +179,19 @@ def plot_class_means(images: Images, labels: Sequence[int] | np.ndarray) -> np.n
 def plot_embedding(
     points: np.ndarray, labels: Sequence[int] | np.ndarray, ax: Axes | None = None
 ) -> Axes:
-    """Draw points ``[N, 2]`` as the digits that they stand for."""
+    """Draw points ``[N, 2]`` as the digits that they stand for.
+
+    Parameters
+    ----------
+    points : array of shape [N, 2]
+    labels : sequence of N ints
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 8, 7)
     colors = plt.get_cmap("tab10")
     points, known = np.asarray(points), np.asarray(labels)

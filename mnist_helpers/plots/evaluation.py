@@ -23,6 +23,18 @@ def plot_confusion(
     """Draw a confusion matrix ``[10, 10]`` of counts: rows are true digits, columns predictions.
 
     With `hide_diagonal` correct predictions are left white, so that the errors stand out.
+
+    Parameters
+    ----------
+    confusion : array of shape [10, 10]
+        As `Evaluation.confusion`.
+    hide_diagonal : bool, default=False
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     import seaborn as sns
 
@@ -55,7 +67,19 @@ def plot_confusion(
 
 
 def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw precision and recall of each digit, from `Evaluation.per_class`."""
+    """Draw precision and recall of each digit, from `Evaluation.per_class`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `Evaluation.per_class`.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 8, 3.4)
     for shift, column, color in ((-0.2, "precision", BLUE), (0.2, "recall", ORANGE)):
         ax.bar(table.index + shift, table[column], 0.38, label=column, color=color)
@@ -67,7 +91,19 @@ def plot_per_class(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_calibration(calibration: Calibration, ax: Axes | None = None) -> Axes:
-    """Draw accuracy against confidence with 95% intervals, and below it each bin's count."""
+    """Draw accuracy against confidence with 95% intervals, and below it each bin's count.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        As `mnist_helpers.calibration` returns it.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     from ..evaluation import accuracy_interval
 
     ax = axes_or_new(ax, 5.4, 5)
@@ -99,6 +135,10 @@ def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | N
     ----------
     confidence : ndarray of shape [N], in [0, 1]
     correct : ndarray of shape [N], bool
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 6, 3.6)
     if np.shape(confidence) != np.shape(correct):
@@ -129,6 +169,10 @@ def plot_accuracies(table: pd.DataFrame, x: str, log: bool = False, ax: Axes | N
         With a logarithmic scale to the right.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 6.4, 3.8)
     for number, (method, rows) in enumerate(table.groupby("method", sort=False)):
@@ -156,6 +200,10 @@ def plot_seed_accuracies(accuracies: Mapping[str, Sequence[float]], ax: Axes | N
         One accuracy for each seed, by the network's name.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 6, 0.8 + 0.4 * len(accuracies))
     for row, values in enumerate(accuracies.values()):

@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 def plot_probabilities(
     probs: np.ndarray, image: np.ndarray | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the ten probabilities as bars, the highest in color; the image beside them."""
+    """Draw the ten probabilities as bars, the highest in color; the image beside them.
+
+    Parameters
+    ----------
+    probs : array of shape [10]
+    image : array of 28×28 values, default=None
+        Drawn beside the bars, unless `ax` is given.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     probs = np.asarray(probs, dtype=float)
     if probs.shape != (10,):
         raise ValueError(f"expected 10 probabilities, not an array of shape {list(probs.shape)}")
@@ -38,7 +51,16 @@ def plot_probabilities(
 
 
 def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draw the images that `preprocessing_steps` returns, in a row with their names."""
+    """Draw the images that `preprocessing_steps` returns, in a row with their names.
+
+    Parameters
+    ----------
+    steps : mapping of str to array
+
+    Returns
+    -------
+    ndarray of Axes, shape [rows, columns]
+    """
     if not steps:
         raise ValueError("there are no steps to draw")
     axes = image_grid(len(steps), len(steps), (1.55, 1.9))
@@ -60,6 +82,10 @@ def plot_number(image: np.ndarray, number: NumberPrediction, ax: Axes | None = N
         What it returned.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     pixels = np.asarray(image)
     ax = axes_or_new(ax, 6, 0.8 + 6 * pixels.shape[0] / pixels.shape[1])
@@ -76,7 +102,20 @@ def plot_number(image: np.ndarray, number: NumberPrediction, ax: Axes | None = N
 
 
 def plot_saliency(image: Images, saliency: np.ndarray, ax: Axes | None = None) -> Axes:
-    """Draw a saliency map over a digit: red raises the predicted digit's logit, blue lowers it."""
+    """Draw a saliency map over a digit: red raises the predicted digit's logit, blue lowers it.
+
+    Parameters
+    ----------
+    image : array or tensor of 28×28 values
+    saliency : array of shape [28, 28]
+        As `mnist_helpers.saliency` returns it.
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 3, 3)
     bound = max(float(np.abs(saliency).max()), 1e-9)
     show_image(ax, np.asarray(image).reshape(28, 28), cmap="Greys", alpha=0.35)

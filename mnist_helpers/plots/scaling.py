@@ -56,6 +56,10 @@ def plot_overhead(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         Columns ``workers``, ``epochs`` and ``total``, the last two in seconds.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 7, 2.2)
     rest = table["total"] - table["epochs"]
@@ -78,6 +82,10 @@ def plot_trials(trials: pd.DataFrame, epochs: int, ax: Axes | None = None) -> Ax
         Of a trial that was not ended early.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 7, 3.4)
     styles = zip(sorted(set(trials["batch_size"])), ("o", "s", "^", "D"), strict=False)
@@ -94,7 +102,19 @@ def plot_trials(trials: pd.DataFrame, epochs: int, ax: Axes | None = None) -> Ax
 
 
 def plot_hours(cores: Sequence[int], hours: Sequence[float], ax: Axes | None = None) -> Axes:
-    """Draw the hours of a job over the number of cores, both on logarithmic scales."""
+    """Draw the hours of a job over the number of cores, both on logarithmic scales.
+
+    Parameters
+    ----------
+    cores : sequence of int
+    hours : sequence of float
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 7, 3.2)
     ax.loglog(cores, hours, "o-", color=BLUE)
     for x, y in zip(cores, hours, strict=True):

@@ -112,7 +112,18 @@ class LiveHistory:
 
 
 def plot_learning_rates(rates: Sequence[float], ax: Axes | None = None) -> Axes:
-    """Draw the learning rate of each step."""
+    """Draw the learning rate of each step.
+
+    Parameters
+    ----------
+    rates : sequence of float
+    ax : Axes, default=None
+        Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
+    """
     ax = axes_or_new(ax, 6, 2.8)
     ax.plot(range(1, len(rates) + 1), rates, color=BLUE)
     ax.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
@@ -127,6 +138,10 @@ def plot_augmentations(originals: Images, changed: Images) -> np.ndarray:
     ----------
     originals : array or tensor of shape [N, 1, 28, 28]
     changed : array or tensor of shape [N, K, 1, 28, 28]
+
+    Returns
+    -------
+    ndarray of Axes
     """
     first = as_images(originals)
     others: np.ndarray = np.asarray(changed)
@@ -148,6 +163,10 @@ def plot_validation_losses(runs: Mapping[str, Sequence[dict]], ax: Axes | None =
         By the name of the run; in the legend the highest last loss comes first.
     ax : Axes, optional
         Default: of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 9, 4.2)
     colors, styles = (RED, BLUE, GREEN, ORANGE, GRAY, "black"), ("-", "--", "-.", ":")
@@ -234,6 +253,10 @@ def plot_descent_paths(
         The two weights before each step and after the last one, by the name of the run.
     ax : Axes, default=None
         Axes to draw on; if None, those of a new figure.
+
+    Returns
+    -------
+    Axes
     """
     ax = axes_or_new(ax, 6, 4.6)
     ax.contour(first, second, loss, levels=18, colors=GRAY, linewidths=0.7)
