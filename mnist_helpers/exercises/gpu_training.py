@@ -68,9 +68,6 @@ def train_and_validate(model, train_loader, val_loader, optimizer, epochs):
     return accuracies
 
 
-# ------------------------------------------------------------------------------------ one-cycle
-
-
 @exercise("04-1")
 def _one_cycle(answer: Callable) -> str | None:
     if hint := expect_function(answer):
@@ -114,9 +111,6 @@ def _why_another_shape(rates: np.ndarray, expected: np.ndarray) -> str | None:
             f"{rates[61]:.3f}."
         )
     return None
-
-
-# ------------------------------------------------------------------------- an optimizer by hand
 
 
 @exercise("04-2")
@@ -193,9 +187,6 @@ def _why_another_step(got: list[Tensor], expected: list[Tensor]) -> str:
         f"{got[0].flatten()[0]:.4f}. Each weight changes by −lr · (gradient + weight_decay · "
         "weight)."
     )
-
-
-# ------------------------------------------------------------------------------------ three bugs
 
 
 @exercise("04-4")

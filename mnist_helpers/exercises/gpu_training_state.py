@@ -48,8 +48,6 @@ def train_or_resume(path, model, optimizer, one_epoch, epochs):
     return epochs - done
 
 
-# ------------------------------------------------------------------------------- early stopping
-
 _BUMPY = (5.0, 6.0, 4.0, 4.5, 3.0, 3.6, 3.4, 3.2, 3.1, 1.0)  # best epoch 5; patience 3 ends at 8
 _FALLING = (5.0, 4.0, 3.0, 2.0)
 
@@ -148,9 +146,6 @@ class _Counter(nn.Module):
 
     def where(self) -> int:
         return int(self.weight.item())
-
-
-# ---------------------------------------------------------------------------- checkpoint, resume
 
 
 class _PowerCut(BaseException):

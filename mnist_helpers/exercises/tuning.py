@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -74,9 +75,6 @@ def p_value(only_first, only_second):
     return min(1.0, 2 * binom.cdf(fewer, only_first + only_second, 0.5))
 
 
-# ---------------------------------------------------------------------------------------- shift
-
-
 @exercise("08-1")
 def _shift(answer: Callable) -> str | None:
     if hint := expect_function(answer):
@@ -123,9 +121,6 @@ def _why_not_shifted(got: Tensor, images: Tensor, down: int, right: int) -> str 
         f"For down={down} and right={right} the pixel in row {4 + down}, column {4 + right} should "
         "be the one that was in row 4, column 4, and black comes in at the edges."
     )
-
-
-# ----------------------------------------------------------------------------------- range test
 
 
 @exercise("08-2")
@@ -192,8 +187,6 @@ _WRONG_RANGE_TESTS = {
 }
 
 
-# ------------------------------------------------------------------------------------ objective
-
 _TRAINED, _VALIDATED = 101, 37  # primes: k / 37 is an accuracy on the validation split alone
 
 
@@ -201,8 +194,7 @@ _TRAINED, _VALIDATED = 101, 37  # primes: k / 37 is an accuracy on the validatio
 def _objective(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
-    digits = synthetic_digits(_TRAINED + _VALIDATED)
-    splits = digits[:_TRAINED], digits[_TRAINED:]
+    splits = _few_digits()
     trial = _RecordedTrial(0.3)
     try:
         value = number(answer(trial, *splits))
@@ -217,6 +209,13 @@ def _objective(answer: Callable) -> str | None:
         or _why_not_pruned(answer, splits)
         or _why_without_effect(answer, splits, trial)
     )
+
+
+@cache
+def _few_digits() -> tuple[Digits, Digits]:
+    """Return synthetic digits to train and to validate on, rendered once."""
+    digits = synthetic_digits(_TRAINED + _VALIDATED)
+    return digits[:_TRAINED], digits[_TRAINED:]
 
 
 class _RecordedTrial:
@@ -341,9 +340,6 @@ def _why_without_effect(
         if trial.reports != first.reports:
             return None
     return "Whatever the trial suggests, the run is the same: does the recipe use it?"
-
-
-# -------------------------------------------------------------------------------------- McNemar
 
 
 @exercise("08-4")
