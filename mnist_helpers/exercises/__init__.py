@@ -10,6 +10,7 @@ from . import (  # noqa: F401 - each registers its checks
     prediction,
     scaling_out,
     serving,
+    serving_endpoint,
     tuning,
     your_own_handwriting,
 )

@@ -1,58 +1,237 @@
-"""Self-checks of notebook 09, serving."""
+"""Self-checks of notebook 09, serving: export, latency, dynamic batching; worked solutions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import torch
+from torch import nn
 
-from .engine import exercise, expect_function, number
+from .engine import Hint, exercise, expect_function, number, recall_hint, solution
+from .torch_checks import compare_tensors
+
+GIVE_UP = 10.0  # seconds: an answer that waits for ever is ended then
 
 
-@exercise("09-1")
-def _request_by_hand(answer: Callable) -> str | None:
-    import base64
+@solution("09-2")
+def export(model, path):
+    """Write a model as ONNX, for any number of images at a time."""
+    model.eval()
+    torch.onnx.export(
+        model,
+        (torch.zeros(2, 1, 28, 28),),
+        path,
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("count")},),
+        dynamo=True,
+        verbose=False,
+    )
 
-    if hint := expect_function(answer):
-        return hint
-    content = b"\x89PNG and so on"
-    got = answer(content)
-    if not isinstance(got, dict) or "image" not in got:
-        return "The picture belongs into a dictionary, under the key 'image'."
-    if isinstance(got["image"], bytes):
-        return "JSON knows no bytes: decode() the base64 into text."
-    if got["image"] == base64.b64encode(content).decode():
-        return None
-    if got["image"] == content.hex():
-        return "That is hexadecimal; base64 is wanted: base64.b64encode."
-    return f"Decoded again, {str(got['image'])[:30]!r} is not the picture."
+
+@solution("09-3")
+def is_same(ours, theirs, tolerance):
+    """Return whether two engines gave the same logits, but for rounding."""
+    return ours.shape == theirs.shape and bool(((ours - theirs).abs() <= tolerance).all())
+
+
+@solution("09-4")
+def summarize(seconds, batch_size):
+    """Return the median and the 95th percentile in milliseconds, and images per second."""
+    median, slow = 1000 * torch.quantile(seconds, torch.tensor([0.5, 0.95]))
+    return median.item(), slow.item(), batch_size * len(seconds) / seconds.sum().item()
+
+
+@solution("09-5")
+def next_batch(waiting, max_batch_size):
+    """Wait for an image, and return it with those that wait as well."""
+    batch = [waiting.get()]
+    while len(batch) < max_batch_size and not waiting.empty():
+        batch.append(waiting.get())
+    return batch
 
 
 @exercise("09-2")
-def _one_in_twenty(answer: Callable) -> str | None:
+def _export(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
-    times = np.random.default_rng(0).permutation(np.arange(1.0, 102.0) ** 2)
-    got = number(answer(times))
-    if np.isclose(got, 96.0**2):
-        return None
-    if np.isclose(got, times.mean()):
-        return "That is the mean: it tells nobody how long the slow ones waited."
-    if np.isclose(got, np.percentile(times, 5)):
-        return "That is the fifth percentile: those are the fast ones."
-    if np.isclose(got, np.percentile(times, 0.95)):
-        return "np.percentile takes per cent: 95, or np.quantile with 0.95."
-    return f"In a trial it is 9216, yours gives {got:g}."
+    import onnxruntime
+
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+        path, images = Path(folder) / "model.onnx", torch.rand(5, 1, 28, 28)
+        try:
+            answer(model.train(), path)
+        except Hint as error:
+            if "returns nothing" not in str(error):  # it writes a file, and returns nothing
+                raise
+        if not path.is_file():
+            return "There is no file: give torch.onnx.export the path as well."
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (given, *_), (taken, *_) = session.get_inputs(), session.get_outputs()
+        if given.type != "tensor(float)":
+            return f"The file takes {given.type}: export it with float32 images as the example."
+        if isinstance(given.shape[0], int):
+            return (
+                f"The file takes {given.shape[0]} images at a time and no other number: name "
+                "dimension 0 in dynamic_shapes, and export with an example of two images or more "
+                "(the exporter takes a size of 1 for fixed)."
+            )
+        with torch.no_grad():
+            expected = model.eval()(images)
+        got = torch.tensor(session.run(None, {given.name: images.numpy()})[0])
+        if (given.name, taken.name) != ("images", "logits"):
+            return f"Call them images and logits, not {given.name} and {taken.name}: input_names=…"
+        wrong = {"There is a softmax at the end; export the logits.": expected.softmax(1)}
+        return compare_tensors(got, expected, wrong, atol=1e-4)
 
 
 @exercise("09-3")
-def _inside_at_once(answer: Callable) -> str | None:
+def _same(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
-    got = number(answer(400, 0.125))
-    if np.isclose(got, 50):
-        half = np.isclose(number(answer(30, 0.05)), 1.5)
-        return None if half else "On average 1.5 may be inside: do not round."
-    if np.isclose(got, 3200) or np.isclose(got, 0.125 / 400):
-        return "Think of one second: 400 come, and each stays for an eighth of it."
-    return f"With 400 a second that stay 0.125 seconds it is 50, yours gives {got:g}."
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(50, 10, generator=generator)
+    rounded = logits + 1e-6 * torch.randn(50, 10, generator=generator)
+    shifted, spiked, unknown = logits.clone(), logits.clone(), logits.clone()
+    shifted[:, 0] += 0.01
+    shifted[:, 1] -= 0.01
+    spiked[7, 3] -= 0.01
+    unknown[3] = torch.nan
+    same = "Two engines round differently, and 1e-6 is no difference: compare the largest absolute "
+    one = logits[:1].expand(50, 10)
+    cases = (
+        (logits, rounded, True, same + "difference with the tolerance, not with ==."),
+        (logits, 2 * logits, False, "Logits that are twice as large give the same digits and "
+         "other confidences: compare the logits, not only the argmax."),
+        (logits, shifted, False, "Differences of +0.01 and −0.01 must not cancel out: take "
+         "absolute values."),
+        (logits, spiked, False, "One logit of one image is off by 0.01, and the mean hides it: "
+         "every difference has to be within the tolerance."),
+        (logits, logits.softmax(1), False, "Those are probabilities, no logits: they differ."),
+        (logits, unknown, False, "Where one of the two is NaN they are not the same. NaN compares "
+         "as False with everything: ask whether all differences are small, not whether any is "
+         "large."),
+        (one, logits[:1], False, "One row is not the same as fifty, but PyTorch repeats it when "
+         "it compares: compare the shapes first."),
+    )  # fmt: skip
+    for ours, theirs, expected, hint in cases:
+        if bool(answer(ours, theirs, 1e-4)) != expected:
+            return hint
+    return None if answer(logits, spiked, 1.0) else "The tolerance that is given counts: here 1.0."
+
+
+@exercise("09-4")
+def _summary(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+    generator = torch.Generator().manual_seed(0)
+    seconds = (torch.arange(1.0, 102.0) ** 2 / 1e4)[torch.randperm(101, generator=generator)]
+    got = answer(seconds, 8)
+    if not isinstance(got, (tuple, list)) or len(got) != 3:
+        return "Return three numbers: median, 95th percentile, images per second."
+    median, slow, throughput = (number(one) for one in got)
+    rate = 8 * 101 / seconds.sum().item()
+    mean = 1000 * seconds.mean().item()
+    wrong = (
+        (median, 260.1 / 1000, "The latencies were asked for in milliseconds."),
+        (median, mean, "That is the mean; half of the answers came sooner than the median."),
+        (slow, 1000 * torch.quantile(seconds, 0.05).item(), "That is the fifth percentile, that "
+         "of the fast ones: torch.quantile takes 0.95."),
+        (slow, 1000 * seconds.max().item(), "That is the slowest; one outlier decides it."),
+        (throughput, rate / 8, "Each measurement is a batch of several images: count them all."),
+        (throughput, (8 / seconds).mean().item(), "The mean of rates counts fast batches too "
+         "often: divide all images by all seconds."),
+        (throughput, 8000 / median if median else 0.0, "That is the rate of a typical batch; "
+         "slow batches take time as well: divide all images by all seconds."),
+        (throughput, rate / 1000, "Images per second were asked for, not per millisecond."),
+    )  # fmt: skip
+    for value, known, hint in wrong:
+        if abs(value - known) <= 1e-3 * abs(known):
+            return hint
+    for name, value, expected in (
+        ("median", median, 260.1),
+        ("95th percentile", slow, 921.6),
+        ("number of images per second", throughput, rate),
+    ):
+        if abs(value - expected) > 1e-3 * expected:
+            return f"In a trial the {name} is {expected:.4g}, yours gives {value:.4g}."
+    return None
+
+
+# -------------------------------------------------------------------------------- dynamic batching
+
+
+@exercise("09-5")
+def _next_batch(answer: Callable) -> str | None:
+    if hint := expect_function(answer):
+        return hint
+    waiting: queue.Queue[int] = queue.Queue()
+    for one in range(5):
+        waiting.put(one)
+    first = _within_time(answer, waiting, 3)
+    if not isinstance(first, list):
+        return "Return a list with the images of the batch."
+    if len(first) > 3:
+        return f"A batch of {len(first)} is larger than max_batch_size, 3."
+    got = [first, _within_time(answer, waiting, 3)]
+    if got == [[0], [1]]:
+        return "One image at a time: take along what waits already, up to max_batch_size."
+    if got != [[0, 1, 2], [3, 4]]:
+        return f"The batches of 0, 1, 2, 3, 4 are [0, 1, 2] and [3, 4], not {got[0]} and {got[1]}."
+    later = threading.Timer(0.1, waiting.put, [5])
+    later.start()
+    try:
+        got_later = _within_time(answer, waiting, 3)
+    except Hint as error:
+        raise Hint(
+            f"{error} With an empty queue, wait for the first image: `waiting.get()` does."
+        ) from error
+    finally:
+        later.join()
+    if got_later == [5]:
+        return None
+    return f"With an empty queue, wait for the first image: yours returned {got_later} at once."
+
+
+def _within_time(answer: Callable, waiting: queue.Queue, size: int) -> Any:
+    """Call an answer in a thread, and raise a hint if it waits for ever."""
+    results: list[Any] = []
+
+    def call() -> None:
+        try:
+            results.append(answer(waiting, size))
+        except Hint as hint:
+            results.append(hint)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(GIVE_UP)
+    if not results:
+        for _ in range(size):  # lets the thread end
+            waiting.put(-1)
+        raise Hint(
+            "It waits for images that don't come: only the first get() may wait. After that, take "
+            "what is there (`while … and not waiting.empty()`), even if the batch is not full."
+        )
+    if isinstance(results[0], Hint):
+        raise results[0]
+    return results[0]
+
+
+@exercise("09-6")
+def _recall(answer: Sequence[str]) -> str | None:
+    hints = (
+        "1: 400 to 499 says that the client can correct something, 500 that the server has to.",
+        "2: loading takes far longer than predicting, and nothing about the model changes.",
+        "3: rounding differs between engines; anything larger is a different model.",
+        "4: one request in twenty is slower than the 95th percentile.",
+        "5: a batch costs less than its images one by one; nothing waits to fill it.",
+    )
+    return recall_hint(answer, "bacab", hints)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import re
 from itertools import pairwise
@@ -56,27 +55,6 @@ def test_worked_solution_that_a_notebook_continues_with_is_the_one_that_it_folds
     worked = inspect.getsource(_SOLUTIONS[number]).partition("\n")[2].strip()
     folded = [code for name, _, code in solutions() if name == number]
     assert len(folded) == 1 and worked in folded[0]
-
-
-WRONG = [
-    ("09-1", lambda content: base64.b64encode(content).decode(), "a dictionary"),
-    ("09-1", lambda content: {"image": base64.b64encode(content)}, "decode() the base64"),
-    ("09-1", lambda content: {"image": content.hex()}, "hexadecimal"),
-    ("09-2", lambda times: times.mean(), "That is the mean"),
-    ("09-2", lambda times: np.percentile(times, 5), "the fast ones"),
-    ("09-2", lambda times: np.percentile(times, 0.95), "takes per cent"),
-    ("09-2", lambda times: times[int(0.95 * len(times))], "it is 9216"),
-    ("09-3", lambda rate, seconds: rate / seconds, "Think of one second"),
-    ("09-3", lambda rate, seconds: rate + seconds, "it is 50"),
-    ("09-3", lambda rate, seconds: round(rate * seconds), "do not round"),
-]
-
-
-@pytest.mark.parametrize(("name", "answer", "word"), WRONG)
-def test_wrong_answers_get_their_hint(name: str, answer: object, word: str) -> None:
-    hint = exercises.hint_for(name, answer)
-    assert hint is not None
-    assert word in hint
 
 
 def test_check_speaks(capsys: pytest.CaptureFixture[str]) -> None:
