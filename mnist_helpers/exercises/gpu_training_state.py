@@ -124,7 +124,7 @@ class _Trial:
         if self.model.where() == self.epochs and self.model.loaded:
             return (
                 "You loaded the best epoch's weights, and yet they are the last epoch's: "
-                "state_dict() holds the tensors themselves, which training goes on changing. "
+                "state_dict() holds the tensors themselves, which training keeps changing. "
                 "Keep copy.deepcopy(model.state_dict())."
             )
         if self.model.where() == self.epochs:

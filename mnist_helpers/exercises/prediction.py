@@ -330,7 +330,7 @@ def _split(answer: Callable) -> str | None:
 def _recall(answer: Sequence[str]) -> str | None:
     hints = (
         "1: the box is 20×20, the frame around it 28×28, and proportions are kept.",
-        "2: more ink weighs more; whoever made MNIST decided so.",
+        "2: more ink weighs more; MNIST's authors decided so.",
         "3: the ten probabilities always sum to 1, whatever the image shows.",
         "4: uint8 wraps around: -255 becomes 1, and -0 stays 0.",
         "5: a label error is a wrong label, and an adversarial example is made on purpose.",

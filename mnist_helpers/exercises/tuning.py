@@ -310,7 +310,7 @@ def _why_not_reported(trial: _RecordedTrial) -> str | None:
 
 
 def _why_not_pruned(answer: Callable, splits: tuple[Digits, Digits]) -> str | None:
-    """Return a hint if a trial that should be pruned goes on."""
+    """Return a hint if a trial that should be pruned continues."""
     trial = _RecordedTrial(0.3, prune=True)
     try:
         answer(trial, *splits)
