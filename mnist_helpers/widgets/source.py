@@ -20,7 +20,7 @@ class SideBySide:
         return "\n\n\n".join(code.data for code in self.codes)
 
     def _repr_html_(self) -> str:
-        style = "flex:1 1 26em;min-width:0;overflow-x:auto;font-size:smaller"
+        style = "flex:1 1 36em;min-width:0;overflow-x:auto;font-size:smaller"
         columns = (f'<div style="{style}">{code._repr_html_()}</div>' for code in self.codes)
         return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(columns)}</div>'
 
