@@ -168,7 +168,7 @@ def _listen(to_others: bool) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = to_others
 
 
-def check_room(resources: dict[str, float], name: str, number: float, kind: str) -> None:
+def check_resources(resources: dict[str, float], name: str, number: float, kind: str) -> None:
     """Refuse to wait for ever for what the cluster does not have."""
     there = resources.get(kind, 0)
     if not 0 < number <= there:

@@ -18,7 +18,7 @@ from ..batch.summary import count_rows
 from ..checkpoints import load_checkpoint
 from ..files import exclusive_lock, outputs_folder
 from ..prediction import MNISTPredictor
-from .cluster import check_room, need_ray, ray_cluster
+from .cluster import check_resources, need_ray, ray_cluster
 from .state import check_ours, emptied, remove
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def predict_folder(
         names = emptied(out / "names")
         listed = _write_names(uri, names)  # before a cluster is started for nothing
         with ray_cluster(address) as resources:
-            check_room(resources, "num_actors", num_actors, "GPU" if use_gpu else "CPU")
+            check_resources(resources, "num_actors", num_actors, "GPU" if use_gpu else "CPU")
             rows = emptied(out / "rows")
             with ray.data.DataContext.current(_data_context()):
                 actor = {"checkpoint": network, "escape": format == "csv"}

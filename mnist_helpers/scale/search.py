@@ -16,7 +16,7 @@ from ..files import exclusive_lock, outputs_folder
 from ..models import build_model
 from ..recipes import Recipe, recipe_for
 from ..training import check_splits
-from .cluster import RETRIES, check_room, need_ray, ray_cluster
+from .cluster import RETRIES, check_resources, need_ray, ray_cluster
 from .state import check_ours, emptied, mark_of
 from .training import train_reporting
 
@@ -121,9 +121,9 @@ def tune(
     if not resume:
         check_ours(state)
     with exclusive_lock(out), ray_cluster(address) as resources:
-        check_room(resources, "cpus", cpus, "CPU")
+        check_resources(resources, "cpus", cpus, "CPU")
         if gpus:
-            check_room(resources, "gpus", gpus, "GPU")
+            check_resources(resources, "gpus", gpus, "GPU")
         trainable = _trainable(model, train, val, recipe, cpus, gpus)
         if resume:
             tuner = Tuner.restore(str(state), trainable, resume_unfinished=True)

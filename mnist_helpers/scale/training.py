@@ -18,7 +18,7 @@ from ..parallel import rank_and_world_size
 from ..recipes import Recipe, recipe_for
 from ..run_state import archive_previous_run
 from ..training import check_splits, train
-from .cluster import RETRIES, check_room, need_ray, ray_cluster
+from .cluster import RETRIES, check_resources, need_ray, ray_cluster
 from .state import check_ours, emptied, remove
 
 
@@ -85,7 +85,7 @@ def train_distributed(
     if not resume:
         check_ours(out / "ray")
     with exclusive_lock(out), ray_cluster(address) as resources:
-        check_room(resources, "num_workers", num_workers, "GPU" if use_gpu else "CPU")
+        check_resources(resources, "num_workers", num_workers, "GPU" if use_gpu else "CPU")
         if not resume:
             emptied(out / "ray")
             archive_previous_run(out)

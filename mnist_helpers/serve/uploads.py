@@ -158,6 +158,8 @@ async def uploads(
         415 for another kind of body, 422 if images are missing or not in base64 or names not in
         the form's charset, 413 if there are more than `most`.
     """
+    # FastAPI's own parameters would not do: one route takes forms and JSON, and JSON is bounded
+    # before it is parsed, and in a thread.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         try:
