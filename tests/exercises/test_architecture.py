@@ -128,7 +128,7 @@ def without_eps(features):
     return (features - features.mean(dims, keepdim=True)) / variance.sqrt()
 
 
-def variance_for_deviation(features):
+def variance_for_std(features):
     dims = (0, 2, 3)
     variance = features.var(dims, correction=0, keepdim=True)
     return (features - features.mean(dims, keepdim=True)) / (variance + 1e-5)
@@ -255,7 +255,7 @@ WRONG = [
     ("03-5", standardized((0, 1, 2, 3)), "one mean"),
     ("03-5", standardized((0, 2, 3), correction=1), "correction=0"),
     ("03-5", without_eps, "eps"),
-    ("03-5", variance_for_deviation, "root"),
+    ("03-5", variance_for_std, "root"),
     ("03-5", lambda features: features - features.mean((0, 2, 3), keepdim=True), "not 1 yet"),
     ("03-6", TooLarge, r"54,170 parameters.*most, 54,090, are in output.*pool once more"),
     ("03-6", TooManyChannels, "Fewer channels"),
