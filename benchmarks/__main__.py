@@ -82,17 +82,29 @@ def run_predict(
 
 @app.command("serve")
 def run_serve(
-    requests: Annotated[int, typer.Option(help="Requests in each repeat.", min=1)] = 5000,
+    requests: Annotated[
+        int | None,
+        typer.Option(help="Requests in each repeat. Default: 5,000; 20,000 of a soak.", min=1),
+    ] = None,
     clients: Annotated[int, typer.Option(help="Concurrent clients.", min=1)] = 50,
     repeats: Repeats = 3,
+    soak: Annotated[
+        bool,
+        typer.Option("--soak", help="Once, with uploads of all kinds; does its memory grow?"),
+    ] = False,
     checkpoint: Weights = None,
     data: Data = None,
 ) -> None:
-    """Load test: requests batched together, and one by one."""
+    """Load test: requests batched together, and one by one; or a soak test."""
     with exit_on_error():
+        if soak:
+            from . import soak as long_run
+
+            long_run.benchmark(requests or 20_000, clients)
+            return
         from . import serving
 
-        serving.benchmark(requests, clients, repeats, checkpoint, data)
+        serving.benchmark(requests or 5000, clients, repeats, checkpoint, data)
 
 
 @app.command("scale")

@@ -248,6 +248,8 @@ def fuzz(target: str, seconds: int) -> None:
     instrument("mnist_helpers.checkpoints", "mnist_helpers.weight_files", "mnist_helpers.onnx")
     instrument("PIL.Image", "PIL.ImageFile", "PIL.PngImagePlugin", "PIL.GifImagePlugin")
     read = targets()[target]
+    for content in seeds()[target]:  # what is imported with the first of them takes its time
+        attempt(read, content)
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as beginning:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import RandomSampler
 from typer.testing import CliRunner
 
-from benchmarks import augmentation, busy, confidence, imports, prediction, serving, strokes
+from benchmarks import augmentation, busy, confidence, imports, prediction, serving, soak, strokes
 from benchmarks import data as passes
 from benchmarks.__main__ import app
 from benchmarks.common import in_new_process, interleave, predict_baseline
@@ -255,6 +255,24 @@ def test_serving_is_timed_in_both_ways(folder: Path, tmp_path: Path, monkeypatch
     assert list(table["way"]) == ["one by one", "micro-batched"]
     assert (table["errors"] == 0).all() and (table["per_second"] > 0).all()
     assert (written / "serve.png").is_file() and (written / "serve.json").is_file()
+
+
+@pytest.mark.load
+def test_a_soak_knows_right_answers_from_wrong_ones(
+    tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two requests of each kind; then one kind is told to expect another digit."""
+    written = outputs(monkeypatch, tmp_path)
+    table = soak.benchmark(requests=54, clients=4)
+    assert table["wrong"].sum() == 0 and (table["requests"] >= 2).all(), table
+    assert (written / "soak.json").is_file() and (written / "soak.png").is_file()
+    assert "54 requests, 0 wrong answers" in capsys.readouterr().out
+    expects = soak._one
+    monkeypatch.setattr(soak, "_one", lambda options, digit: expects(options, (digit + 1) % 10))
+    wrong = soak.benchmark(requests=27, clients=4).set_index("kind")["wrong"]
+    assert set(wrong[wrong > 0].index) == {
+        *(f"/predict, {kind}" for kind in (*soak.FORMATS, "JSON")),
+    }
 
 
 def test_imports_are_timed(tmp_path: Path, monkeypatch) -> None:
