@@ -27,7 +27,7 @@ ONLY_FOR = {
 }
 AT_MOST = {
     "files": set(),
-    "data": {"compare", "files", "progress"},
+    "data": {"compare", "decode", "files", "progress"},
     "evaluation": {"compare", "data", "wrapping"},
 }
 FIXED = """

@@ -253,21 +253,24 @@ def _parquet_rows(path: Path) -> Iterator[tuple[bytes, int]]:
             for batch in file.iter_batches(1000, columns=["image", "label"]):
                 for row in batch.to_pylist():
                     image = row["image"]
-                    yield image["bytes"] if isinstance(image, dict) else image, row["label"]
+                    yield image.get("bytes") if isinstance(image, dict) else image, row["label"]
     except pyarrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file ({error}): fetch it again") from error
 
 
 def decode(content: bytes | Path, path: Path) -> np.ndarray:
     """Return the gray pixels of an encoded image of 28×28."""
-    from PIL import Image, UnidentifiedImageError
+    from ..decode import open_image
 
     if not isinstance(content, (bytes, Path)):
         raise ValueError(f"{path} holds {content!r} where an image is expected: cannot be decoded")
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            if image.size != (28, 28):
-                raise ValueError(f"{path} should hold images of 28×28, but one has {image.size}")
-            return np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, TypeError, SyntaxError, EOFError, OSError) as error:
+        with open_image(file) as image:
+            size, fits = image.size, image.size == (28, 28)
+            pixels = np.asarray(image.convert("L")) if fits else None
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} holds an image that cannot be decoded ({error})") from error
+    if pixels is None:
+        raise ValueError(f"{path} should hold images of 28×28, but one has {size}")
+    return pixels

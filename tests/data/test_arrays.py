@@ -259,6 +259,8 @@ def test_bad_parquet_is_named(tmp_path: Path, monkeypatch) -> None:
     for table, words in (
         (pa.table({"img": [b""], "label": [1]}), "columns image and label.*has img, label"),
         (pa.table({"image": [b"GIF"], "label": [1]}), "cannot be decoded"),
+        (pa.table({"image": [b"%!PS-Adobe-3.0 EPSF"], "label": [1]}), "a drawing in PostScript"),
+        (pa.table({"image": [{"byte": b"GIF"}], "label": [1]}), "cannot be decoded"),
         (pa.table({"image": pa.array([None], pa.binary()), "label": [1]}), "cannot be decoded"),
         (pa.table({"image": [large], "label": [1]}), r"28×28.*\(32, 32\)"),
         (pa.table({"image": [png(X[0])], "label": [11]}), "other than 0 to 9"),
