@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from .wrapping import are_probabilities, trial_images, wrap_model
 
 OPSET = 18  # known to ONNX Runtime since 1.14, and to onnxruntime-web
 LARGEST = 2**31  # bytes: protobuf, of which ONNX files are made, ends there
-OPERATORS = {  # of networks like ours and their exporters; none repeats or allocates at will
+MAX_MEMORY = 2**31  # bytes in which all ONNX networks of a process compute
+MAX_NODES = 100_000  # of a network, functions that call functions counted as often as they are used
+OPERATORS = {  # of networks like ours and their exporters; none repeats
     *("Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Constant"),
     *("Conv", "Div", "Dropout", "Elu", "Exp", "Flatten", "Gather", "Gelu", "Gemm", "HardSigmoid"),
     *("GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity", "LayerNormalization"),
@@ -202,6 +205,8 @@ def _start(content: bytes, path: Path) -> Any:
         raise ImportError(NEEDED) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors: they are raised, too
+    _limit_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     with tempfile.TemporaryDirectory() as empty:
         options.add_session_config_entry(EXTERNAL_DATA_FOLDER, empty)
         try:
@@ -211,6 +216,18 @@ def _start(content: bytes, path: Path) -> Any:
         except Exception as error:  # onnxruntime has a class of exceptions for each kind of damage
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{path} is not an ONNX network that can be run: {reason}") from error
+
+
+@cache
+def _limit_memory() -> None:
+    """Let ONNX Runtime take no more than `MAX_MEMORY`, where a small file could ask for all."""
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    as_requested = {"max_mem": MAX_MEMORY, "arena_extend_strategy": 1}
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(as_requested))
 
 
 def _checked_content(path: Path, operators: set[str]) -> bytes:
@@ -225,7 +242,9 @@ def _checked_content(path: Path, operators: set[str]) -> bytes:
     except Exception as error:  # protobuf raises anything
         raise ValueError(f"{path} is not an ONNX network: {error}") from error
     parts = [network.graph, *network.functions]
-    own = {(function.domain, function.name) for function in network.functions}
+    own = {(f.domain, f.name) for f in network.functions if f.domain not in ("", "ai.onnx")}
+    if _count_nodes(network) > MAX_NODES:
+        raise ValueError(f"{path} is no network for MNIST: it has more than {MAX_NODES:,} nodes")
     nodes = [node for part in parts for node in part.node]
     used = {node.op_type for node in nodes if (node.domain, node.op_type) not in own}
     others = sorted(used - operators)
@@ -242,6 +261,21 @@ def _checked_content(path: Path, operators: set[str]) -> bytes:
         _inline_weights(external, path)
         content = network.SerializeToString()
     return content
+
+
+def _count_nodes(network: Any) -> int:
+    """Return how many nodes a network has once its own functions stand where they are called."""
+    functions = {(f.domain, f.name): f.node for f in network.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def count(nodes: Iterable[Any]) -> int:
+        return sum(counts.get((node.domain, node.op_type), 1) for node in nodes)
+
+    while (new := {name: count(nodes) for name, nodes in functions.items()}) != counts:
+        counts = new
+        if max(counts.values()) > MAX_NODES:  # one that calls itself comes here, too
+            break
+    return max(count(network.graph.node), *counts.values(), 0)
 
 
 def _inline_weights(tensors: Iterable[Any], path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +223,74 @@ def test_operators_that_networks_like_ours_do_not_need_are_refused(
     assert "theirs.onnx" in str(caught.value)
     allowed = OnnxNetwork(path, operators=["Sign", "Ceil"])
     assert MNISTPredictor(model=allowed).predict_proba(trial_digits()[0][:3]).shape == (3, 10)
+
+
+def hostile_network(path: Path, nodes: list, functions: Sequence = (), **constants: object) -> Path:
+    """Write a network whose ten logits come from `nodes`, which may do anything."""
+    shapes = {"images": ["N", 1, 28, 28], "logits": ["N", 10]}
+    images, logits = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
+    values = {"flat": [-1, 784], "weights": np.ones((784, 10), np.float32)} | constants
+    tensors = [onnx.numpy_helper.from_array(np.array(v), k) for k, v in values.items()]
+    make = onnx.helper.make_node
+    first = [make("Reshape", ["images", "flat"], ["x"]), make("MatMul", ["x", "weights"], ["y"])]
+    graph = onnx.helper.make_graph([*first, *nodes], "hostile", [images], [logits], tensors)
+    opsets = [onnx.helper.make_opsetid(domain, 18) for domain in ("", "theirs")]
+    network = onnx.helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9)
+    path.write_bytes(network.SerializeToString())
+    return path
+
+
+def function(domain: str, name: str, called: str) -> object:
+    """Make a function that calls another one, or an operator, twice."""
+    make, theirs = onnx.helper.make_node, called.startswith("f")
+    domain_of = "theirs" if theirs else ""
+    nodes = [make(called, [a], [b], domain=domain_of) for a, b in ("ab", "bc")]
+    opsets = [onnx.helper.make_opsetid(domain, 18) for domain in ("", "theirs")]
+    return onnx.helper.make_function(domain, name, ["a"], ["c"], nodes, opsets)
+
+
+def test_a_function_of_an_operators_name_does_not_allow_the_operator(tmp_path: Path) -> None:
+    make = onnx.helper.make_node
+    nodes = [make("ConstantOfShape", ["many"], ["z"]), make("Add", ["y", "z"], ["logits"])]
+    for domain in ("", "ai.onnx"):
+        own = function(domain, "ConstantOfShape", "Relu")
+        path = hostile_network(tmp_path / "net.onnx", nodes, [own], many=[1, 10])
+        with pytest.raises(ValueError, match="uses the ONNX operators ConstantOfShape"):
+            OnnxNetwork(path)
+
+
+def test_functions_that_call_functions_are_counted(tmp_path: Path) -> None:
+    """Thirty functions, each of which calls the one before it twice: a billion nodes."""
+    names = ["Relu", *(f"f{number}" for number in range(30))]
+    for number, refused in ((30, True), (3, False)):
+        functions = [function("theirs", *pair[::-1]) for pair in pairwise(names)]
+        call = onnx.helper.make_node(names[number], ["y"], ["logits"], domain="theirs")
+        path = hostile_network(tmp_path / "net.onnx", [call], functions[:number])
+        if refused:
+            with pytest.raises(ValueError, match=r"net\.onnx.* more than 100,000 nodes"):
+                OnnxNetwork(path)
+        else:
+            assert OnnxNetwork(path)(trial_digits()[0][:3]).shape == (3, 10)
+
+
+@pytest.mark.slow
+def test_a_network_that_asks_for_all_memory_is_refused(tmp_path: Path) -> None:
+    """Padding without end; then, in the same process, ordinary networks still predict."""
+    make = onnx.helper.make_node
+    nodes = [
+        make("Conv", ["images", "kernel"], ["padded"], pads=[12_000] * 4),
+        make("ReduceMean", ["padded"], ["mean"], keepdims=0),
+        make("Add", ["y", "mean"], ["logits"]),
+    ]
+    kernel = np.ones((1, 1, 1, 1), np.float32)
+    path = hostile_network(tmp_path / "net.onnx", nodes, kernel=kernel)
+    with pytest.raises(ValueError, match=r"net\.onnx is not an ONNX network that can be run"):
+        OnnxNetwork(path)
+    path = hostile_network(tmp_path / "good.onnx", [make("Relu", ["y"], ["logits"])])
+    assert OnnxNetwork(path)(trial_digits()[0]).shape == (len(trial_digits()[0]), 10)
 
 
 def test_no_other_file_is_read_but_the_weights_beside(linear: np.ndarray, tmp_path: Path) -> None:
