@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
-from mnist_helpers.prediction import SHIPPED_WEIGHTS, MNISTPredictor
+from mnist_helpers.prediction import PRETRAINED_WEIGHTS, MNISTPredictor
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 
 from .common import publish
@@ -99,7 +99,7 @@ def _plot_memory(memory: list[float], requests: int) -> None:
 def app_server() -> Iterator[tuple[str, subprocess.Popen]]:
     """Start the app in a process of its own; give its address and the process."""
     command = [sys.executable, "-m", "mnist_helpers", "app", "--port", "0", "--no-browser"]
-    command += ["--no-cuda", "--checkpoint", str(SHIPPED_WEIGHTS)]
+    command += ["--no-cuda", "--checkpoint", str(PRETRAINED_WEIGHTS)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
