@@ -119,3 +119,40 @@ def test_of_two_that_train_into_the_same_folder_at_once_one_is_refused(tmp_path:
         for one in both:
             one.kill()
             one.communicate()
+
+
+def save_a_sheet(folder: str) -> None:
+    """Write the digits of a sheet that is as large as a class's."""
+    from mnist_helpers.sheet.reading import SheetDigits
+    from mnist_helpers.sheet.saving import save_sheets
+
+    digits = made_up(600)
+    crops = list(digits.images[:, 0].numpy())
+    sheet = SheetDigits(
+        digits.images, digits.labels, digits.source, crops, "a.jpg", list(range(600))
+    )
+    save_sheets([sheet], folder)
+
+
+@pytest.mark.kill
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("ready", ["digits.csv", "images/5/0005.png", "crops/3/0003.png"])
+def test_a_sheet_whose_saving_was_killed_is_saved_whole_by_the_next(
+    ready: str, tmp_path: Path
+) -> None:
+    folder, whole = tmp_path / "killed", tmp_path / "whole"
+    code = "import sys; sys.path.insert(0, 'tests'); import test_odd_machines as t; "
+    code += f"t.save_a_sheet({str(folder)!r})"
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while killed.poll() is None and not (folder / ready).exists():
+        time.sleep(0.0005)
+    killed.kill()
+    killed.wait()
+    assert (folder / ready).exists()
+    for place in (folder, whole):
+        save_a_sheet(str(place))
+    contents = [
+        {path.relative_to(place): path.read_bytes() for path in place.rglob("[!.]*.*")}
+        for place in (folder, whole)
+    ]
+    assert contents[0] == contents[1] and len(contents[1]) > 1200

@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-BROKEN_ARCHIVE = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+BROKEN_ARCHIVE = (
+    *(gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+    RuntimeError,  # a zip archive with a password, or of a version to come
+)
 MAX_GZIP_RATIO = 1032  # bytes that gzip can put into one
 _OPENERS: dict[bytes, Callable[..., Any]]
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
