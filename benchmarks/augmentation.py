@@ -48,7 +48,7 @@ def benchmark(
     Returns
     -------
     DataFrame
-        One row a training: ``augment``, ``seed``, ``validation`` and ``handwriting`` (accuracies),
+        One row per run: ``augment``, ``seed``, ``validation`` and ``handwriting`` (accuracies),
         and the number of errors in each set of images.
     """
     splits = load_mnist(root=data)
@@ -93,7 +93,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_augment_scores(table: pd.DataFrame) -> np.ndarray:
-    """Draw the table of ``benchmark augment``: a dot for each training, a line at the mean."""
+    """Draw the table of ``benchmark augment``: a dot for each run, a line at the mean."""
     _, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
     names = list(table["augment"].unique())
     for ax, column in zip(axes, ("validation", "handwriting"), strict=True):

@@ -34,7 +34,7 @@ SIDE, BLOCK = 280, 64
 def benchmark(
     images: int = 6000, train_images: int = 12_000, repeats: int = 3, data: Path | None = None
 ) -> pd.DataFrame:
-    """Time a folder and a training on clusters of one and of two CPUs, taking turns.
+    """Time a folder and a training run on clusters of one and of two CPUs, taking turns.
 
     The folder has drawings of 280×280. What a folder of a single block takes is the start, and is
     taken off the time for the whole one. The training is `fast`, whose first epoch, in

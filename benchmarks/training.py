@@ -322,7 +322,7 @@ def run_ours(
 def result(
     name: str, seed: int, model: torch.nn.Module, recipe: Recipe, history: list[dict]
 ) -> dict:
-    """Return what is kept of a training; its memory is the GPU's where it ran on one."""
+    """Return what is kept of a run; its memory is the GPU's where it ran on one."""
     gpu = next(model.parameters()).is_cuda
     return {
         "name": name,

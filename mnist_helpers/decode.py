@@ -69,7 +69,7 @@ TRANSPOSES = {  # how an image is turned, by the orientation in its EXIF data
 
 
 class InvalidImageError(ValueError):
-    """What was given is no image that can be read."""
+    """The input is not an image, or not one that can be decoded."""
 
 
 class BlankImageError(InvalidImageError):

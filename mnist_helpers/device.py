@@ -16,7 +16,7 @@ from torch import nn
 SECONDS_BETWEEN_COUNTS = 0.5  # of free cores; the system counts in hundredths
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    # Of PyTorch's threads a forked child has none, and would wait for them for ever.
+    # Of PyTorch's threads a forked child has none, and would wait for them forever.
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
@@ -63,7 +63,7 @@ def choose_device(device: str | torch.device = "auto") -> tuple[torch.device, st
 
 
 def has_native_bf16(device: torch.device) -> bool:
-    """Return whether `device` multiplies bfloat16 numbers faster than float32, by its own word."""
+    """Return whether `device` multiplies bfloat16 numbers faster than float32, as it reports."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu" and platform.machine() in ("x86_64", "AMD64"):

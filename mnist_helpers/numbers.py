@@ -219,7 +219,7 @@ def _best_cut(
 
 
 def _confidence(parts: list[Part], classify: Classify) -> np.ndarray:
-    """Return the probability of the likeliest digit for each part."""
+    """Return the probability of the most probable digit for each part."""
     return classify(np.stack([part.to_mnist() for part in parts])).max(1)
 
 

@@ -177,7 +177,7 @@ def _describe_culprits(culprits: list[str]) -> str:
 
 
 def _is_bytes_codec(name: str) -> bool:
-    """Whether a name is that of an encoding from bytes to bytes, which can be applied for ever."""
+    """Whether a name is that of an encoding from bytes to bytes, which can be applied forever."""
     try:
         return not codecs.lookup(name)._is_text_encoding
     except (LookupError, ValueError):

@@ -185,7 +185,7 @@ class MNISTPredictor:
         BlankImageError
             If there is nothing in the image.
         ValueError, OSError
-            If it is no image, or cannot be read; see `to_mnist`.
+            If it is not an image, or cannot be read; see `to_mnist`.
         """
         return self.predict_batch([image])[0]
 

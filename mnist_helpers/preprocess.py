@@ -63,7 +63,7 @@ def to_mnist(image: ImageLike) -> np.ndarray:
     BlankImageError
         If there is no ink.
     InvalidImageError
-        If it is no image, a damaged one, or far too large.
+        If it is not an image, a damaged one, or far too large.
     FileNotFoundError, PermissionError
         If the file cannot be opened.
 

@@ -15,7 +15,7 @@ from tqdm.std import tqdm as TextBar
 class NotebookBar(TextBar):
     """A bar as text in a cell's output.
 
-    tqdm's own bar for notebooks is a widget: saved without its kernel, it says 0% for ever. An
+    tqdm's own bar for notebooks is a widget: saved without its kernel, it says 0% forever. An
     output is saved as it was last.
     """
 

@@ -26,7 +26,7 @@ from .wrapping import model_name
 
 @dataclass
 class Run:
-    """A training's state between epochs, and its files."""
+    """A run's state between epochs, and its files."""
 
     model: nn.Module
     recipe: Recipe
@@ -94,7 +94,7 @@ class Run:
             return
         checkpoint = self._load(path)
         if not checkpoint.resume.get("optimizer"):
-            raise ValueError(f"{path} holds a network but not the state of a training to resume")
+            raise ValueError(f"{path} holds a network but not the state of a run to resume")
         if checkpoint.recipe != self.recipe:
             raise ValueError(
                 f"{path} was trained with another recipe ({_differences(checkpoint, self)}): "
@@ -114,9 +114,9 @@ class Run:
         """Load the checkpoint to resume from."""
         saved, name = saved_model_name(path), model_name(self.model)
         if saved is None:
-            raise ValueError(f"{path} holds a network but not the state of a training to resume")
+            raise ValueError(f"{path} holds a network but not the state of a run to resume")
         if saved != name:
-            raise ValueError(f"{path} is a training of {saved}, not of {name}")
+            raise ValueError(f"{path} is a run of {saved}, not of {name}")
         known = isinstance(self.model, Classifier)
         return load_checkpoint(path, None if known else copy.deepcopy(self.model))
 

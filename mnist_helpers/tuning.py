@@ -89,7 +89,7 @@ def lr_range_test(
 
 
 def cycle(batches: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield batches for ever, pass after pass."""
+    """Yield batches forever, pass after pass."""
     while True:
         yield from batches
 

@@ -50,7 +50,7 @@ def wait_for_a_save(path: Path, process: multiprocessing.Process) -> None:
 @pytest.mark.kill
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_at_any_moment_it_continues_and_ends_in_the_same_weights(tmp_path: Path) -> None:
-    """Thirty real ``kill -9``, at random moments of a training that is resumed each time."""
+    """Thirty real ``kill -9``, at random moments of a run that is resumed each time."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["mnist_helpers.training", "torchvision", "test_faults"])
     through = processes.Process(target=run, args=(str(tmp_path / "through"), False))

@@ -157,7 +157,7 @@ def test_the_users_random_numbers_are_left_alone(few: Digits) -> None:
 
 
 class StopError(Exception):
-    """Stops a training from outside."""
+    """Stops a run from outside."""
 
 
 @pytest.mark.slow
@@ -216,16 +216,16 @@ def test_what_does_not_fit_is_not_resumed(tmp_path: Path, few: Digits) -> None:
     with pytest.raises(ValueError, match=r"epochs 1, now 2, seed 7, now 8"):
         other = replace(recipe, epochs=2, seed=8)
         train("fast", few, recipe=other, out=tmp_path, resume=True, **CPU)
-    with pytest.raises(ValueError, match="a training of fast, not of cnn2"):
+    with pytest.raises(ValueError, match="a run of fast, not of cnn2"):
         train("cnn2", few, recipe=recipe, out=tmp_path, resume=True, **CPU)
     with pytest.raises(ValueError, match="out="):
         train("fast", few, recipe=recipe, resume=True, **CPU)
     assert (tmp_path / "last.pt").read_bytes() == before
     torch.save(build_model("fast").state_dict(), tmp_path / "last.pt")
-    with pytest.raises(ValueError, match="not the state of a training"):
+    with pytest.raises(ValueError, match="not the state of a run"):
         train("fast", few, recipe=recipe, out=tmp_path, resume=True, **CPU)
     save_checkpoint(tmp_path / "last.pt", build_model("fast"), recipe=recipe)
-    with pytest.raises(ValueError, match="not the state of a training"):
+    with pytest.raises(ValueError, match="not the state of a run"):
         train("fast", few, recipe=recipe, out=tmp_path, resume=True, **CPU)
 
 

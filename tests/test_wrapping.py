@@ -138,7 +138,7 @@ def test_a_run_of_ones_own_network_is_resumed_and_kept(some: Digits, tmp_path: P
     parted = fresh()
     train(parted, some[:200], recipe=BRIEF, out=tmp_path, resume=True, **CPU)
     assert torch.equal(parted.fc2.weight, whole.fc2.weight)
-    with pytest.raises(ValueError, match="a training of MyNet, not of Rows"):
+    with pytest.raises(ValueError, match="a run of MyNet, not of Rows"):
         train(Rows(), some[:200], recipe=BRIEF, out=tmp_path, resume=True, **CPU)
     train(fresh(), some[:200], recipe=BRIEF, out=tmp_path, **CPU)
     assert len(load_checkpoint(tmp_path / "previous.pt", model=MyNet()).history) == 2

@@ -15,7 +15,7 @@ from torch import nn
 from .engine import Hint, exercise, expect_function, number, recall_hint, solution
 from .torch_checks import compare_tensors
 
-GIVE_UP = 10.0  # seconds: an answer that waits for ever is ended then
+GIVE_UP = 10.0  # seconds: an answer that waits forever is ended then
 
 
 @solution("09-2")
@@ -201,7 +201,7 @@ def _next_batch(answer: Callable) -> str | None:
 
 
 def _within_time(answer: Callable, waiting: queue.Queue, size: int) -> Any:
-    """Call an answer in a thread, and raise a hint if it waits for ever."""
+    """Call an answer in a thread, and raise a hint if it waits forever."""
     results: list[Any] = []
 
     def call() -> None:

@@ -169,7 +169,7 @@ def _listen(to_others: bool) -> None:
 
 
 def check_resources(resources: dict[str, float], name: str, number: float, kind: str) -> None:
-    """Refuse to wait for ever for what the cluster does not have."""
+    """Refuse to wait forever for what the cluster does not have."""
     there = resources.get(kind, 0)
     if not 0 < number <= there:
         raise ValueError(

@@ -65,7 +65,7 @@ def preprocess_upload(content: bytes, limits: Limits) -> np.ndarray:
     Raises
     ------
     InvalidImageError, BlankImageError
-        If it is no image in one of `FORMATS`, damaged, too large, or empty; or if anything else
+        If it is not an image in one of `FORMATS`, damaged, too large, or empty; or if anything else
         goes wrong with it, which is logged: the other images are to be predicted.
     """
     try:
@@ -84,7 +84,7 @@ def check_pixels(content: bytes, limits: Limits) -> int:
     Raises
     ------
     InvalidImageError
-        If it is no image, or has too many of them.
+        If it is not an image, or has too many of them.
     """
     with open_image(io.BytesIO(content)) as image:
         width, height = image.size

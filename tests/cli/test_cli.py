@@ -81,7 +81,7 @@ def epochs_in(path: Path) -> int:
 
 
 def stop(command: list[str], path: Path, epoch: int, by: signal.Signals, root: Path):
-    """Start a training, and stop it in the epoch after `epoch`."""
+    """Start a run, and stop it in the epoch after `epoch`."""
     process = subprocess.Popen(
         command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -562,7 +562,7 @@ def test_a_network_is_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_card_of_a_training_on_the_sample_says_so(tmp_path: Path) -> None:
+def test_the_card_of_a_run_on_the_sample_says_so(tmp_path: Path) -> None:
     call("train", "--source", "sample", "--model", "tiny", "--epochs", 1, "--out", tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert "offline sample" in card and "this is not MNIST's test set" in card

@@ -355,7 +355,7 @@ def test_risk_coverage_answers_the_most_confident_first():
     assert list(ax.lines[0].get_ydata()) == [0, 0, 0, 0.25]
 
 
-def test_probabilities_highlights_the_likeliest_digit(images):
+def test_probabilities_highlights_the_most_probable_digit(images):
     probs = np.full(10, 0.04)
     probs[6] = 0.64
     ax = plots.plot_probabilities(probs, images[0])
