@@ -33,7 +33,7 @@ from .common import publish
 
 SAMPLES = 40  # of the memory, over all requests
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO")
-FLAT = 1.05  # the memory of the last quarter is at most so many times that of the third
+FLAT = 1.05  # the memory of the last quarter is at most this many times that of the third
 _sessions = count()  # of visitors of the page
 Send = Callable[[httpx.AsyncClient], Awaitable[bool]]  # whether the answer is right
 

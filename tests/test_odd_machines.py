@@ -113,7 +113,7 @@ def test_of_two_that_train_into_the_same_folder_at_once_one_is_refused(tmp_path:
         assert "another process is writing to" in refused.stderr.read()
         while going.poll() is None and not (tmp_path / "last.pt").exists():
             time.sleep(0.05)
-        assert going.poll() is None, "the other one goes on"
+        assert going.poll() is None, "the other one continues"
         load_checkpoint(tmp_path / "last.pt")
     finally:
         for one in both:
