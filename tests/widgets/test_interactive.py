@@ -359,4 +359,4 @@ def test_preprocessing_undoes_a_move(eight: np.ndarray, predictor: MNISTPredicto
     assert widget.probs.argmax() == 8
     black = ShiftRotateExplorer(np.zeros((28, 28), np.uint8), predictor)
     black._preprocess.value = True  # nothing to preprocess: shown as it is
-    assert not black.seen.any()
+    assert not black.image.any()
