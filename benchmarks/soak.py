@@ -118,6 +118,7 @@ async def _soak(
     address: str, process: subprocess.Popen, kinds: list[Kind], requests: int, clients: int
 ) -> tuple[list[dict], list[float]]:
     """Send all requests; return rows of the table, and the server's memory over time."""
+    rows: dict[str, dict[str, Any]]
     rows = {kind.name: {"kind": kind.name, "requests": 0, "wrong": 0} for kind in kinds}
     memory: list[float] = []
     numbers = iter(tqdm(range(requests), desc="soak", mininterval=5))

@@ -237,8 +237,8 @@ def _read_parquet(paths: list[Path]) -> Digits:
         raise ValueError(f"{paths[0]}: {error}") from error
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Yield the encoded image and the label of each row."""
+def _parquet_rows(path: Path) -> Iterator[tuple[Any, int]]:
+    """Yield the encoded image, or whatever is in its place, and the label of each row."""
     import pyarrow
     from pyarrow import parquet
 
@@ -258,7 +258,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[bytes, int]]:
         raise ValueError(f"{path} is a damaged parquet file ({error}): fetch it again") from error
 
 
-def decode(content: bytes | Path, path: Path) -> np.ndarray:
+def decode(content: Any, path: Path) -> np.ndarray:
     """Return the gray pixels of an encoded image of 28×28."""
     from ..decode import open_image
 
