@@ -121,15 +121,12 @@ def save_checkpoint(
     OSError
         If the file cannot be written, as on a full disk. The previous file stays as it was.
 
-    See Also
-    --------
-    load_checkpoint
-
     Examples
     --------
     >>> save_checkpoint("tiny.safetensors", build_model("tiny"), source="nothing yet")
-    >>> load_checkpoint("tiny.safetensors").source
-    'nothing yet'
+    >>> checkpoint = load_checkpoint("tiny.safetensors")
+    >>> checkpoint.name, checkpoint.source
+    ('tiny', 'nothing yet')
     """
     from . import __version__
 
@@ -207,12 +204,6 @@ def load_checkpoint(path: str | Path, model: str | nn.Module | None = None) -> C
         If the file is no network's (the message says what it is), is damaged, would run code when
         unpickled, says what cannot be of its network, holds numbers that are not finite, or its
         weights fit no architecture or not the one that is asked for.
-
-    Examples
-    --------
-    >>> save_checkpoint("tiny.pt", build_model("tiny"))
-    >>> load_checkpoint("tiny.pt").name
-    'tiny'
 
     Notes
     -----
