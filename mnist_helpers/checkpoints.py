@@ -19,7 +19,7 @@ from .foreign import Normalization, assign_weights, check_name, load_foreign_wei
 from .models import build_model, list_models
 from .onnx import OnnxNetwork
 from .recipes import Recipe
-from .trial import EXPECTED_ACCURACY, try_normalizations
+from .trial import EXPECTED_ACCURACY, check_finite, try_normalizations
 from .weight_files import identify, read_file
 from .wrapping import WrappedModel, model_name, wrap_model
 
@@ -274,7 +274,7 @@ def _load_own(content: dict[str, Any], model: str | nn.Module | None, path: Path
         temperature=_temperature(content, path),
         resume=_field(content, "resume", {}, path),
     )
-    _check_finite(network, path)
+    check_finite(network, path)
     return checkpoint
 
 
@@ -284,7 +284,7 @@ def _load_foreign(content: dict[str, Any], model: str | nn.Module | None, path: 
         model = wrap_model(model)
     found = load_foreign_weights(content, model, path)
     network = found.model.eval()
-    _check_finite(network, path)
+    check_finite(network, path)
     notes = [*found.notes, *_normalization_notes(network, found.normalization, path)]
     for note in notes:
         warn(note, ForeignWeightsWarning)
@@ -298,7 +298,7 @@ def _load_onnx(path: Path, model: str | nn.Module | None) -> Checkpoint:
     if model is not None and model != name:
         asked = model if isinstance(model, str) else model_name(model)
         raise ValueError(f"{path} holds the network {name}, not {asked}")
-    _check_finite(network, path)
+    check_finite(network, path)
     notes = [] if network.normalize is None else _normalization_notes(network, None, path)
     for note in notes:
         warn(note, ForeignWeightsWarning)
@@ -340,23 +340,6 @@ def _advice(network: nn.Module) -> str:
         f"it fits {model_name(network)} by its shapes, but its layers may be arranged in another "
         "way. If you have its class: load_checkpoint(path, model=MyNet())"
     )
-
-
-@torch.inference_mode()
-def _check_finite(network: nn.Module, path: Path) -> None:
-    """Refuse a network that does not return a finite number per digit for each image."""
-    images = torch.tensor([0, 255, 128], dtype=torch.uint8).reshape(3, 1, 1, 1)
-    logits = network(images.expand(3, 1, 28, 28).contiguous())
-    if list(logits.shape) != [3, 10]:
-        raise ValueError(
-            f"{path} is a network of another kind: it returns {list(logits.shape)} for 3 images, "
-            "expected [3, 10]"
-        )
-    if not logits.isfinite().all():
-        raise ValueError(
-            f"the network in {path} returns numbers that are not finite: it is damaged, or its "
-            "training diverged; use an earlier checkpoint"
-        )
 
 
 def _recipe(values: dict[str, Any] | None, path: Path) -> Recipe | None:

@@ -10,6 +10,7 @@ import gzip
 from functools import cache
 from importlib.resources import files
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -92,3 +93,20 @@ def _accuracy(model: nn.Module, count: int | None) -> float:
     images, labels = (part[:count] for part in trial_digits())
     logits = torch.cat([model(batch) for batch in images.split(100)])
     return (logits.argmax(1) == labels).double().mean().item()
+
+
+@torch.inference_mode()
+def check_finite(network: nn.Module, path: Path) -> None:
+    """Refuse a network that does not return a finite number per digit for each image."""
+    images = torch.tensor([0, 255, 128], dtype=torch.uint8).reshape(3, 1, 1, 1)
+    logits = network(images.expand(3, 1, 28, 28).contiguous())
+    if list(logits.shape) != [3, 10]:
+        raise ValueError(
+            f"{path} is a network of another kind: it returns {list(logits.shape)} for 3 images, "
+            "expected [3, 10]"
+        )
+    if not logits.isfinite().all():
+        raise ValueError(
+            f"the network in {path} returns numbers that are not finite: it is damaged, or its "
+            "training diverged; use an earlier checkpoint"
+        )

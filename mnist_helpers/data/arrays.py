@@ -253,7 +253,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[Any, int]]:
             for batch in file.iter_batches(1000, columns=["image", "label"]):
                 for row in batch.to_pylist():
                     image = row["image"]
-                    yield image.get("bytes") if isinstance(image, dict) else image, row["label"]
+                    content: Any = image.get("bytes") if isinstance(image, dict) else image
+                    yield content, row["label"]
     except pyarrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file ({error}): fetch it again") from error
 
