@@ -161,7 +161,7 @@ def plot_validation_losses(runs: Mapping[str, Sequence[dict]], ax: Axes | None =
     ----------
     runs : mapping of str to History
         By the name of the run; in the legend the highest last loss comes first.
-    ax : Axes, optional
+    ax : Axes, default=None
         Default: of a new figure.
 
     Returns

@@ -48,11 +48,11 @@ class SheetDigits(Digits):
         As for `Digits`.
     crops : list of ndarray of shape [H, W], dtype uint8
         What was cut out of each digit's box: dark ink on white paper, in even light.
-    photo : str
+    photo : str, default=""
         The name of the photo's file.
     boxes : list of int
         The number of each digit's box, as `boxes` counts them.
-    writer : str or None
+    writer : str or None, default=None
         The name on the sheet; None if the code that holds it cannot be read.
     empty, crossed_out : list of int
         The boxes that hold no digit, and those that were crossed out.
