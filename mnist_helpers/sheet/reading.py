@@ -46,15 +46,15 @@ class SheetDigits(Digits):
     ----------
     images, labels, source
         As for `Digits`.
-    crops : list of ndarray of shape [H, W], dtype uint8
+    crops : list of ndarray of shape [H, W], dtype uint8, default=[]
         What was cut out of each digit's box: dark ink on white paper, in even light.
     photo : str, default=""
         The name of the photo's file.
-    boxes : list of int
+    boxes : list of int, default=[]
         The number of each digit's box, as `boxes` counts them.
     writer : str or None, default=None
         The name on the sheet; None if the code that holds it cannot be read.
-    empty, crossed_out : list of int
+    empty, crossed_out : list of int, default=[]
         The boxes that hold no digit, and those that were crossed out.
     """
 
