@@ -239,7 +239,7 @@ def test_a_pass_over_the_data_is_timed(folder: Path, tmp_path: Path, monkeypatch
 @pytest.mark.load
 def test_a_wrong_answer_and_a_server_that_does_not_start_are_noticed(tmp_path: Path) -> None:
     image = load_mnist("sample").train.images[0, 0].numpy()
-    with load.server(largest=1) as address:
+    with load.server(max_batch_size=1) as address:
         result = asyncio.run(load.load_test(address, [encode_png(image)], [11], 6, 2))
         assert result["wrong"] == 6 and result["errors"] == 0
         result = asyncio.run(load.load_test(address, [b"no image"], [0], 6, 2))

@@ -64,10 +64,10 @@ def test_a_checkout_uses_its_own_notebooks() -> None:
 
 
 def test_a_package_without_notebooks_says_how_to_get_them(tmp_path: Path) -> None:
-    copy = tmp_path / "mnist_helpers" / "paths.py"
+    copy = tmp_path / "mnist_helpers" / "files.py"
     copy.parent.mkdir()
-    copy.write_bytes((ROOT / "mnist_helpers" / "paths.py").read_bytes())
-    code = "from paths import notebooks_folder; notebooks_folder()"
+    copy.write_bytes((ROOT / "mnist_helpers" / "files.py").read_bytes())
+    code = "from files import notebooks_folder; notebooks_folder()"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=copy.parent, capture_output=True, text=True
     )
