@@ -93,6 +93,7 @@ _PUBLIC = {
         "plot_saliency",
         "plot_saliency_grid",
         "plot_seed_accuracies",
+        "plot_sheet",
         "plot_steps",
         "plot_study",
         "plot_trials",

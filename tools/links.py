@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = {"09_serving": "serve", "10_scaling_out": "scale"}
+EXTRAS = {"07_your_own_handwriting": "sheet", "09_serving": "serve", "10_scaling_out": "scale"}
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 COLAB = "https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}"
 HERE = (

@@ -33,6 +33,7 @@ from .evaluation import (
 from .explanation import plot_perturbations, plot_saliency_grid
 from .prediction import plot_number, plot_probabilities, plot_saliency, plot_steps
 from .scaling import plot_gradient_agreement, plot_hours, plot_overhead, plot_trials
+from .sheets import plot_sheet
 from .training import (
     LiveHistory,
     plot_augmentations,
@@ -79,6 +80,7 @@ __all__ = [
     "plot_saliency",
     "plot_saliency_grid",
     "plot_seed_accuracies",
+    "plot_sheet",
     "plot_steps",
     "plot_study",
     "plot_trials",

@@ -3,6 +3,7 @@
 from .layout import Box, Layout, boxes
 from .printing import draw_sheet, make_sheet
 from .reading import SheetDigits, SheetError, read_sheet
+from .rendering import fill_in, photograph
 from .saving import save_sheets
 
 __all__ = [
@@ -12,7 +13,9 @@ __all__ = [
     "SheetError",
     "boxes",
     "draw_sheet",
+    "fill_in",
     "make_sheet",
+    "photograph",
     "read_sheet",
     "save_sheets",
 ]
