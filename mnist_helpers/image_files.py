@@ -7,9 +7,12 @@ the memory and time to decode one stay in proportion to its pixels and bytes.
 
 from __future__ import annotations
 
+import io
+import mmap
 import re
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import ceil
 from typing import Any, BinaryIO
 
@@ -31,6 +34,7 @@ VALUE_SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}  # of BigTIFF
 PLAIN_BYTES = (1, 2, 6, 7)  # types of values that stay bytes: texts, profiles, thumbnails
 SUB_DIRECTORIES = (34665, 34853, 40965, 37500)  # EXIF, GPS, interoperability, the maker's notes
 CODESTREAM = b"\xff\x4f\xff\x51"  # how those in a JPEG 2000 begin
+CHUNK = re.compile(rb"\w{4}")  # the type of a chunk, as Pillow knows it
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # within the scans of a JPEG
 
 
@@ -40,7 +44,7 @@ def complaint_before_opening(file: BinaryIO) -> str | None:
     Parameters
     ----------
     file : binary file
-        One that can be sought; it is read as a whole.
+        One that can be sought. A file on the disk is mapped, not read; others are read as a whole.
 
     Returns
     -------
@@ -55,16 +59,26 @@ def complaint_before_opening(file: BinaryIO) -> str | None:
     >>> complaint_before_opening(io.BytesIO(many))
     'has 5,000 comments or more: it is not read. Save it again with another program.'
     """
-    file.seek(0)
-    content = file.read()
-    file.seek(0)
-    for at, start, look in LOOKS:
-        if content.startswith(start, at):
-            found = look(content)
-            return (
-                f"{found}: it is not read. Save it again with another program." if found else None
-            )
+    with _content(file) as content:
+        for at, start, look in LOOKS:
+            if content[at : at + len(start)] == start:
+                found = look(content)
+                advice = "it is not read. Save it again with another program."
+                return f"{found}: {advice}" if found else None
     return None
+
+
+@contextmanager
+def _content(file: BinaryIO) -> Iterator[Any]:
+    """Give a file's bytes: as a map of what is on the disk, where that is possible."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO) and size:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+        return
+    yield file.read()
+    file.seek(0)
 
 
 def complaint_before_decoding(image: Image.Image) -> str | None:
@@ -169,8 +183,8 @@ def _look_at_png(content: bytes) -> str | None:
     for _ in range(most):
         length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         at += 12 + length
-        if kind == b"IEND" or at >= len(content):
-            return None
+        if kind == b"IEND" or not CHUNK.fullmatch(kind) or at >= len(content):
+            return None  # its end, or what no decoder goes beyond
     return f"has {most:,} chunks or more"
 
 
@@ -203,7 +217,7 @@ def _look_at_ppm(content: bytes) -> str | None:
     words = re.sub(rb"#[^\r\n]*[\r\n]?", b" ", content[:HEADER]).split(None, 4)
     if len(words) < 4 and len(content) > HEADER:
         return f"has a header of more than {HEADER:,} bytes"
-    if content[:2] in (b"P1", b"P2", b"P3") and content.count(b"#") > MOST_COMMENTS:
+    if content[:2] in (b"P1", b"P2", b"P3") and content[:].count(b"#") > MOST_COMMENTS:
         return f"has more than {MOST_COMMENTS:,} comments"
     return None
 
@@ -291,7 +305,7 @@ def _look_at_avif(content: bytes) -> str | None:
     try:
         from PIL import _avif
 
-        _, _, _, _, exif, *_ = _avif.AvifDecoder(content, "auto", 1).get_info()
+        _, _, _, _, exif, *_ = _avif.AvifDecoder(content[:], "auto", 1).get_info()
     except Exception:  # it is none, or damaged, or this Pillow reads none: Pillow says which
         return None
     return _look_at_tags(exif or b"")
@@ -303,7 +317,7 @@ def _look_at_tags(content: bytes) -> str | None:
     Each value is read into memory of its own, so that a file of 20 MB whose 200 tags name the same
     20 MB would take 4 GB.
     """
-    while content.startswith(b"Exif\0\0"):
+    while content[:6] == b"Exif\0\0":
         content = content[6:]
     room, most = 2 * len(content) + (1 << 16), MOST_VALUES
     for tag, kind, count, _ in _tags(content):

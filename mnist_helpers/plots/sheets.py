@@ -31,7 +31,7 @@ def plot_sheet(photo: Image.Image, digits: SheetDigits) -> np.ndarray:
     labels = digits.labels.tolist()
     chosen = [labels.index(digit) for digit in sorted(set(labels))]
     figure = plt.figure(figsize=(8.5, 5), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.25, 1))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
     show_image(left.subplots(), np.asarray(photo))
     axes = right.subplots(5, 4)
     for ax in axes.flat:

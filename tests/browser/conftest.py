@@ -29,7 +29,7 @@ SETTINGS = {
 }
 OVERRIDES = ROOT / "mnist_helpers" / "widgets" / "mnist_helpers.json"  # installed with the package
 for _plugin, _values in json.loads(OVERRIDES.read_text(encoding="utf-8")).items():
-    SETTINGS[_plugin.replace(":", "/")] = _values
+    SETTINGS.setdefault(_plugin.replace(":", "/"), {}).update(_values)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -369,9 +370,13 @@ def test_without_the_extra_the_rest_is_tested_and_the_skips_say_why(
 
 
 def test_no_spreadsheet_takes_what_is_in_a_table_for_a_formula() -> None:
-    rows = pd.DataFrame(
-        {"file": ["=1.png", "2.png"], "error": pd.Series([pd.NA, "@x"], dtype="string")}
-    )
-    guarded = folders._escape_formulas(rows)
-    assert guarded["file"].tolist() == ["'=1.png", "2.png"]
-    assert guarded["error"].isna().tolist() == [True, False] and guarded["error"][1] == "'@x"
+    batch = {
+        "file": np.array(["=1.png", "2.png"], dtype=object),
+        "image": np.zeros((2, 28, 28), dtype=np.uint8),
+        "seconds": np.zeros(2),
+        "error": np.array(["@x", "y"], dtype=object),
+    }
+    for escape, start in ((True, "'"), (False, "")):
+        rows = folders._Predictor(None, escape)(batch)
+        assert rows["file"].tolist() == [start + "=1.png", "2.png"]
+        assert rows["error"].tolist() == [start + "@x", "y"]
