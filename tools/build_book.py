@@ -24,7 +24,6 @@ from pathlib import Path
 import nbformat
 from check_links import broken_html
 from links import repository
-from myst_parser.slugs import github_slugify
 from run_notebooks import ROOT, WIDGET, is_fresh, run
 
 import mnist_helpers
@@ -132,7 +131,18 @@ def heading_anchors(path: Path) -> dict[str, str]:
         return {}
     text = "\n\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     found = re.findall(r'<a id="([^"]+)"></a>\n\n#+ (.+)', text)
-    return {name: github_slugify(heading) for name, heading in found}
+    return {name: anchor(heading) for name, heading in found}
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that MyST gives a heading: GitHub's.
+
+    Examples
+    --------
+    >>> anchor("Shapes: padding and stride")
+    'shapes-padding-and-stride'
+    """
+    return re.sub(r"[^\w\- ]", "", heading.lower().replace(" ", "-"))
 
 
 def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:
