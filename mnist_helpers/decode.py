@@ -85,12 +85,15 @@ def decode(image: ImageLike) -> np.ndarray:
     return decode_with_scale(image)[0]
 
 
-def decode_with_scale(image: ImageLike) -> tuple[np.ndarray, float]:
-    """Return the decoded image, and how many pixels of the original one of its pixels is."""
+def decode_with_scale(image: ImageLike, max_side: int = WORKING_SIDE) -> tuple[np.ndarray, float]:
+    """Return the decoded image, and how many pixels of the original one of its pixels is.
+
+    It is reduced to at most `max_side` pixels in width and height.
+    """
     if isinstance(image, np.ndarray) or _is_tensor(image):
-        return _to_upright_array(_from_array(image))
+        return _to_upright_array(_from_array(image), max_side)
     if isinstance(image, Image.Image):
-        return _to_upright_array(image)
+        return _to_upright_array(image, max_side)
     name, file = "the image", image
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
@@ -108,10 +111,10 @@ def decode_with_scale(image: ImageLike) -> tuple[np.ndarray, float]:
                 f"{MAX_PIXELS // 1_000_000} million are not read. Reduce it first."
             )
         size = opened.size
-        opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a smaller one, from JPEG
+        opened.draft("RGB", (max_side, max_side))  # a smaller one, from JPEG
         opened.load()
         _refuse(complaint_of_exif(opened), name)
-        return _to_upright_array(opened, size)
+        return _to_upright_array(opened, max_side, size)
 
 
 @contextmanager
@@ -231,10 +234,10 @@ def decode_base64(text: str) -> bytes:
 
 
 def _to_upright_array(
-    image: Image.Image, size: tuple[int, int] | None = None
+    image: Image.Image, max_side: int, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, float]:
     """Reduce, turn and flatten an image that was once of `size`; see `decode_with_scale`."""
-    pixels = _flatten_alpha(_downscale(image))
+    pixels = _flatten_alpha(_downscale(image, max_side))
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InvalidImageError(
@@ -323,14 +326,14 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _downscale(image: Image.Image) -> Image.Image:
-    """Return an image upright, of 8 bits, and at most `WORKING_SIDE` pixels wide and high."""
+def _downscale(image: Image.Image, max_side: int) -> Image.Image:
+    """Return an image upright, of 8 bits, and at most `max_side` pixels wide and high."""
     image.load()
     turn = TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     image = _in_8_bits(image)
-    if max(image.size) > WORKING_SIDE:
+    if max(image.size) > max_side:
         image = image.copy()
-        image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+        image.thumbnail((max_side, max_side), Image.Resampling.BOX)
     return image if turn is None else image.transpose(turn)
 
 

@@ -49,16 +49,16 @@ def read(
     from ..sheet import read_sheet, save_sheets
 
     sheets, failed = [], 0
-    for photo in photos:
-        try:
-            found = read_sheet(photo)
-        except (ValueError, OSError) as error:
-            typer.secho(f"Error: {error}", fg="red", err=True)
-            failed += 1
-            continue
-        typer.echo(f"{photo}: {describe(found)}")
-        sheets.append(found)
     with exit_on_error():
+        for photo in photos:
+            try:
+                found = read_sheet(photo)
+            except (ValueError, OSError) as error:
+                typer.secho(f"Error: {error}", fg="red", err=True)
+                failed += 1
+                continue
+            typer.echo(f"{photo}: {describe(found)}")
+            sheets.append(found)
         if not sheets:
             raise ValueError("none of the photos could be read")
         for path, what in save_sheets(sheets, out).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,14 @@ def save_images(digits: Digits, folder: str | Path) -> Path:
     Path
         The folder.
     """
+    return write_by_label(digits.images[:, 0].cpu().numpy(), digits.labels.tolist(), folder)
+
+
+def write_by_label(images: Iterable[np.ndarray], labels: Iterable[int], folder: str | Path) -> Path:
+    """Write images of any size as PNG files, in a folder for each label; see `save_images`."""
     folder = Path(folder)
-    for number, (image, label) in enumerate(zip(digits.images, digits.labels, strict=True)):
-        path = folder / str(int(label)) / f"{number:04}.png"
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = folder / str(label) / f"{number:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[0].cpu().numpy()).save(path)
+        Image.fromarray(image).save(path)
     return folder

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy.interpolate import RBFInterpolator
 
 from ..data.digits import Digits
-from ..decode import BlankImageError, InvalidImageError, open_image
+from ..decode import BlankImageError, ImageLike, InvalidImageError, decode_with_scale
 from ..preprocess import to_mnist
 from .layout import CODE, CODE_PREFIX, LABEL, MARKER, PAGE, PLACES, Box, Layout, place_of
 from .opencv import cv2, marker_dictionary
 
-Photo = str | os.PathLike | bytes | BinaryIO | np.ndarray | Image.Image
-
 MAX_SIDE = 3600  # pixels: larger photos are reduced to it
-MAX_PIXELS = 120_000_000
+PDF_DPI = 200  # at which a page of a PDF is rendered, if it is no larger then
 SCALES = (4.0, 12.0)  # fewest and most pixels per millimeter of the flattened page
 MIN_MARKERS = 3  # of the eight in the margins
 INK = 0.3  # of the markers' black: what is lighter is paper, or a printed line
@@ -66,7 +62,7 @@ class SheetDigits(Digits):
     crossed_out: list[int] = field(default_factory=list)
 
 
-def read_sheet(image: Photo) -> SheetDigits:
+def read_sheet(image: ImageLike) -> SheetDigits:
     """Read the photo or scan of a sheet that `make_sheet` has made.
 
     The page may be turned, tilted, slightly curled and unevenly lit, and some markers may be
@@ -74,8 +70,9 @@ def read_sheet(image: Photo) -> SheetDigits:
 
     Parameters
     ----------
-    image : path, bytes, binary file, PIL image or array
-        The photo. A path may also be a scan in a PDF, of which the first page is read.
+    image : path, bytes, binary file, PIL image, array or tensor
+        The photo, as for `to_mnist`. A path may also be a scan in a PDF, of which the first page is
+        read.
 
     Returns
     -------
@@ -103,30 +100,12 @@ def read_sheet(image: Photo) -> SheetDigits:
     return _cut(page, scale, layout, read_writer(page, scale), Path(name).name)
 
 
-def _open(image: Photo, name: str) -> np.ndarray:
+def _open(image: ImageLike, name: str) -> np.ndarray:
     """Return an image as uint8 ``[H, W, 3]``, upright and at most `MAX_SIDE` pixels long."""
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    if isinstance(image, Image.Image):
-        return _downscale(image)
-    file = io.BytesIO(image) if isinstance(image, bytes) else image
     if name.lower().endswith(".pdf"):
-        return _downscale(_pdf_page(name))
-    with open_image(file, name) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise InvalidImageError(
-                f"{name} has {opened.width:,} × {opened.height:,} pixels: more than "
-                f"{MAX_PIXELS // 1_000_000} million are not decoded. Reduce it first."
-            )
-        opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
-        return _downscale(opened)
-
-
-def _downscale(image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image).convert("RGB")
-    if max(image.size) > MAX_SIDE:
-        image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX, reducing_gap=2)
-    return np.asarray(image)
+        image = _pdf_page(name)
+    photo, _ = decode_with_scale(image, MAX_SIDE)
+    return photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=2)
 
 
 def _pdf_page(path: str) -> Image.Image:
@@ -135,7 +114,8 @@ def _pdf_page(path: str) -> Image.Image:
 
     try:
         with PdfDocument(path) as document:
-            return document[0].render(scale=200 / 72).to_pil()
+            page = document[0]
+            return page.render(scale=min(PDF_DPI / 72, MAX_SIDE / max(page.get_size()))).to_pil()
     except PdfiumError as error:
         raise InvalidImageError(f"{path} cannot be read as a PDF: {error}") from error
 

@@ -8,10 +8,9 @@ from operator import add
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from ..data.digits import Digits
-from ..data.save import save_csv, save_idx, save_images
+from ..data.save import save_csv, save_idx, save_images, write_by_label
 from ..files import atomic_write, escape_formula
 from .reading import SheetDigits
 
@@ -55,11 +54,8 @@ def save_sheets(sheets: Sequence[SheetDigits], folder: str | Path) -> dict[Path,
     raw = save_idx(digits[train], digits[list(numbers[::TEST_EVERY])], folder)
     table = save_csv(digits, folder / "digits.csv")
     images = save_images(digits, folder / "images")
-    crops = [crop for sheet in sheets for crop in sheet.crops]
-    for number, (crop, label) in enumerate(zip(crops, digits.labels.tolist(), strict=True)):
-        path = folder / "crops" / str(label) / f"{number:04}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(crop).save(path)
+    boxes = [crop for sheet in sheets for crop in sheet.crops]
+    crops = write_by_label(boxes, digits.labels.tolist(), folder / "crops")
     origin = pd.DataFrame(
         [
             (escape_formula(sheet.photo), escape_formula(sheet.writer or ""), box)
@@ -74,6 +70,6 @@ def save_sheets(sheets: Sequence[SheetDigits], folder: str | Path) -> dict[Path,
         raw: f"MNIST's own files: {len(train)} digits to train, {len(digits) - len(train)} to test",
         table: "a table in Kaggle's form",
         images: "the digits as MNIST images",
-        folder / "crops": "what was cut out of the boxes",
+        crops: "what was cut out of the boxes",
         folder / "origin.csv": "the photo, writer and box of each digit",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torchvision.datasets import MNIST
 from typer.testing import CliRunner
 
@@ -218,6 +220,26 @@ def test_the_commands_make_and_read_sheets(page: Image.Image, tmp_path: Path) ->
     assert "cat.jpg" in read.output
     assert "100 digits by Ada Müller" in read.output
     assert (tmp_path / "mine" / "MNIST" / "raw" / "train-labels-idx1-ubyte").is_file()
+
+
+def test_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, page: Image.Image, tmp_path: Path
+) -> None:
+    photograph(page).save(tmp_path / "photo.jpg")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    done = CliRunner().invoke(app, ["sheet", "read", str(tmp_path / "photo.jpg")])
+    assert done.exit_code == 1
+    assert "mnist-helpers[sheet]" in done.output
+
+
+def test_a_photo_is_bounded_as_every_image_is(tmp_path: Path) -> None:
+    entries = [struct.pack("<HHII", 0x8000 + tag, 4, 150_000, 8) for tag in range(40)]
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries)
+    text = PngInfo()  # where Pillow finds EXIF data as well
+    text.add_text("Raw profile type exif", f"\nexif\n{len(exif)}\n{exif.hex()}")
+    Image.new("RGB", (600, 800)).save(tmp_path / "tags.png", pnginfo=text)
+    with pytest.raises(InvalidImageError, match=r"tags\.png .*values"):
+        read_sheet(tmp_path / "tags.png")
 
 
 def test_without_opencv_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
