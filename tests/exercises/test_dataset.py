@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import struct
 
-import pytest
 import torch
 import torch.nn.functional as F
+from answers import *  # noqa: F403
 
-from mnist_helpers import exercises
 from mnist_helpers.exercises import dataset
 
 
@@ -119,26 +117,3 @@ WRONG = [
     ("01-5", "bacaa", "5: a shifted stroke"),
     ("01-5", "ba", "5 letters"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"), [(name, answer) for name, all_ in CORRECT.items() for answer in all_]
-)
-def test_correct_answer_passes(name: str, answer) -> None:
-    assert exercises.hint_for(name, answer) is None
-
-
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
-def test_wrong_answer_gets_its_hint(name: str, answer, hint: str) -> None:
-    found = exercises.hint_for(name, answer)
-    assert found is not None
-    assert re.search(hint, found), found
-
-
-def test_a_check_leaves_the_random_numbers_as_they_were() -> None:
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    for name, answers in CORRECT.items():
-        exercises.hint_for(name, answers[0])
-    assert torch.equal(torch.rand(3), expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import nbformat
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from answers import *  # noqa: F403
 from PIL import Image
 from scipy import ndimage
 from torch import nn
@@ -298,20 +298,6 @@ WRONG = [
     ("05-7", "abcaa", "20×20"),
     ("05-7", "bbca", "5 letters"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"), [(name, answer) for name, all_ in CORRECT.items() for answer in all_]
-)
-def test_correct_answer_passes(name: str, answer) -> None:
-    assert exercises.hint_for(name, answer) is None
-
-
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
-def test_wrong_answer_gets_its_hint(name: str, answer, hint: str) -> None:
-    found = exercises.hint_for(name, answer)
-    assert found is not None
-    assert re.search(hint, found), found
 
 
 @pytest.mark.parametrize("name", [f"05-{number}" for number in range(1, 7)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from pathlib import Path
 
 import nbformat
@@ -13,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from answers import *  # noqa: F403
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -221,20 +221,6 @@ WRONG = [
     ("10-7", "bacaa", "once"),
     ("10-7", "baca", "5 letters"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"), [(name, answer) for name, all_ in CORRECT.items() for answer in all_]
-)
-def test_correct_answer_passes(name: str, answer) -> None:
-    assert exercises.hint_for(name, answer) is None
-
-
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
-def test_wrong_answer_gets_its_hint(name: str, answer, hint: str) -> None:
-    found = exercises.hint_for(name, answer)
-    assert found is not None
-    assert re.search(hint, found), found
 
 
 def test_a_check_leaves_random_numbers_and_torch_distributed_as_they_were() -> None:
