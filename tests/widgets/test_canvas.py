@@ -24,10 +24,10 @@ class Counting:
     """A predictor that counts how often it is asked."""
 
     def __init__(self) -> None:
-        self.pictures: list[Image.Image] = []
+        self.images: list[Image.Image] = []
 
     def predict(self, image: Image.Image) -> Prediction:
-        self.pictures.append(image)
+        self.images.append(image)
         return Prediction(7, 1.0, np.eye(10, dtype=np.float32)[7], np.zeros((28, 28), np.uint8))
 
 
@@ -182,8 +182,8 @@ def test_many_events_at_once_are_not_read_one_by_one() -> None:
         send(canvas, "mouse_move", (10 + step / 2, 100))
     send(canvas, "mouse_up", (160, 100))
     assert len(canvas.strokes[0]) == 301
-    assert 1 <= len(predictor.pictures) < 150
-    last = np.asarray(predictor.pictures[-1])
+    assert 1 <= len(predictor.images) < 150
+    last = np.asarray(predictor.images[-1])
     np.testing.assert_array_equal(last, np.asarray(canvas.drawing))  # the newest state
 
 
@@ -204,7 +204,7 @@ def test_a_slow_predictor_is_not_asked_for_each_queued_event(
     for step in range(1000):
         clock[0] += 0.001
         send(canvas, "mouse_move", (10 + step / 5, 100))
-    assert 1 <= len(predictor.pictures) < 20
+    assert 1 <= len(predictor.images) < 20
 
 
 def test_an_error_leaves_no_earlier_answer() -> None:
