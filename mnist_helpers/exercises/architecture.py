@@ -14,10 +14,8 @@ from ..synthetic import synthetic_digits
 from .engine import Hint, exercise, expect_function, recall_hint, solution
 from .torch_checks import (
     compare_tensors,
-    create_network,
+    diagnosed_network,
     output_of,
-    why_no_logits,
-    why_no_parameters,
     why_not_memorized,
 )
 
@@ -252,19 +250,9 @@ def _batch_norm(answer: Callable) -> str | None:
 
 @exercise("03-6")
 def _small_network(answer: Callable[[], nn.Module]) -> str | None:
-    if isinstance(getattr(answer, "__wrapped__", answer), nn.Module):
-        return "The class was asked for, this is a network: pass SmallNet, not SmallNet()."
-    if hint := expect_function(answer):
-        return hint
-    digits = synthetic_digits(32)
-    images, labels = digits.images.float() / 255, digits.labels
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = create_network(answer)
-        if not isinstance(model, nn.Module):
-            return "Derive the class from nn.Module: `class SmallNet(nn.Module)`."
-        logits = output_of(model, images)
-        if hint := why_no_logits(logits) or why_no_parameters(model) or _why_not_small(model):
+        model, images, labels = diagnosed_network(answer, "SmallNet")
+        if hint := _why_not_small(model):
             return hint
         model.eval()
         if tuple(output_of(model, images[:1]).shape) != (1, 10):

@@ -9,15 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ..synthetic import synthetic_digits
 from .engine import exercise, expect_function, number, recall_hint, solution
 from .torch_checks import (
     compare_tensors,
-    create_network,
-    output_of,
+    diagnosed_network,
     scalar,
-    why_no_logits,
-    why_no_parameters,
     why_not_memorized,
 )
 
@@ -135,20 +131,8 @@ def _gradient_of_logits(answer: Callable) -> str | None:
 
 @exercise("02-4")
 def _network(answer: Callable[[], nn.Module]) -> str | None:
-    if isinstance(getattr(answer, "__wrapped__", answer), nn.Module):
-        return "The class was asked for, this is a network: pass Net, not Net()."
-    if hint := expect_function(answer):
-        return hint
-    digits = synthetic_digits(32)
-    images, labels = digits.images.float() / 255, digits.labels
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = create_network(answer)
-        if not isinstance(model, nn.Module):
-            return "Derive the class from nn.Module: `class Net(nn.Module)`."
-        logits = output_of(model, images)
-        if hint := why_no_logits(logits) or why_no_parameters(model):
-            return hint
+        model, images, labels = diagnosed_network(answer, "Net")
         return why_not_memorized(model, images, labels) or _why_linear(model, images)
 
 

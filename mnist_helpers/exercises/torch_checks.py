@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .engine import Hint, number
+from ..synthetic import synthetic_digits
+from .engine import Hint, expect_function, number
 
 
 def create_network(answer: Callable[[], Any]) -> Any:
@@ -20,6 +21,42 @@ def create_network(answer: Callable[[], Any]) -> Any:
         if "before Module.__init__() call" in str(error):
             raise Hint("Call super().__init__() first, in __init__.") from error
         raise
+
+
+def diagnosed_network(answer: Any, name: str) -> tuple[nn.Module, Tensor, Tensor]:
+    """Create the learner's network from random weights, and hand on 32 digits to try it with.
+
+    Parameters
+    ----------
+    answer : class
+        The learner's own, an `nn.Module` that makes ten logits of an image.
+    name : str
+        What the notebook calls the class.
+
+    Returns
+    -------
+    model : nn.Module
+    images : Tensor of shape [32, 1, 28, 28], dtype float32
+    labels : Tensor of shape [32], dtype int64
+
+    Raises
+    ------
+    Hint
+        If it is no class of networks, its output is no logits, or it has no parameters.
+    """
+    if isinstance(getattr(answer, "__wrapped__", answer), nn.Module):
+        raise Hint(f"The class was asked for, this is a network: pass {name}, not {name}().")
+    if hint := expect_function(answer):
+        raise Hint(hint)
+    digits = synthetic_digits(32)
+    images, labels = digits.images.float() / 255, digits.labels
+    torch.manual_seed(0)
+    model = create_network(answer)
+    if not isinstance(model, nn.Module):
+        raise Hint(f"Derive the class from nn.Module: `class {name}(nn.Module)`.")
+    if hint := why_no_logits(output_of(model, images)) or why_no_parameters(model):
+        raise Hint(hint)
+    return model, images, labels
 
 
 def output_of(model: nn.Module, images: Tensor) -> Any:

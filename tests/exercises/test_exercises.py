@@ -57,6 +57,16 @@ def test_worked_solution_that_a_notebook_continues_with_is_the_one_that_it_folds
     assert len(folded) == 1 and worked in folded[0]
 
 
+@pytest.mark.parametrize("number", sorted(_SOLUTIONS))
+def test_use_continues_with_the_worked_solution(number: str, capsys) -> None:
+    def gap(*arguments):
+        raise NotImplementedError
+
+    used = exercises.use(number, gap)
+    assert used is not gap and exercises.hint_for(number, used) is None
+    assert "not written yet" in capsys.readouterr().out
+
+
 def test_check_speaks(capsys: pytest.CaptureFixture[str]) -> None:
     said = ((None, "not answered"), ("bacbc", "right!"), ("bacb", "not yet. 5 letters"))
     for answer, words in said:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mnist_helpers import MNISTPredictor, exercises, outputs_folder
+from mnist_helpers import MNISTPredictor, outputs_folder
 from mnist_helpers.exercises import learning, prediction
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.synthetic import synthetic_digits
@@ -298,13 +298,6 @@ WRONG = [
     ("05-7", "abcaa", "20×20"),
     ("05-7", "bbca", "5 letters"),
 ]
-
-
-@pytest.mark.parametrize("name", [f"05-{number}" for number in range(1, 7)])
-def test_use_continues_with_the_worked_solution(name: str, capsys) -> None:
-    used = exercises.use(name, gap)
-    assert used is not gap and exercises.hint_for(name, used) is None
-    assert "not written yet" in capsys.readouterr().out
 
 
 def test_the_four_steps_leave_mnist_images_nearly_as_they_are() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from answers import *  # noqa: F403
@@ -17,7 +16,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from mnist_helpers import exercises, load_checkpoint
+from mnist_helpers import load_checkpoint
 from mnist_helpers.exercises import your_own_handwriting as own
 from mnist_helpers.prediction import PRETRAINED_WEIGHTS
 
@@ -247,13 +246,6 @@ WRONG = [
     ("07-6", "acaab", "body"),
     ("07-6", "bca", "5 letters"),
 ]
-
-
-@pytest.mark.parametrize("name", [f"07-{number}" for number in range(1, 6)])
-def test_use_continues_with_the_worked_solution(name: str, capsys) -> None:
-    used = exercises.use(name, gap)
-    assert used is not gap and exercises.hint_for(name, used) is None
-    assert "not written yet" in capsys.readouterr().out
 
 
 def test_the_solutions_fine_tune_the_pretrained_network() -> None:
