@@ -28,6 +28,7 @@ MOST_SLOW_PIXELS = 1_000_000  # of an image whose decoder is written in Python
 MAX_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
 MOST_CODE_BLOCKS = 1 << 19  # of a JPEG 2000, whose decoder keeps a list of them
 MOST_TILES, MOST_LAYERS, MOST_COMPONENTS = 10_000, 100, 5  # of a JPEG 2000
+READ_BELOW = 1 << 26  # bytes: reading is faster than mapping
 HEADER = 1 << 16  # bytes within which the header of a PPM ends
 VALUE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 VALUE_SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}  # of BigTIFF
@@ -44,7 +45,7 @@ def complaint_before_opening(file: BinaryIO) -> str | None:
     Parameters
     ----------
     file : binary file
-        One that can be sought. A file on the disk is mapped, not read; others are read as a whole.
+        One that can be sought. It is read as a whole; a large one on the disk is mapped.
 
     Returns
     -------
@@ -70,10 +71,14 @@ def complaint_before_opening(file: BinaryIO) -> str | None:
 
 @contextmanager
 def _content(file: BinaryIO) -> Iterator[Any]:
-    """Give a file's bytes: as a map of what is on the disk, where that is possible."""
+    """Give a file's bytes; of a large file on the disk a map, which takes no memory."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO) and size:
+    if (
+        isinstance(file, io.BufferedReader)
+        and isinstance(file.raw, io.FileIO)
+        and size > READ_BELOW
+    ):
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             yield content
         return
