@@ -313,25 +313,16 @@ def test_a_form_in_an_odd_charset_is_read_or_refused(client: TestClient, charset
         assert answer.json().keys() <= {"answers", "detail"}
 
 
-def test_503_when_there_is_no_room(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-    real = MNISTPredictor.predict_proba
-
-    def slow(self: MNISTPredictor, images: np.ndarray) -> np.ndarray:
-        inside.set()
-        assert go_on.wait(60)
-        return real(self, images)
-
-    monkeypatch.setattr(MNISTPredictor, "predict_proba", slow)
+def test_503_when_there_is_no_room(held) -> None:
     with TestClient(create_app(page=False, limits=SMALL)) as client, ThreadPoolExecutor() as pool:
         batch = [("files", png(d)) for d in range(5)]
         first = pool.submit(client.post, "/predict/batch", files=batch)
-        assert inside.wait(60)
+        assert held.begun.wait(60)
         refused = client.post("/predict/batch", files=batch)
         assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
         assert "capacity is 8" in refused.json()["detail"]
         assert client.get("/health").json()["in_flight"] == 5
-        go_on.set()
+        held.release.set()
         assert first.result().status_code == 200
         assert client.post("/predict/batch", files=batch).status_code == 200
 

@@ -23,7 +23,6 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from mnist_helpers import MNISTPredictor
 from mnist_helpers.serve import gate, server
 from mnist_helpers.serve.app import create_app
 from mnist_helpers.serve.guards import BodyLimit
@@ -460,21 +459,12 @@ def test_sigterm_leaves_no_folder_and_another_users_does_not_matter(tmp_path: Pa
     assert [one.name for one in tmp_path.iterdir()] == ["gradio"]
 
 
-def test_what_was_accepted_is_answered_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    inside, release = threading.Event(), threading.Event()
-    real = MNISTPredictor.predict_proba
-
-    def slow(self: MNISTPredictor, images: np.ndarray) -> np.ndarray:
-        inside.set()
-        assert release.wait(60)
-        return real(self, images)
-
-    monkeypatch.setattr(MNISTPredictor, "predict_proba", slow)
+def test_what_was_accepted_is_answered_before_the_end(held) -> None:
     with ThreadPoolExecutor() as pool:
         with serving(create_app(page=False)) as address:
             sent = pool.submit(httpx.post, f"{address}/predict", files={"file": png(3)}, **CLIENT)
-            assert inside.wait(60)
-            threading.Timer(3, release.set).start()  # after the end has begun
+            assert held.begun.wait(60)
+            threading.Timer(3, held.release.set).start()  # after the end has begun
         assert sent.result().json()["digit"] == 3
     assert server.GRACE >= 10
 
