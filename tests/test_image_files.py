@@ -49,6 +49,13 @@ def overlapping(size: int, count: int) -> bytes:
     return (b"II*\0\x08\0\0\0" + struct.pack("<H", count) + tags + bytes(4)).ljust(size + 8, b"\0")
 
 
+def with_notes_of_its_maker() -> bytes:
+    """Encode a JPEG with EXIF data as an iPhone writes them: its notes don't begin as tags do."""
+    exif = Image.Exif()
+    exif[34_665] = {37_500: b"Apple iOS\0\0\x01MM\0\x0a" + bytes(range(256))}
+    return encoded("JPEG", exif=exif.tobytes())
+
+
 def in_segments(content: bytes, marker: bytes, start: bytes) -> bytes:
     jpeg, parts = encoded("JPEG"), range(0, len(content), 65_000)
     segments = [start + content[at : at + 65_000] for at in parts]
@@ -245,6 +252,7 @@ def test_what_no_image_of_this_size_needs_is_refused(attack: str, tmp_path: Path
         lambda: many_scans(20),
         lambda: encoded("JPEG") + bytes(range(256)) * 9999,  # a video after it, as phones write it
         lambda: tiff(bytes(4096), [(273, 4, 1, 8), (278, 4, 1, 64), (279, 4, 1, 4096)]),
+        with_notes_of_its_maker,
         lambda: encoded("TIFF", compression="tiff_lzw"),
         lambda: encoded("TIFF", mode="RGB", compression="tiff_adobe_deflate"),
         lambda: encoded("TIFF", mode="1", compression="group4"),
