@@ -111,9 +111,14 @@ class NumberPrediction:
     boxes: list[Box]
 
     @property
+    def confidence(self) -> float:
+        """The lowest confidence of its digits, in [0, 1]."""
+        return min(prediction.confidence for prediction in self.predictions)
+
+    @property
     def is_confident(self) -> bool:
         """Whether each of its digits is."""
-        return all(prediction.is_confident for prediction in self.predictions)
+        return bool(is_confident(self.confidence))
 
 
 class MNISTPredictor:

@@ -57,8 +57,9 @@ def test_an_empty_sheet_says_so(predictor: MNISTPredictor) -> None:
         predictor.predict_number(np.full((50, 200), 255, np.uint8))
 
 
-def test_a_number_is_as_sure_as_its_least_sure_digit(predictor: MNISTPredictor) -> None:
+def test_a_number_is_as_confident_as_its_least_confident_digit(predictor: MNISTPredictor) -> None:
     number = predictor.predict_number(row_of("123"))
+    assert number.confidence == min(p.confidence for p in number.predictions)
     assert number.is_confident == all(p.is_confident for p in number.predictions)
 
 
