@@ -34,8 +34,9 @@ def create_app(
 ) -> FastAPI:
     """Return one FastAPI app: the page at ``/``, the REST interface described at ``/docs``.
 
-    ``POST /predict`` predicts one image, ``POST /predict/batch`` several; ``GET /health`` and
-    ``GET /model`` describe the server. Images of concurrent requests are predicted together.
+    ``POST /predict`` predicts one image, ``POST /predict/batch`` several, ``POST /predict/number``
+    several digits in a row; ``POST /sheet`` turns photos of sheets into a data set; ``GET /health``
+    and ``GET /model`` describe the server. Images of concurrent requests are predicted together.
 
     Parameters
     ----------

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
 
 from ..prediction import Prediction
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 ENDED = "the server cannot predict any more: it has to be started again"
 
 
@@ -70,6 +73,7 @@ class MicroBatcher:
         self._ready: asyncio.Queue[tuple[np.ndarray, asyncio.Future]] = asyncio.Queue()
         self._preprocess_pool = ThreadPoolExecutor(cpu_count(), "preprocess")
         self._predict_pool = ThreadPoolExecutor(1, "predict")
+        self._work_pool = ThreadPoolExecutor(max(1, (cpu_count() or 1) // 2), "work")
         self._waiting: set[asyncio.Future] = set()
         self._predictor = asyncio.create_task(self._predict_batches())
         self._predictor.add_done_callback(self._end)
@@ -80,6 +84,7 @@ class MicroBatcher:
         await asyncio.gather(self._predictor, return_exceptions=True)
         self._preprocess_pool.shutdown(cancel_futures=True)
         self._predict_pool.shutdown()
+        self._work_pool.shutdown(cancel_futures=True)
 
     @property
     def is_alive(self) -> bool:
@@ -96,16 +101,46 @@ class MicroBatcher:
         NetworkError
             If the network failed, or if the task that predicts has ended.
         """
-        if self.in_flight + len(uploads) > self.capacity:
+        with self._admit(len(uploads)):
+            return await asyncio.gather(*map(self._predict_one, uploads))
+
+    async def run(
+        self, work: Callable[[bytes], T], uploads: Sequence[bytes]
+    ) -> list[T | ValueError]:
+        """Do other work with images, within the same capacity; an error stands in its place.
+
+        It has threads of its own, half as many as there are cores: images of single digits, which
+        take far less time, don't wait for it.
+
+        Raises
+        ------
+        OverloadedError
+            If they would exceed the capacity; nothing was done.
+        """
+        with self._admit(len(uploads)):
+            return await asyncio.gather(*(self._run_one(work, upload) for upload in uploads))
+
+    @contextmanager
+    def _admit(self, count: int) -> Iterator[None]:
+        """Count images as in flight as long as the block lasts."""
+        if self.in_flight + count > self.capacity:
             raise OverloadedError(
                 f"{self.in_flight} images in flight, and the capacity is {self.capacity}: "
                 "try again in a moment"
             )
-        self.in_flight += len(uploads)
+        self.in_flight += count
         try:
-            return await asyncio.gather(*map(self._predict_one, uploads))
+            yield
         finally:
-            self.in_flight -= len(uploads)
+            self.in_flight -= count
+
+    async def _run_one(self, work: Callable[[bytes], T], upload: bytes) -> T | ValueError:
+        """Do the work with one image."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._work_pool, work, upload)
+        except ValueError as error:
+            return error
 
     async def _predict_one(self, upload: bytes) -> Prediction | ValueError:
         """Preprocess one image, hand it to the next batch, and wait for its answer."""

@@ -13,104 +13,44 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..models import count_parameters
 from ..onnx import OnnxNetwork
-from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, Prediction
+from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor
+from ..sheet.opencv import cv2
 from .microbatch import ENDED, MicroBatcher, NetworkError, OverloadedError
+from .numbers import predict_uploaded_number
+from .schemas import (
+    NO_SHEETS,
+    PROBLEMS,
+    Answer,
+    Answers,
+    Health,
+    Model,
+    NumberAnswer,
+    Row,
+    Sheets,
+    body,
+    responses,
+)
+from .sheets import ARCHIVE, describe_sheets, pack_sheets, read_uploaded_sheet
 from .uploads import Limits, OneImage, SeveralImages, check_total_pixels, preprocess_upload, uploads
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-PROBLEMS = {
-    400: "Not an image, or a blank one",
-    408: "The request did not arrive in time",
-    413: "Too large, alone or together, or too many",
-    415: "Neither a form nor JSON",
-    422: "No image where one should be",
-    500: "The network failed",
-    503: "Too busy; try again",
+EXAMPLES = {
+    "/predict": "file=@digit.png",
+    "/predict/batch": "files=@3.png -F files=@7.png",
+    "/predict/number": "file=@number.png",
+    "/sheet": "files=@photo.jpg --output my_mnist.zip",
 }
 
 
-class Answer(BaseModel):
-    """What the network predicts for one image."""
-
-    digit: int = Field(ge=0, le=9, description="the most probable digit")
-    confidence: float = Field(ge=0, le=1, description="its calibrated probability")
-    probabilities: list[float] = Field(
-        min_length=10, max_length=10, description="of the digits 0 to 9"
-    )
-    is_confident: bool = Field(
-        description=f"whether the confidence reaches {CONFIDENCE_THRESHOLD}; "
-        "if not, a human should look"
-    )
-
-    @classmethod
-    def of(cls, prediction: Prediction) -> Answer:
-        """Return a prediction as what is sent."""
-        return cls(
-            digit=prediction.digit,
-            confidence=prediction.confidence,
-            probabilities=prediction.probs.tolist(),
-            is_confident=prediction.is_confident,
-        )
-
-
-class Row(BaseModel):
-    """One image of several: its answer, or what is wrong with it."""
-
-    name: str = Field(description="file name, or number in the list")
-    answer: Answer | None = None
-    error: str | None = None
-
-    @classmethod
-    def of(cls, name: str, found: Prediction | ValueError) -> Row:
-        """Return an image's prediction, or what is wrong with it, as what is sent."""
-        if isinstance(found, ValueError):
-            return cls(name=name, error=str(found))
-        return cls(name=name, answer=Answer.of(found))
-
-
-class Answers(BaseModel):
-    """What the network predicts for several images, in the order in which they came."""
-
-    answers: list[Row]
-
-
-class Health(BaseModel):
-    """Whether the server is well, and how busy."""
-
-    status: str = Field(default="ok", description="ok, or what is wrong; then the answer is a 503")
-    version: str = __version__
-    in_flight: int = Field(description="images that are being predicted right now")
-    capacity: int = Field(description="how many there may be")
-
-
-class Model(BaseModel):
-    """Which network answers."""
-
-    name: str
-    parameters: int | None = Field(description="null if it runs on ONNX Runtime")
-    source: str = Field(description="the data it was trained on")
-    recipe: dict[str, Any] | None
-    temperature: float = Field(description="what logits are divided by")
-    confident_from: float = Field(description="the threshold of is_confident")
-    versions: dict[str, str]
-
-
-class Problem(BaseModel):
-    """What went wrong, and what to do."""
-
-    detail: str
-
-
 def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 256) -> FastAPI:
-    """Return a FastAPI app with ``/predict``, ``/predict/batch``, ``/health``, ``/model``."""
+    """Return a FastAPI app with everything but the page; see `create_app`."""
     preprocess = partial(preprocess_upload, limits=limits)
     batcher = MicroBatcher(preprocess, predictor.predict_proba, max_batch_size, limits.capacity)
 
@@ -127,6 +67,8 @@ def create_api(predictor: MNISTPredictor, limits: Limits, max_batch_size: int = 
     )
     _answer_errors(app)
     _add_predictions(app, batcher, limits)
+    _add_numbers(app, batcher, predictor, limits)
+    _add_sheets(app, batcher, limits)
     _add_descriptions(app, batcher, predictor)
     return app
 
@@ -150,14 +92,11 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _add_predictions(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> None:
     """Add ``/predict`` and ``/predict/batch``."""
-    responses: dict[int | str, dict[str, Any]] = {
-        status: {"model": Problem, "description": words} for status, words in PROBLEMS.items()
-    }
 
     @app.post(
         "/predict",
-        responses=responses,
-        openapi_extra=_body("file", "image", "An image of one digit", many=False),
+        responses=responses(PROBLEMS),
+        openapi_extra=body("file", "image", "An image of one digit", many=False),
     )
     async def predict(request: Request) -> Answer:
         """Predict the digit in one image: a form with `file`, or JSON with `image` in base64."""
@@ -169,8 +108,8 @@ def _add_predictions(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> Non
 
     @app.post(
         "/predict/batch",
-        responses=responses,
-        openapi_extra=_body("files", "images", "Images of one digit each", many=True),
+        responses=responses(PROBLEMS),
+        openapi_extra=body("files", "images", "Images of one digit each", many=True),
     )
     async def predict_batch(request: Request) -> Answers:
         """Predict several images: a form with `files`, or JSON with `images` in base64.
@@ -185,17 +124,88 @@ def _add_predictions(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> Non
         return Answers(answers=rows)
 
 
+def _add_numbers(
+    app: FastAPI, batcher: MicroBatcher, predictor: MNISTPredictor, limits: Limits
+) -> None:
+    """Add ``/predict/number``."""
+    work = partial(predict_uploaded_number, predictor=predictor, limits=limits)
+
+    @app.post(
+        "/predict/number",
+        responses=responses(PROBLEMS),
+        openapi_extra=body("file", "image", "An image of several digits in a row", many=False),
+    )
+    async def predict_number(request: Request) -> NumberAnswer:
+        """Predict a number, several digits in a row: a form or JSON as for `/predict`."""
+        ((_, content),) = await uploads(request, "file", OneImage, most=1)
+        (found,) = await cancel_on_disconnect(request, batcher.run(work, [content]))
+        if isinstance(found, ValueError):
+            raise HTTPException(400, str(found))
+        return NumberAnswer.of(found)
+
+
+def _add_sheets(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> None:
+    """Add ``/sheet``."""
+    work = partial(read_uploaded_sheet, limits=limits)
+    described = responses(PROBLEMS | {501: "The extra `sheet` is not installed"})
+    described[200] = {
+        "description": "The digits and their labels: MNIST's own files, CSV and PNG; or counts",
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    }
+
+    @app.post(
+        "/sheet",
+        response_model=Sheets,
+        responses=described,
+        openapi_extra=body("files", "images", "Photos of sheets that are filled in", many=True),
+    )
+    async def sheet(request: Request) -> Response | Sheets:
+        """Turn photos of sheets, which `sheet make` prints, into a data set.
+
+        The photos come as a form with `files`, or JSON with `images` in base64. A photo that cannot
+        be read has its error in the archive's `sheets.csv`; the others are read. Who accepts
+        `application/json` gets what was found in each photo, and no archive.
+        """
+        await run_in_threadpool(_need_opencv)
+        sent = await uploads(request, "files", SeveralImages, limits.images)
+        contents = [content for _, content in sent]
+        await run_in_threadpool(check_total_pixels, contents, limits)
+        found = await cancel_on_disconnect(request, batcher.run(work, contents))
+        names = [name for name, _ in sent]
+        if all(isinstance(one, ValueError) for one in found):
+            pairs = zip(names, found, strict=True)
+            raise HTTPException(400, "; ".join(f"{name}: {error}" for name, error in pairs))
+        if request.headers.get("accept", "").startswith("application/json"):
+            return describe_sheets(names, found)
+        try:
+            archive = await run_in_threadpool(pack_sheets, names, found)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        head = {"Content-Disposition": f'attachment; filename="{ARCHIVE}.zip"'}
+        return Response(archive, media_type="application/zip", headers=head)
+
+
+def _need_opencv() -> None:
+    """Answer 501 without what reads sheets."""
+    try:
+        cv2()
+    except ImportError as error:
+        raise HTTPException(501, NO_SHEETS) from error
+
+
 def _add_descriptions(app: FastAPI, batcher: MicroBatcher, predictor: MNISTPredictor) -> None:
     """Add ``/health`` and ``/model``."""
 
     @app.get("/predict", include_in_schema=False)
     @app.get("/predict/batch", include_in_schema=False)
+    @app.get("/predict/number", include_in_schema=False)
+    @app.get("/sheet", include_in_schema=False)
     async def explain_post(request: Request) -> None:
         """Say how images are sent, to somebody who opens the address in a browser."""
         raise HTTPException(
             405,
             "send images with POST, as the page /docs shows: "
-            f"curl -F file=@digit.png {request.url_for('predict')}",
+            f"curl -F {EXAMPLES[request.url.path]} {request.url.replace(query='')}",
             {"Allow": "POST"},
         )
 
@@ -251,22 +261,3 @@ def describe(predictor: MNISTPredictor) -> Model:
         confident_from=CONFIDENCE_THRESHOLD,
         versions={name: str(version) for name, version in checkpoint.versions.items()},
     )
-
-
-def _body(form: str, json_: str, words: str, many: bool) -> dict[str, Any]:
-    """Describe the two kinds of body for the OpenAPI page."""
-
-    def of(name: str, image: dict[str, str]) -> dict[str, Any]:
-        value = {"type": "array", "items": image, "minItems": 1} if many else image
-        properties = {name: value | {"description": words}}
-        return {"schema": {"type": "object", "required": [name], "properties": properties}}
-
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": of(form, {"type": "string", "format": "binary"}),
-                "application/json": of(json_, {"type": "string", "format": "byte"}),
-            },
-        }
-    }

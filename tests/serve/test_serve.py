@@ -204,7 +204,7 @@ def test_the_address_opened_in_a_browser_says_how_images_are_sent(
 ) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-    assert "curl -F file=@" in answer.json()["detail"]
+    assert re.search(rf"curl -F files?=@.+ http://testserver{path}$", answer.json()["detail"])
 
 
 def test_health_and_model_describe_the_server(client: TestClient) -> None:
