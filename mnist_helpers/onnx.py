@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable
 from functools import cache
 from math import prod
@@ -127,13 +128,15 @@ class OnnxNetwork(nn.Module):
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is not an ONNX network: it has more than {LARGEST:,} bytes")
         content = _checked_content(path, OPERATORS | set(operators))
-        self.session, self.process = _start(content, path), os.getpid()
-        self.batch_size, self.image_shape = _input_shape(self.session, path)
-        self.output = _output_name(self.session, path)
-        is_float = self.session.get_inputs()[0].type in FLOATS
+        session = _start(content, path)
+        self.session: Any = session  # None: to be started, see _running
+        _NETWORKS.add(self)
+        self.batch_size, self.image_shape = _input_shape(session, path)
+        self.output = _output_name(session, path)
+        is_float = session.get_inputs()[0].type in FLOATS
         self.normalize = Normalize() if is_float else None
         self.gives_probabilities = False
-        self.about = _about(self.session.get_modelmeta().custom_metadata_map, path)
+        self.about = _about(session.get_modelmeta().custom_metadata_map, path)
         self.register_buffer("content", torch.from_numpy(np.frombuffer(content, np.uint8).copy()))
         images = trial_images(torch.device("cpu")).numpy()
         try:
@@ -147,9 +150,8 @@ class OnnxNetwork(nn.Module):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return what calling the network does, from array to array and without PyTorch."""
-        if self.process != os.getpid():  # forked: of the session's threads this process has none
-            self._restart()
-        entry = self.session.get_inputs()[0]
+        session = self._running()
+        entry = session.get_inputs()[0]
         pixels = images
         if self.normalize is not None:
             pixels = images / np.float32(255) if images.dtype == np.uint8 else images
@@ -157,9 +159,9 @@ class OnnxNetwork(nn.Module):
             pixels = ((pixels - np.float32(mean)) / np.float32(std)).astype(FLOATS[entry.type])
         pixels = pixels.reshape(-1, *self.image_shape)
         if self.batch_size is None:
-            outputs = self.session.run([self.output], {entry.name: pixels})[0]
+            outputs = session.run([self.output], {entry.name: pixels})[0]
         else:
-            outputs = self._in_batches(entry.name, pixels, self.batch_size)
+            outputs = self._in_batches(session, entry.name, pixels, self.batch_size)
         if outputs.shape != (len(images), 10):
             raise ValueError(
                 f"the ONNX network returned {list(outputs.shape)} for {len(images)} images: "
@@ -170,14 +172,14 @@ class OnnxNetwork(nn.Module):
             outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
         return outputs
 
-    def _in_batches(self, name: str, pixels: np.ndarray, size: int) -> np.ndarray:
+    def _in_batches(self, session: Any, name: str, pixels: np.ndarray, size: int) -> np.ndarray:
         """Run a network that takes a fixed number of images at a time."""
         count = len(pixels)
         padded = np.concatenate(
             [pixels, np.zeros((-count % size, *self.image_shape), pixels.dtype)]
         )
         outputs = [
-            self.session.run([self.output], {name: padded[start : start + size]})[0]
+            session.run([self.output], {name: padded[start : start + size]})[0]
             for start in range(0, len(padded), size)
         ]
         if not outputs:
@@ -186,15 +188,35 @@ class OnnxNetwork(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy in another process needs: the file's content, not the session."""
-        return {name: value for name, value in self.__dict__.items() if name != "session"}
+        return {**self.__dict__, "session": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._restart()
+        _NETWORKS.add(self)
 
-    def _restart(self) -> None:
-        content = self.content.cpu().numpy().tobytes()
-        self.session, self.process = _start(content, Path("the network's copy")), os.getpid()
+    def _running(self) -> Any:
+        """Return the session, started again in a copy and after a fork."""
+        session = self.session
+        if session is None:
+            content = self.content.cpu().numpy().tobytes()
+            self.session = session = _start(content, Path("the network's copy"))
+        return session
+
+
+_NETWORKS: weakref.WeakSet[OnnxNetwork] = weakref.WeakSet()  # of this process
+
+
+def _end_sessions() -> None:
+    """End the sessions before a fork: a child has none of their threads, and would wait for them.
+
+    Parent and child start their own at the next prediction.
+    """
+    for network in list(_NETWORKS):
+        network.session = None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_end_sessions)
 
 
 def _start(content: bytes, path: Path) -> Any:
