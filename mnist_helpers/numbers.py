@@ -7,12 +7,15 @@ kept whose pieces are digits, as a whole, with the highest probability.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
+from .brightness import Brightness
 from .decode import BlankImageError, ImageLike, decode_with_scale, name_in_errors
 from .lines import remove_lines
 from .masks import bounding_box, drop_small_parts, group_columns
@@ -26,6 +29,7 @@ from .preprocess import (
     normalize_stroke_width,
     to_gray,
 )
+from .rows import Rectangle, box_height, find_marks, group_rows
 from .segment import Box, digit_mask, find_sheets
 
 Classify = Callable[[np.ndarray], np.ndarray]
@@ -38,6 +42,8 @@ MAX_CUTS = 8  # that are tried in one part
 MAX_PIECES = 3  # that are tried in one part
 CUT_PRIOR = 0.9  # of a cut through no ink; one through more ink is less likely
 MIN_PIECE_HEIGHT = 0.55  # of the part that it is cut from: digits in a row are of similar height
+MIN_DIGIT_HEIGHT = 0.4  # of the highest one in the row; lower parts are marks
+MIN_MARK, MAX_MARKS = 0.4, 30  # size of a point in the pen's width squared; more parts are dirt
 MIN_CONFIDENCE = 0.9  # a narrow part that is a digit with this probability is not cut
 
 
@@ -60,17 +66,16 @@ class Part:
     corner: tuple[float, float]
     zoom: float = 1.0
 
-    @property
-    def box(self) -> tuple[float, float, float, float]:
+    @cached_property
+    def box(self) -> Rectangle:
         """Left, top, right and bottom in the decoded image."""
         rows, columns = bounding_box(self.mask)
-        left, top = self.corner
-        return (
-            left + columns.start / self.zoom,
-            top + rows.start / self.zoom,
-            left + columns.stop / self.zoom,
-            top + rows.stop / self.zoom,
-        )
+        return self.place((columns.start, rows.start, columns.stop, rows.stop))
+
+    def place(self, box: Rectangle) -> Rectangle:
+        """Return where a box in the cell lies in the decoded image."""
+        left, top, right, bottom = np.divide(box, self.zoom) + np.tile(self.corner, 2)
+        return float(left), float(top), float(right), float(bottom)
 
     @property
     def aspect(self) -> float:
@@ -90,7 +95,7 @@ class Part:
 def segment_digits(
     image: ImageLike, classify: Classify | None = None
 ) -> list[tuple[Box, np.ndarray]]:
-    """Find the digits that are written in a row, from left to right.
+    """Find the digits that are written in a row, from left to right; of several rows, the largest.
 
     Each may stand in a box of its own. Connected parts belong to one digit if one lies above the
     other: if they share at least half of the narrower one's columns.
@@ -121,30 +126,96 @@ def segment_digits(
     >>> [image.shape for _, image in segment_digits(row)]
     [(28, 28), (28, 28)]
     """
+    row = max(segment_rows(image, classify), key=lambda row: row.area)
+    return list(zip(row.boxes, row.images, strict=True))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Digits in a row, from left to right, and the marks between them.
+
+    Parameters
+    ----------
+    boxes : list of (left, top, right, bottom)
+        In pixels of the upright image.
+    images : list of ndarray of shape [28, 28], dtype uint8
+        What `to_mnist` would return for each digit alone.
+    marks : dict of int to str
+        A minus, point or comma: ``{1: "."}`` stands before the second digit.
+    """
+
+    boxes: list[Box]
+    images: list[np.ndarray]
+    marks: dict[int, str]
+
+    @property
+    def area(self) -> int:
+        """Of the boxes, in pixels."""
+        return sum((right - left) * (low - top) for left, top, right, low in self.boxes)
+
+    def write(self, digits: Sequence[int]) -> str:
+        """Return digits with the marks between them: ``"-3.5"``."""
+        return "".join(self.marks.get(at, "") + str(digit) for at, digit in enumerate(digits))
+
+
+def segment_rows(image: ImageLike, classify: Classify | None = None) -> list[Row]:
+    """Find all rows of digits in an image, from top to bottom.
+
+    Parameters
+    ----------
+    image, classify
+        As for `segment_digits`.
+
+    Returns
+    -------
+    list of Row
+        At least one, with at least one digit each.
+
+    Raises
+    ------
+    BlankImageError, InvalidImageError, OSError
+        As for `to_mnist`.
+    """
     decoded, scale = decode_with_scale(image)
     if is_mnist(decoded):
         rows, columns = bounding_box(decoded)
-        return [((columns.start, rows.start, columns.stop, rows.stop), decoded)]
+        return [Row([(columns.start, rows.start, columns.stop, rows.stop)], [decoded], {})]
     with name_in_errors(image):
-        parts = find_parts(to_gray(decoded))
-    if classify is not None:
-        parts = [piece for part in parts for piece in split_touching_digits(part, classify)]
-    found = []
-    for part in parts:
-        left, top, right, bottom = (round(scale * side) for side in part.box)
-        found.append(((left, top, right, bottom), part.to_mnist()))
-    return found
+        lines = find_parts(to_gray(decoded))
+    return [_to_row(parts, marks, scale, classify) for parts, marks in lines]
 
 
-def find_parts(gray: np.ndarray) -> list[Part]:
-    """Find the digits in each cell, from left to right.
+def _to_row(
+    parts: list[Part], small: list[Rectangle], scale: float, classify: Classify | None
+) -> Row:
+    """Cut the digits of a row that touch, and read the marks between them."""
+    least = MIN_DIGIT_HEIGHT * max(box_height(part.box) for part in parts)
+    low = [part.box for part in parts if box_height(part.box) < least]
+    parts = [part for part in parts if box_height(part.box) >= least]
+    marks = find_marks([part.box for part in parts], [*low, *small])
+    cut = [split_touching_digits(part, classify) if classify else [part] for part in parts]
+    pieces = [piece for some in cut for piece in some]
+    first = np.cumsum([0, *(len(some) for some in cut)])
+    boxes = [_rounded(piece.box, scale) for piece in pieces]
+    images = [piece.to_mnist() for piece in pieces]
+    return Row(boxes, images, {int(first[at]): mark for at, mark in marks.items()})
+
+
+def _rounded(box: Rectangle, scale: float) -> Box:
+    left, top, right, bottom = (round(scale * side) for side in box)
+    return left, top, right, bottom
+
+
+def find_parts(gray: np.ndarray) -> list[tuple[list[Part], list[Rectangle]]]:
+    """Find the parts of each row that may be digits, from left to right, and the smaller ones.
 
     Raises
     ------
     BlankImageError
-        If there is no ink in any of them.
+        If there is no ink in any of the cells.
     """
     found: list[Part] = []
+    small: list[Rectangle] = []
     empty = None
     for cell, left, top in find_cells(gray):
         height, width = cell.shape
@@ -154,33 +225,68 @@ def find_parts(gray: np.ndarray) -> list[Part]:
             cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
         try:
             ink = remove_lines(extract_ink(cell), single=False)
-            masks = group_columns(digit_mask(ink))
+            mask = digit_mask(ink)
         except BlankImageError as error:
             empty = error
             continue
-        found += [Part(ink, mask, (left, top), zoom) for mask in masks]
+        whole = Part(ink, mask, (left, top), zoom)
+        found += [whole.with_mask(one) for row in split_rows(mask) for one in group_columns(row)]
+        small += [whole.place(box) for box in small_parts(ink, mask)]
     if empty is not None and not found:
         raise empty
-    return found
+    boxes = [part.box for part in found]
+    rows = [[found[number] for number in row] for row in group_rows(boxes)]
+    return [(row, small) for row in rows]
+
+
+def split_rows(mask: np.ndarray) -> list[np.ndarray]:
+    """Return the mask of each row of digits, from top to bottom."""
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count < 2:
+        return [mask]
+    places = ndimage.find_objects(parts)
+    boxes = [(right.start, down.start, right.stop, down.stop) for down, right in places]
+    rows = group_rows(boxes)
+    if len(rows) == 1:
+        return [mask]
+    return [np.isin(parts, [number + 1 for number in row]) for row in rows]
+
+
+def small_parts(ink: np.ndarray, mask: np.ndarray) -> list[Rectangle]:
+    """Return the box around each part that is too small for a digit, but larger than a speck."""
+    high = Brightness.of(ink).threshold
+    parts, count = ndimage.label((ink > np.uint8(0.6 * high)) & ~mask, np.ones((3, 3)))
+    if not 0 < count <= MAX_MARKS:
+        return []
+    rows, columns = bounding_box(mask)
+    pen = 2 * np.percentile(
+        ndimage.distance_transform_edt(mask[rows, columns])[mask[rows, columns]], 90
+    )
+    sizes = np.bincount(parts.ravel())[1:]
+    return [
+        (right.start, down.start, right.stop, down.stop)
+        for size, (down, right) in zip(sizes, ndimage.find_objects(parts), strict=True)
+        if size >= MIN_MARK * pen**2
+    ]
 
 
 def find_cells(gray: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
-    """Cut out the boxes that lie in a row, or the sheet, each with its left and top."""
+    """Cut out the boxes that lie side by side or in rows, or the sheet, with left and top."""
     left = top = 0
     for _ in range(MAX_SHEETS):
         sheets = find_sheets(gray)
         if not sheets:
             break
-        rows = sheets[0].place[0]
-        row = [
+        high, wide = sheets[0].inside.shape
+        alike = [
             sheet
             for sheet in sheets
-            if abs(sheet.place[0].start - rows.start) + abs(sheet.place[0].stop - rows.stop)
-            < 0.3 * (rows.stop - rows.start)
+            if abs(sheet.inside.shape[0] - high) < 0.3 * high
+            and (sheet is sheets[0] or abs(sheet.inside.shape[1] - wide) < 0.5 * wide)
         ]
-        cells = [(sheet.crop(gray), left + sheet.box[0], top + sheet.box[1]) for sheet in row]
+        cells = [(sheet.crop(gray), left + sheet.box[0], top + sheet.box[1]) for sheet in alike]
         if len(cells) > 1:
-            return sorted(cells, key=lambda cell: cell[1])
+            return cells
         ((gray, left, top),) = cells
     return [(gray, left, top)]
 

@@ -17,7 +17,7 @@ from .data import EVAL_BATCH_SIZE
 from .device import choose_device
 from .evaluation import check_logits, softmax
 from .models import Classifier, fuse_batchnorm
-from .numbers import segment_digits
+from .numbers import Row, segment_rows
 from .onnx import OnnxNetwork
 from .preprocess import Box, ImageLike, to_mnist
 from .wrapping import model_name, to_device, wrap_model
@@ -94,30 +94,34 @@ class Prediction(ArrayEquality):
 
 @dataclass(frozen=True)
 class NumberPrediction:
-    """Digits that are written in a row.
+    """Digits that are written in a row, and the marks between them.
 
     Parameters
     ----------
     text : str
-        The digits from left to right, such as ``"2026"``.
+        The digits from left to right, with a minus ``-``, a point ``.`` or a comma ``,`` where they
+        are written: ``"2026"``, ``"-3.5"``. Numbers are not interpreted: ``"1,250"`` stays so.
     predictions : list of Prediction
         One for each digit.
     boxes : list of (left, top, right, bottom)
         Where each digit stands, in pixels of the upright image.
+    confidence : float
+        The calibrated probability that all of `text` is correct, in [0, 1].
     """
 
     text: str
     predictions: list[Prediction] = field(repr=False)
     boxes: list[Box]
+    confidence: float
 
     @property
-    def confidence(self) -> float:
-        """The lowest confidence of its digits, in [0, 1]."""
-        return min(prediction.confidence for prediction in self.predictions)
+    def digits(self) -> str:
+        """The digits of `text` alone."""
+        return "".join(str(prediction.digit) for prediction in self.predictions)
 
     @property
     def is_confident(self) -> bool:
-        """Whether each of its digits is."""
+        """Whether the confidence reaches `CONFIDENCE_THRESHOLD`; if not, a human should look."""
         return bool(is_confident(self.confidence))
 
 
@@ -199,17 +203,47 @@ class MNISTPredictor:
         return self._predict_preprocessed([to_mnist(image) for image in images])
 
     def predict_number(self, image: ImageLike) -> NumberPrediction:
-        """Predict several digits that are written in a row, each on its own; see `segment_digits`.
+        """Predict several digits that are written in a row.
+
+        Of several rows it is the largest, by the area of its digits' boxes; `predict_rows` returns
+        all of them.
 
         Raises
         ------
         BlankImageError, ValueError, OSError
             As `predict`.
+
+        Examples
+        --------
+        >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
+        >>> row = np.hstack([np.asarray(draw_strokes(pen_strokes(digit))) for digit in (4, 2)])
+        >>> MNISTPredictor().predict_number(row).text
+        '42'
         """
-        found = segment_digits(image, self.predict_proba)
-        predictions = self._predict_preprocessed([digit for _, digit in found])
-        text = "".join(str(prediction.digit) for prediction in predictions)
-        return NumberPrediction(text, predictions, [box for box, _ in found])
+        return self._predict_row(max(segment_rows(image, self.predict_proba), key=lambda r: r.area))
+
+    def predict_rows(self, image: ImageLike) -> list[NumberPrediction]:
+        """Predict the numbers in all rows of an image, from top to bottom.
+
+        Raises
+        ------
+        BlankImageError, ValueError, OSError
+            As `predict`.
+
+        Examples
+        --------
+        >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
+        >>> sheets = [np.asarray(draw_strokes(pen_strokes(digit))) for digit in (4, 2)]
+        >>> [number.text for number in MNISTPredictor().predict_rows(np.vstack(sheets))]
+        ['4', '2']
+        """
+        return [self._predict_row(row) for row in segment_rows(image, self.predict_proba)]
+
+    def _predict_row(self, row: Row) -> NumberPrediction:
+        predictions = self._predict_preprocessed(row.images)
+        text = row.write([prediction.digit for prediction in predictions])
+        confidence = float(np.prod([prediction.confidence for prediction in predictions]))
+        return NumberPrediction(text, predictions, row.boxes, confidence)
 
     def _predict_preprocessed(self, images: list[np.ndarray]) -> list[Prediction]:
         """Predict preprocessed images."""

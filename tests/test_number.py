@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mnist_helpers.numbers import segment_digits
 from mnist_helpers.prediction import MNISTPredictor
@@ -57,10 +58,47 @@ def test_an_empty_sheet_says_so(predictor: MNISTPredictor) -> None:
         predictor.predict_number(np.full((50, 200), 255, np.uint8))
 
 
-def test_a_number_is_as_confident_as_its_least_confident_digit(predictor: MNISTPredictor) -> None:
-    number = predictor.predict_number(row_of("123"))
-    assert number.confidence == min(p.confidence for p in number.predictions)
-    assert number.is_confident == all(p.is_confident for p in number.predictions)
+def written(text: str, size: int = 120, pen: float = 8) -> np.ndarray:
+    """Write digits and marks side by side, dark on light."""
+    strokes, at = [], 0.0
+    marks = {"-": [(0.2, 0.52), (0.5, 0.5)], ".": [(0.1, 0.8)], ",": [(0.12, 0.78), (0.06, 0.92)]}
+    for sign in text:
+        own = (
+            pen_strokes(int(sign), "round", size)
+            if sign.isdigit()
+            else [size * np.array(marks[sign])]
+        )
+        strokes += [stroke + np.array([at, 0]) for stroke in own]
+        at += size * {"-": 0.4, ".": 0.1, ",": 0.1}.get(sign, 0.8)
+    return np.asarray(draw_strokes(strokes, round(at + 0.3 * size), pen))[:size]
+
+
+@pytest.mark.parametrize("pen", [4, 12])
+@pytest.mark.parametrize("text", ["-3.5", "-7", "1,250.75"])
+def test_marks_are_kept_in_the_text_alone(predictor: MNISTPredictor, text: str, pen: float) -> None:
+    number = predictor.predict_number(written(text, pen=pen))
+    assert number.text == text
+    assert number.digits == "".join(sign for sign in text if sign.isdigit())
+    assert len(number.boxes) == len(number.predictions) == len(number.digits)
+
+
+def test_dots_elsewhere_are_no_points(predictor: MNISTPredictor) -> None:
+    image = row_of("305").copy()
+    for row, column in ((60, 118), (10, 238), (108, 60), (90, 352)):  # between, above, below, after
+        image[row : row + 8, column : column + 8] = 0
+    assert predictor.predict_number(image).text == "305"
+
+
+def test_all_rows_are_read_from_top_to_bottom(predictor: MNISTPredictor) -> None:
+    """Rows of different lengths and sizes, that slope; the largest is the number."""
+    rows = [row_of("41"), row_of("2026"), row_of("38", size=60)]
+    image = np.full((400, 640), 255, np.uint8)
+    for top, row in zip((20, 150, 290), rows, strict=True):
+        image[top : top + row.shape[0], 80 : 80 + row.shape[1]] = row
+    turned = Image.fromarray(image).rotate(4, Image.Resampling.BICUBIC, fillcolor=255)
+    found = predictor.predict_rows(turned)
+    assert [number.text for number in found] == ["41", "2026", "38"]
+    assert predictor.predict_number(turned) == found[1]
 
 
 @pytest.mark.parametrize("width", [2, 5])

@@ -116,9 +116,9 @@ def test_predictions_are_equal_if_all_of_them_is() -> None:
     assert [made(), made(4)] == [made(), made(4)]
     for other in (made(digit=4), made(ink=8), made(share=0.25), (3, 0.95), None):
         assert made() != other
-    number = NumberPrediction("3", [made()], [(0, 0, 5, 5)])
-    assert number == NumberPrediction("3", [made()], [(0, 0, 5, 5)])
-    assert number != NumberPrediction("3", [made(ink=8)], [(0, 0, 5, 5)])
+    number = NumberPrediction("3", [made()], [(0, 0, 5, 5)], 0.9)
+    assert number == NumberPrediction("3", [made()], [(0, 0, 5, 5)], 0.9)
+    assert number != NumberPrediction("3", [made(ink=8)], [(0, 0, 5, 5)], 0.9)
 
 
 def test_a_prediction_is_indexed_as_it_unpacks() -> None:

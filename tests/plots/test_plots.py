@@ -166,7 +166,7 @@ def test_steps_are_numbered_named_and_measured():
 def test_a_number_has_a_box_and_a_prediction_for_each_digit():
     probs = np.eye(10, dtype=np.float32)
     predictions = [Prediction(digit, 1.0, probs[digit], np.zeros((28, 28))) for digit in (4, 2)]
-    number = NumberPrediction("42", predictions, [(5, 10, 25, 50), (30, 12, 52, 50)])
+    number = NumberPrediction("42", predictions, [(5, 10, 25, 50), (30, 12, 52, 50)], 0.9)
     ax = plots.plot_number(np.zeros((60, 80), np.uint8), number)
     assert [box.get_bbox().bounds for box in ax.patches] == [(5, 10, 20, 40), (30, 12, 22, 38)]
     assert [text.get_text() for text in ax.texts] == ["4", "2"]
