@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .data.notices import warn
 from .files import atomic_write
 from .foreign import Normalization, assign_weights, check_name, load_foreign_weights
-from .models import build_model, list_models
+from .models import MEAN, STD, build_model, list_models
 from .onnx import OnnxNetwork
 from .recipes import Recipe
 from .trial import EXPECTED_ACCURACY, check_finite, try_normalizations
@@ -183,7 +183,8 @@ def load_checkpoint(path: str | Path, model: str | nn.Module | None = None) -> C
     model : str or nn.Module, default=None
         The architecture, where the file does not say. If None, the first of `list_models` that
         the weights fit. For a network of your own an instance, which is filled:
-        ``load_checkpoint(path, model=MyNet())``.
+        ``load_checkpoint(path, model=MyNet())``. Another normalization than MNIST's that
+        `wrap_model` gave it is kept.
 
     Returns
     -------
@@ -280,12 +281,15 @@ def _load_own(content: dict[str, Any], model: str | nn.Module | None, path: Path
 
 def _load_foreign(content: dict[str, Any], model: str | nn.Module | None, path: Path) -> Checkpoint:
     """Load a network that other people's code saved."""
+    stated = None
     if isinstance(model, nn.Module):
         model = wrap_model(model)
+        stated = _stated_normalization(model)
     found = load_foreign_weights(content, model, path)
     network = found.model.eval()
     check_finite(network, path)
-    notes = [*found.notes, *_normalization_notes(network, found.normalization, path)]
+    own = found.normalization or stated
+    notes = [*found.notes, *_normalization_notes(network, own, path)]
     for note in notes:
         warn(note, ForeignWeightsWarning)
     return Checkpoint(network, model_name(network), notes=notes)
@@ -309,6 +313,16 @@ def _load_onnx(path: Path, model: str | nn.Module | None) -> Checkpoint:
         temperature=_temperature(network.about, path),
         notes=notes,
     )
+
+
+def _stated_normalization(network: nn.Module) -> Normalization | None:
+    """Return the normalization that a network was wrapped with, if it is not MNIST's."""
+    normalize = getattr(network, "normalize", None)
+    if normalize is None:
+        return None
+    stated = Normalization(normalize.mean.item(), normalize.std.item(), is_buffer=True)
+    usual = math.isclose(stated.mean, MEAN, rel_tol=1e-4)
+    return None if usual and math.isclose(stated.std, STD, rel_tol=1e-4) else stated
 
 
 def _normalization_notes(network: nn.Module, own: Normalization | None, path: Path) -> list[str]:

@@ -26,6 +26,7 @@ from mnist_helpers.checkpoints import ForeignWeightsWarning, load_checkpoint, sa
 from mnist_helpers.models import MEAN, STD, build_model
 from mnist_helpers.prediction import PRETRAINED_WEIGHTS
 from mnist_helpers.trial import COMMON_NORMALIZATIONS, trial_digits
+from mnist_helpers.wrapping import wrap_model
 
 State = dict[str, Tensor]
 
@@ -255,6 +256,16 @@ def test_a_files_own_normalization_is_kept(
         done = load_checkpoint(path)
     assert done.model.normalize.mean.item() == pytest.approx(0.5)
     assert done.model.normalize.std.item() == pytest.approx(0.5)
+
+
+def test_the_normalization_that_a_network_was_wrapped_with_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "my_net.pt"
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))  # untrained: no trial likes it
+    torch.save(net.state_dict(), path)
+    with pytest.warns(ForeignWeightsWarning, match="with its own normalization") as caught:
+        done = load_checkpoint(path, model=wrap_model(net, mean=0, std=1))
+    assert len(caught) == 1
+    assert (done.model.normalize.mean, done.model.normalize.std) == (0, 1)
 
 
 def test_buffers_are_kept_even_if_the_trial_says_otherwise(trained: State, tmp_path: Path) -> None:
