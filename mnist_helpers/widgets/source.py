@@ -10,10 +10,17 @@ from typing import Any
 from IPython.display import Code
 
 
+class Source(Code):
+    """Code in a typewriter face on every page, also where the page itself names none."""
+
+    def _repr_html_(self) -> str:
+        return f'<div style="font-family:monospace">{super()._repr_html_()}</div>'
+
+
 class SideBySide:
     """Several sources in columns, which wrap where there is no room for them."""
 
-    def __init__(self, codes: list[Code]) -> None:
+    def __init__(self, codes: list[Source]) -> None:
         self.codes = codes
 
     def __repr__(self) -> str:
@@ -25,7 +32,7 @@ class SideBySide:
         return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(columns)}</div>'
 
 
-def show_source(*things: Any) -> Code | SideBySide:
+def show_source(*things: Any) -> Source | SideBySide:
     """Return the source of a function or class, with colors, its docstring cut to a sentence.
 
     Several are shown side by side where there is room, and one below the other where there is not.
@@ -43,7 +50,7 @@ def show_source(*things: Any) -> Code | SideBySide:
     Examples
     --------
     >>> print(show_source(show_source).data.splitlines()[0])
-    def show_source(*things: Any) -> Code | SideBySide:
+    def show_source(*things: Any) -> Source | SideBySide:
     """
     if not things:
         raise TypeError("expected at least one function or class to show")
@@ -51,7 +58,7 @@ def show_source(*things: Any) -> Code | SideBySide:
     return codes[0] if len(codes) == 1 else SideBySide(codes)
 
 
-def _code(thing: Any) -> Code:
+def _code(thing: Any) -> Source:
     """Return the source of one function or class."""
     source = textwrap.dedent(inspect.getsource(thing))
     node = ast.parse(source).body[0]
@@ -62,4 +69,4 @@ def _code(thing: Any) -> Code:
         stated = node.body[0]
         summary = " " * stated.col_offset + f'"""{docstring.split(chr(10) * 2)[0]}"""'
         lines[stated.lineno - 1 : stated.end_lineno] = summary.splitlines()
-    return Code("\n".join(lines), language="python")
+    return Source("\n".join(lines), language="python")
