@@ -63,7 +63,9 @@ def plot_digits(
     ):
         if given is not None and len(given) != len(arrays):
             raise ValueError(f"there are {len(arrays)} images, but {len(given)} {name}")
-    axes = image_grid(len(arrays), min(columns, len(arrays)), (1.15, 1.4))
+    named = any(given is not None for given in (labels, predictions, confidences, titles))
+    cell = (0.75, 0.75) if len(arrays) > 50 and not named else (1.15, 1.4)  # all on one screen
+    axes = image_grid(len(arrays), min(columns, len(arrays)), cell)
     for i, (ax, image) in enumerate(zip(axes.flat, arrays, strict=False)):
         show_image(ax, image)
         label = labels[i] if labels is not None else -1
@@ -75,7 +77,8 @@ def plot_digits(
             text = f"{label}"
         if titles is None and confidences is not None:
             text += f"  {percent(confidences[i])}"
-        ax.set_title(text, fontsize=9, color=RED if wrong else "black")
+        if text:
+            ax.set_title(text, fontsize=11, color=RED if wrong else "black")
         for spine in ax.spines.values():
             spine.set(visible=wrong, color=RED, linewidth=2)
     return axes
@@ -123,12 +126,12 @@ def plot_pixel_values(image: Images, ax: Axes | None = None) -> Axes:
     Axes
     """
     pixels: np.ndarray = np.asarray(image).reshape(28, 28)
-    ax = axes_or_new(ax, 9, 9)
+    ax = axes_or_new(ax, 7.6, 7.6)
     show_image(ax, pixels)
     for (row, column), value in np.ndenumerate(pixels):
         if value:
             color = "black" if value > 127 else "white"
-            ax.text(column, row, value, ha="center", va="center", fontsize=6.5, color=color)
+            ax.text(column, row, value, ha="center", va="center", fontsize=6, color=color)
     return ax
 
 

@@ -51,7 +51,7 @@ def plot_probabilities(
 
 
 def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draw the images that `preprocessing_steps` returns, in a row with their names.
+    """Draw the images that `preprocessing_steps` returns with their names, five in a row.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     if not steps:
         raise ValueError("there are no steps to draw")
-    axes = image_grid(len(steps), len(steps), (1.55, 1.9))
-    for ax, (number, (name, image)) in zip(axes[0], enumerate(steps.items(), 1), strict=True):
+    axes = image_grid(len(steps), min(5, len(steps)), (1.55, 1.9))
+    for ax, (number, (name, image)) in zip(axes.flat, enumerate(steps.items(), 1), strict=False):
         show_image(ax, np.asarray(image))
         ax.set_title(f"{number}\n{name.replace(' ', chr(10), 1)}", fontsize=9)
         ax.set_xlabel("×".join(map(str, image.shape[:2][::-1])), fontsize=8)
