@@ -50,6 +50,9 @@ def _squared_distances(answer: Callable) -> str | None:
         "uint8 wraps around in the subtraction and in the square: convert with .float() first.": (
             (wrapped**2).double().sum(2)
         ),
+        "The square of 255 does not fit into 16 bits either: convert with .float().": (
+            (gaps.short() ** 2).sum(2)
+        ),
         "That is the distance; the squared one was asked for.": expected.sqrt(),
         "Those are absolute differences; square them.": gaps.abs().sum(2),
         "The rows of the result belong to a, the columns to b: yours is transposed.": expected.T,

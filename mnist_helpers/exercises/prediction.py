@@ -323,6 +323,10 @@ def _split(answer: Callable) -> str | None:
     same = [np.array_equal(part, right) for part, right in zip(parts, expected, strict=False)]
     if len(parts) == len(expected) and all(same):
         return None
+    if widths == [9, 3, 9, 9]:
+        return (
+            "The columns are right. Keep their pixels as they are: all rows, and gray values too."
+        )
     return f"In a trial the digits are 9, 3, 9 and 9 columns wide, yours {widths}."
 
 

@@ -92,6 +92,7 @@ CORRECT = {
 WRONG = [
     ("01-1", lambda a, b: ((a[:, None] - b[None]).float() ** 2).sum(2), "before you subtract"),
     ("01-1", lambda a, b: ((a[:, None] - b[None]) ** 2).sum(2), "in the square"),
+    ("01-1", lambda a, b: ((a[:, None].short() - b[None]) ** 2).sum(2), "16 bits"),
     ("01-1", lambda a, b: torch.cdist(a.float(), b.float()), "squared one"),
     ("01-1", lambda a, b: (a[:, None].int() - b[None]).abs().sum(2), "absolute"),
     ("01-1", lambda a, b: dataset.squared_distances(b, a), "transposed"),

@@ -295,6 +295,7 @@ WRONG = [
     ("05-6", split_into_places, "not places"),
     ("05-6", lambda image: image, "list"),
     ("05-6", lambda image: [image[:, :20], image[:, 20:]], "columns wide"),
+    ("05-6", lambda image: [prediction.crop(part) for part in prediction.split(image)], "all rows"),
     ("05-7", "abcaa", "20×20"),
     ("05-7", "bbca", "5 letters"),
 ]
@@ -326,6 +327,7 @@ def run_cell_with(checkpoint: dict | None, folder: Path, monkeypatch: pytest.Mon
     return space
 
 
+@pytest.mark.filterwarnings("ignore::mnist_helpers.ForeignWeightsWarning")  # of its 400 images
 def test_the_network_that_the_learner_trained_in_02_predicts_a_drawing(
     tmp_path, monkeypatch, capsys
 ) -> None:
