@@ -14,6 +14,9 @@ JOBS ?= auto
 SIDE_BY_SIDE = --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 DATA ?= $(or $(MNIST_HELPERS_DATA),data)
 
+# Python keeps what it has compiled: else each process, of hundreds, would compile PyTorch again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY = .venv/bin/python
 LAB = .venv/.ready-lab
 DEV = .venv/.ready-dev

@@ -20,9 +20,11 @@ from xdist.workermanage import WorkerController
 
 CLOSED_PORT = "http://127.0.0.1:9"
 # Settings that reach into tests: of programs that they start, and of terminals that messages fit.
+# Without bytecode each of those programs would compile PyTorch again, which takes seconds.
 FOREIGN_PREFIXES = ("MNIST_HELPERS_", "JUPYTER", "IPYTHON", "GRADIO_", "RAY_", "XDG_", "MAKE")
 FOREIGN = ("MPLBACKEND", "MPLCONFIGDIR", "MATPLOTLIBRC", "COLUMNS", "LINES", "FORCE_COLOR")
 FOREIGN += ("MFLAGS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PYTHONWARNINGS")
+FOREIGN += ("PYTHONDONTWRITEBYTECODE",)
 HOME = pytest.StashKey[Path]()
 BEFORE = pytest.StashKey[dict[str, str]]()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,21 @@ def tracked(*patterns: str) -> list[Path]:
         check=True,
     )
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_what_python_compiles_is_kept_whatever_is_set() -> None:
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ, "tests start processes without it"
+    if shutil.which("make") is None:
+        pytest.skip("Windows has no make")
+    shown = subprocess.run(
+        ["make", "--silent", "-f", "Makefile", "-f", "-", "shown"],
+        input="shown:\n\t@echo [$$PYTHONDONTWRITEBYTECODE]\n",
+        cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == "[]\n", shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
