@@ -42,6 +42,7 @@ FORMATS = (
     "PPM",
     "ICO",
 )
+USUAL_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")  # tried first: importing all takes longer
 WORKING_SIDE = 512  # larger images are reduced to this side before anything else is done
 MAX_PIXELS = 120_000_000
 MIN_SIDE = 5
@@ -170,7 +171,10 @@ def _open_within_bounds(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     """Open an image file that asks for no more than an image of its size needs."""
     _refuse(complaint_before_opening(file), name)
     try:
-        image = Image.open(file, formats=_formats())
+        try:
+            image = Image.open(file, formats=USUAL_FORMATS)
+        except UnidentifiedImageError:
+            image = Image.open(file, formats=_formats())
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError(_diagnose(file)) from error
     with image:

@@ -13,6 +13,7 @@ from torch import nn
 
 from .compare import ArrayEquality
 from .data import EVAL_BATCH_SIZE, Batches, Digits
+from .logits import check_logits, softmax
 from .wrapping import model_name, wrap_model
 
 if TYPE_CHECKING:
@@ -165,30 +166,6 @@ def predict_logits(
     logits = outputs.cpu().numpy()
     check_logits(logits, len(digits), model_name(model))
     return logits
-
-
-def check_logits(logits: np.ndarray, count: int, name: str) -> None:
-    """Refuse what is not ten finite numbers for each image.
-
-    Raises
-    ------
-    ValueError
-    """
-    if logits.shape != (count, 10):
-        raise ValueError(
-            f"the network {name} returned logits of shape {list(logits.shape)} for {count} images: "
-            f"expected [{count}, 10]"
-        )
-    if not np.isfinite(logits).all():
-        raise ValueError(
-            f"the network {name} returned numbers that are not finite: its weights are damaged, or "
-            "its training diverged"
-        )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits ``[N, 10]`` into probabilities ``[N, 10]``, float32."""
-    return torch.from_numpy(logits).softmax(-1).numpy()
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float = 0) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 Place = tuple[slice, slice]
 
@@ -22,6 +21,8 @@ def row_ends(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def rectangle_around_rows(rows: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
     """Return the same as `min_rectangle_area`, of what `row_ends` returned."""
+    from scipy.spatial import ConvexHull
+
     points = np.concatenate(
         [np.stack((ends, rows + down), 1) for ends in (left, right) for down in (0, 1)]
     )

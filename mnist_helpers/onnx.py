@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import weakref
 from collections.abc import Iterable
-from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,11 @@ from torch import Tensor, nn
 
 from .files import atomic_write
 from .models import Normalize
+from .runtime import NEEDED, saved_about, start_session
 from .wrapping import are_probabilities, trial_images, wrap_model
 
 OPSET = 18  # known to ONNX Runtime since 1.14, and to onnxruntime-web
 LARGEST = 2**31  # bytes: protobuf, of which ONNX files are made, ends there
-MAX_MEMORY = 2**31  # bytes in which all ONNX networks of a process compute
 MAX_NODES = 100_000  # of a network, functions that call functions counted as often as they are used
 OPERATORS = {  # of networks like ours and their exporters; none repeats
     *("Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Constant"),
@@ -33,8 +31,6 @@ OPERATORS = {  # of networks like ours and their exporters; none repeats
     *("Softplus", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"),
 }
 FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
-NEEDED = "ONNX needs the extra `serve`: pip install 'mnist-helpers[serve]'"
 
 
 def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None = None) -> None:
@@ -82,6 +78,9 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
         )
     assert program is not None, "dynamo=True returns a program"
     content = program.model_proto
+    graph = content.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]  # the exporter's stack traces, with the paths of this machine
     onnx.checker.check_model(content)
     onnx.helper.set_model_props(content, {"mnist_helpers": json.dumps(about or {})})
     with atomic_write(path) as part:
@@ -128,7 +127,7 @@ class OnnxNetwork(nn.Module):
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is not an ONNX network: it has more than {LARGEST:,} bytes")
         content = _checked_content(path, OPERATORS | set(operators))
-        session = _start(content, path)
+        session = start_session(content, path)
         self.session: Any = session  # None: to be started, see _running
         _NETWORKS.add(self)
         self.batch_size, self.image_shape = _input_shape(session, path)
@@ -136,7 +135,7 @@ class OnnxNetwork(nn.Module):
         is_float = session.get_inputs()[0].type in FLOATS
         self.normalize = Normalize() if is_float else None
         self.gives_probabilities = False
-        self.about = _about(session.get_modelmeta().custom_metadata_map, path)
+        self.about = saved_about(session, path)
         self.register_buffer("content", torch.from_numpy(np.frombuffer(content, np.uint8).copy()))
         images = trial_images(torch.device("cpu")).numpy()
         try:
@@ -199,7 +198,7 @@ class OnnxNetwork(nn.Module):
         session = self.session
         if session is None:
             content = self.content.cpu().numpy().tobytes()
-            self.session = session = _start(content, Path("the network's copy"))
+            self.session = session = start_session(content, Path("the network's copy"))
         return session
 
 
@@ -217,39 +216,6 @@ def _end_sessions() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(before=_end_sessions)
-
-
-def _start(content: bytes, path: Path) -> Any:
-    """Return an ONNX Runtime session that runs a network and reads no other file."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(NEEDED) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors: they are raised, too
-    _limit_memory()
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    with tempfile.TemporaryDirectory() as empty:
-        options.add_session_config_entry(EXTERNAL_DATA_FOLDER, empty)
-        try:
-            return onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime has a class of exceptions for each kind of damage
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"{path} is not an ONNX network that can be run: {reason}") from error
-
-
-@cache
-def _limit_memory() -> None:
-    """Let ONNX Runtime take no more than `MAX_MEMORY`, where a small file could ask for all."""
-    import onnxruntime
-
-    memory = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    as_requested = {"max_mem": MAX_MEMORY, "arena_extend_strategy": 1}
-    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(as_requested))
 
 
 def _checked_content(path: Path, operators: set[str]) -> bytes:
@@ -362,12 +328,3 @@ def _output_name(session: Any, path: Path) -> str:
 def _fits_ten_classes(shape: list[Any]) -> bool:
     """Whether an output's shape is [N, 10], as far as it is known."""
     return not shape or (len(shape) == 2 and (shape[1] == 10 or not isinstance(shape[1], int)))
-
-
-def _about(metadata: dict[str, str], path: str | Path) -> dict[str, Any]:
-    """Return what was kept with the network, if anything was."""
-    try:
-        about = json.loads(metadata.get("mnist_helpers", "{}"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} holds a damaged description of its network: {error}") from error
-    return about if isinstance(about, dict) else {}

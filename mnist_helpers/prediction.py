@@ -1,28 +1,31 @@
-"""One image in, one digit out."""
+"""One image in, one digit out.
+
+PyTorch is imported when an `MNISTPredictor` is made: it takes longer than all the rest of a first
+prediction, and `PretrainedPredictor` does without.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from .checkpoints import Checkpoint, load_checkpoint
 from .compare import ArrayEquality
-from .data import EVAL_BATCH_SIZE
-from .device import choose_device
-from .evaluation import check_logits, softmax
-from .models import Classifier, fuse_batchnorm
+from .logits import check_logits, softmax
 from .numbers import Row, segment_rows
-from .onnx import OnnxNetwork
 from .preprocess import Box, ImageLike, to_mnist
-from .wrapping import model_name, to_device, wrap_model
+from .runtime import saved_about, start_session
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 PRETRAINED_WEIGHTS = Path(__file__).parent / "weights" / "fast.safetensors"
+PRETRAINED_ONNX = PRETRAINED_WEIGHTS.with_suffix(".onnx")  # the same network
 PRETRAINED_NAME = "fast (pretrained)"
 CONFIDENCE_THRESHOLD = 0.9
 
@@ -125,66 +128,12 @@ class NumberPrediction:
         return bool(is_confident(self.confidence))
 
 
-class MNISTPredictor:
-    """Predicts the digit in any image: MNIST's preprocessing, then a network.
+class Predictor(ABC):
+    """Predicts the digit in any image: MNIST's preprocessing, then a network."""
 
-    Parameters
-    ----------
-    checkpoint : path, default=None
-        A file that `load_checkpoint` reads. If None, the pretrained weights of
-        ``fast``.
-    device : str or torch.device, default="auto"
-        See `choose_device`.
-    model : nn.Module or str, default=None
-        A network to predict with, of `build_model` or one of your own; see `wrap_model`. With
-        `checkpoint`, the one that is filled from it; see `load_checkpoint`.
-
-    Examples
-    --------
-    >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
-    >>> draw_strokes(pen_strokes(7)).save("digit.png")
-    >>> predictor = MNISTPredictor()
-    >>> digit, confidence, probs = predictor.predict("digit.png")
-    >>> digit, confidence > 0.9, probs.shape
-    (7, True, (10,))
-    """
-
-    def __init__(
-        self,
-        checkpoint: str | Path | None = None,
-        device: str | torch.device = "auto",
-        *,
-        model: nn.Module | str | None = None,
-    ) -> None:
-        if checkpoint is None and isinstance(model, nn.Module):
-            model = wrap_model(model)
-            self.checkpoint = Checkpoint(model, model_name(model))
-        else:
-            self.checkpoint = load_checkpoint(checkpoint or PRETRAINED_WEIGHTS, model)
-        self.device, _ = choose_device(device)
-        self.model = self.checkpoint.model
-
-    @property
-    def model(self) -> nn.Module:
-        """The network. To change its weights, assign it again: predictions use a fused copy.
-
-        One that is set is put on the predictor's device, and into evaluation mode. One of your own
-        comes back wrapped: ``predictor.model.network`` is what was set. Of the previous
-        `checkpoint` only the temperature stays, though it was fitted to the previous network.
-        """
-        return self._model
-
-    @model.setter
-    def model(self, model: nn.Module) -> None:
-        model = wrap_model(model)
-        if model is not self.checkpoint.model:
-            temperature = self.checkpoint.temperature
-            self.checkpoint = Checkpoint(model, model_name(model), temperature=temperature)
-        self._model = to_device(model, self.device).eval()
-        self._fused = fuse_batchnorm(model) if isinstance(model, Classifier) else model
-
-    def __repr__(self) -> str:
-        return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
+    @abstractmethod
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Return probabilities ``[N, 10]``, float32, for uint8 images ``[N, 28, 28]``."""
 
     def predict(self, image: ImageLike) -> Prediction:
         """Predict the digit in an image of any kind that `to_mnist` takes.
@@ -255,6 +204,78 @@ class MNISTPredictor:
             for image, probs in zip(images, probabilities, strict=True)
         ]
 
+
+class MNISTPredictor(Predictor):
+    """Predicts the digit in any image: MNIST's preprocessing, then a network.
+
+    Parameters
+    ----------
+    checkpoint : path, default=None
+        A file that `load_checkpoint` reads. If None, the pretrained weights of
+        ``fast``.
+    device : str or torch.device, default="auto"
+        See `choose_device`.
+    model : nn.Module or str, default=None
+        A network to predict with, of `build_model` or one of your own; see `wrap_model`. With
+        `checkpoint`, the one that is filled from it; see `load_checkpoint`.
+
+    Examples
+    --------
+    >>> from mnist_helpers.strokes import draw_strokes, pen_strokes
+    >>> draw_strokes(pen_strokes(7)).save("digit.png")
+    >>> predictor = MNISTPredictor()
+    >>> digit, confidence, probs = predictor.predict("digit.png")
+    >>> digit, confidence > 0.9, probs.shape
+    (7, True, (10,))
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | None = None,
+        device: str | torch.device = "auto",
+        *,
+        model: nn.Module | str | None = None,
+    ) -> None:
+        from torch import nn
+
+        from .checkpoints import Checkpoint, load_checkpoint
+        from .device import choose_device
+        from .wrapping import model_name, wrap_model
+
+        if checkpoint is None and isinstance(model, nn.Module):
+            model = wrap_model(model)
+            self.checkpoint = Checkpoint(model, model_name(model))
+        else:
+            self.checkpoint = load_checkpoint(checkpoint or PRETRAINED_WEIGHTS, model)
+        self.device, _ = choose_device(device)
+        self.model = self.checkpoint.model
+
+    @property
+    def model(self) -> nn.Module:
+        """The network. To change its weights, assign it again: predictions use a fused copy.
+
+        One that is set is put on the predictor's device, and into evaluation mode. One of your own
+        comes back wrapped: ``predictor.model.network`` is what was set. Of the previous
+        `checkpoint` only the temperature stays, though it was fitted to the previous network.
+        """
+        return self._model
+
+    @model.setter
+    def model(self, model: nn.Module) -> None:
+        from .checkpoints import Checkpoint
+        from .models import Classifier, fuse_batchnorm
+        from .wrapping import model_name, to_device, wrap_model
+
+        model = wrap_model(model)
+        if model is not self.checkpoint.model:
+            temperature = self.checkpoint.temperature
+            self.checkpoint = Checkpoint(model, model_name(model), temperature=temperature)
+        self._model = to_device(model, self.device).eval()
+        self._fused = fuse_batchnorm(model) if isinstance(model, Classifier) else model
+
+    def __repr__(self) -> str:
+        return f"MNISTPredictor({self.checkpoint.name}, on {self.device})"
+
     def predict_proba(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
         """Return the calibrated probabilities for preprocessed images.
 
@@ -272,6 +293,10 @@ class MNISTPredictor:
             If the images have another shape or dtype, or the network does not return ten finite
             numbers for each.
         """
+        import torch
+
+        from .data import EVAL_BATCH_SIZE
+
         if not torch.is_tensor(images):
             images = np.asarray(images)
         elif images.dtype == torch.uint8:  # NumPy lacks some of PyTorch's other types
@@ -290,7 +315,50 @@ class MNISTPredictor:
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """Return float32 logits ``[N, 10]`` for uint8 pixels ``[N, 1, 28, 28]``."""
+        import torch
+
+        from .onnx import OnnxNetwork
+
         if isinstance(self._fused, OnnxNetwork):  # without PyTorch: faster for a single image
             return self._fused.logits(pixels)
         with torch.inference_mode():
             return self._fused(torch.tensor(pixels, device=self.device)).float().cpu().numpy()
+
+
+class PretrainedPredictor(Predictor):
+    """Predicts with the pretrained weights of ``fast`` on ONNX Runtime, without PyTorch.
+
+    The digits are those of `MNISTPredictor`, the probabilities equal but for rounding (2e-6). The
+    network is fixed, and computes on the CPU.
+
+    Attributes
+    ----------
+    about : dict
+        What `export_onnx` kept with the network: ``model``, ``parameters``, ``temperature``, …
+
+    Raises
+    ------
+    ImportError
+        If the extra ``serve`` is not installed.
+    ValueError
+        If the file is damaged.
+    """
+
+    def __init__(self) -> None:
+        self._session = start_session(PRETRAINED_ONNX.read_bytes(), PRETRAINED_ONNX)
+        self.about = saved_about(self._session, PRETRAINED_ONNX)
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Return the calibrated probabilities for preprocessed images.
+
+        Parameters
+        ----------
+        images : uint8 array of shape [N, 28, 28] or [N, 1, 28, 28]
+
+        Returns
+        -------
+        ndarray of shape [N, 10], dtype float32
+        """
+        (logits,) = self._session.run(None, {"images": images.reshape(-1, 1, 28, 28)})
+        check_logits(logits, len(images), PRETRAINED_NAME)
+        return softmax(logits / self.about["temperature"])

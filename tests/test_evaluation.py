@@ -16,9 +16,9 @@ from mnist_helpers.evaluation import (
     evaluate,
     fit_temperature,
     misclassified,
-    softmax,
 )
 from mnist_helpers.explain import adversarial, saliency
+from mnist_helpers.logits import softmax
 from mnist_helpers.models import build_model
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.wrapping import wrap_model

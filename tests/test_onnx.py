@@ -15,10 +15,16 @@ import torch
 
 from mnist_helpers.checkpoints import ForeignWeightsWarning, load_checkpoint
 from mnist_helpers.data import Splits
-from mnist_helpers.evaluation import evaluate, predict_logits, softmax
-from mnist_helpers.models import build_model
+from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.logits import softmax
+from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.onnx import OPSET, OnnxNetwork, export_onnx
-from mnist_helpers.prediction import PRETRAINED_WEIGHTS, MNISTPredictor
+from mnist_helpers.prediction import (
+    PRETRAINED_ONNX,
+    PRETRAINED_WEIGHTS,
+    MNISTPredictor,
+    PretrainedPredictor,
+)
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.trial import trial_digits
 from mnist_helpers.wrapping import wrap_model
@@ -49,6 +55,27 @@ def test_the_file_says_its_opset_and_holds_everything(exported: Path) -> None:
     assert [path.name for path in exported.parent.iterdir()] == ["fast.onnx"]
     batch = content.graph.input[0].type.tensor_type.shape.dim[0]
     assert batch.dim_param and not batch.dim_value
+
+
+def test_the_file_says_nothing_of_the_machine_that_wrote_it(exported: Path, root: Path) -> None:
+    for path in (exported, PRETRAINED_ONNX):
+        content = path.read_bytes()
+        assert b"stack_trace" not in content and b"site-packages" not in content
+        assert str(root).encode() not in content
+
+
+def test_both_files_of_the_pretrained_weights_hold_one_network(splits: Splits) -> None:
+    """The second is written by `export --onnx mnist_helpers/weights/fast.onnx`."""
+    ours, theirs = MNISTPredictor(device="cpu"), PretrainedPredictor()
+    noise = np.random.default_rng(0).integers(256, size=(100, 28, 28), dtype=np.uint8)
+    for images in (splits.test.images.numpy(), noise):
+        expected, found = ours.predict_proba(images), theirs.predict_proba(images)
+        assert np.array_equal(found.argmax(1), expected.argmax(1))
+        assert np.abs(found - expected).max() < 2e-6
+    assert theirs.about["temperature"] == ours.checkpoint.temperature
+    assert theirs.about["model"] == ours.checkpoint.name
+    assert theirs.about["parameters"] == count_parameters(ours.model)
+    assert PRETRAINED_ONNX.stat().st_size < 1e6
 
 
 def test_a_predictor_runs_it(exported: Path) -> None:

@@ -28,7 +28,9 @@ ONLY_FOR = {
 AT_MOST = {
     "files": set(),
     "data": {"compare", "decode", "files", "progress"},
-    "evaluation": {"compare", "data", "wrapping"},
+    "evaluation": {"compare", "data", "logits", "wrapping"},
+    "logits": set(),
+    "runtime": set(),
 }
 FIXED = """
     load_mnist load_csv Digits Batches to_mnist preprocessing_steps build_model list_models

@@ -16,7 +16,8 @@ from PIL import Image
 
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.data import Splits, load_mnist
-from mnist_helpers.evaluation import calibration, evaluate, softmax
+from mnist_helpers.evaluation import calibration, evaluate
+from mnist_helpers.logits import softmax
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.prediction import (
     CONFIDENCE_THRESHOLD,

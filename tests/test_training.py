@@ -22,7 +22,8 @@ from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
 from mnist_helpers.data import NON_DIGIT, UNLABELED, Digits, Splits
 from mnist_helpers.device import autocast, choose_device, has_native_bf16
-from mnist_helpers.evaluation import evaluate, predict_logits, softmax
+from mnist_helpers.evaluation import evaluate, predict_logits
+from mnist_helpers.logits import softmax
 from mnist_helpers.models import build_model, list_models
 from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
 from mnist_helpers.training import learning_rate, make_optimizer, targets, train, validate

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -17,7 +18,7 @@ from .. import __version__
 
 if TYPE_CHECKING:
     from ..data import Splits
-    from ..prediction import MNISTPredictor
+    from ..prediction import MNISTPredictor, Predictor
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -164,20 +165,40 @@ def load_data(source: str, folder: Path | None, val_size: int = 0) -> Splits:
 
 def load_predictor(checkpoint: Path | None, device: str, no_cuda: bool) -> MNISTPredictor:
     """Load the model, and say on stderr which one it is."""
-    from ..files import short_path
     from ..models import count_parameters
     from ..prediction import MNISTPredictor
 
     path = model_file(checkpoint)
     predictor = MNISTPredictor(path, "cpu" if no_cuda else device)
-    parameters = count_parameters(predictor.model)
+    _announce(predictor.checkpoint.name, count_parameters(predictor.model), path)
+    return predictor
+
+
+def load_image_predictor(checkpoint: Path | None, device: str, no_cuda: bool) -> Predictor:
+    """Load the model for a few images: the pretrained one on ONNX Runtime, where that is installed.
+
+    Importing PyTorch takes longer than all the rest of such a command.
+    """
+    on_cpu = no_cuda or device in ("auto", "cpu")
+    if checkpoint is not None or not on_cpu or find_spec("onnxruntime") is None:
+        return load_predictor(checkpoint, device, no_cuda)
+    from ..prediction import PretrainedPredictor
+
+    predictor = PretrainedPredictor()
+    _announce(predictor.about["model"], predictor.about["parameters"], None)
+    return predictor
+
+
+def _announce(name: str, parameters: int, path: Path | None) -> None:
+    """Say on stderr which model it is, and where one of the user's own is."""
+    from ..files import short_path
+
     size = f"{parameters:,} parameters, " if parameters else ""
     origin = "pretrained" if path is None else short_path(path)
-    typer.echo(f"Model: {predictor.checkpoint.name} ({size}{origin})", err=True)
+    typer.echo(f"Model: {name} ({size}{origin})", err=True)
     if path is None and (run := newest_run()):
         own = shlex.join(["--checkpoint", run])
         typer.echo(f"Note: to use the model that you trained last, add {own}", err=True)
-    return predictor
 
 
 def model_file(checkpoint: Path | None) -> Path | None:

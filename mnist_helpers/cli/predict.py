@@ -22,6 +22,7 @@ from .base import (
     command,
     exit_on_error,
     load_data,
+    load_image_predictor,
     load_predictor,
     model_file,
     require_option,
@@ -29,7 +30,7 @@ from .base import (
 )
 
 if TYPE_CHECKING:
-    from ..prediction import MNISTPredictor, Prediction
+    from ..prediction import MNISTPredictor, Prediction, Predictor
 
 Labels = Literal["auto", "folder", "name", "none"]
 Format = Literal["parquet", "csv"]
@@ -110,19 +111,19 @@ def predict(
     with exit_on_error():
         if csv:
             _check_file(csv)
-        predictor = load_predictor(checkpoint, device, no_cuda)
-        if csv:
+            table_predictor = load_predictor(checkpoint, device, no_cuda)
             column: int | str | None = None if label_column == "none" else label_column
             if label_column.lstrip("-").isdigit():
                 column = int(label_column)
-            write_submission(csv, out or Path("submission.csv"), predictor, column)
+            write_submission(csv, out or Path("submission.csv"), table_predictor, column)
             return
+        predictor = load_image_predictor(checkpoint, device, no_cuda)
     failed = _predict_images(predictor, list(_expand(images or [])), json_)
     if failed:
         raise typer.Exit(1)
 
 
-def _predict_images(predictor: MNISTPredictor, images: list[Path], as_json: bool) -> int:
+def _predict_images(predictor: Predictor, images: list[Path], as_json: bool) -> int:
     """Print the prediction of each image, and return how many failed."""
     from ..files import escape_name
 
@@ -330,12 +331,14 @@ def export(
     """Export a model to ONNX, to run it anywhere; `predict --checkpoint` takes the file as well."""
     from ..checkpoints import load_checkpoint
     from ..files import short_path
+    from ..models import count_parameters
     from ..onnx import export_onnx
     from ..prediction import PRETRAINED_WEIGHTS
 
     with exit_on_error():
         run = load_checkpoint(model_file(checkpoint) or PRETRAINED_WEIGHTS)
         about = {"model": run.name, "source": run.source, "temperature": run.temperature}
-        export_onnx(run.model, onnx, about | {"versions": run.versions})
+        about |= {"parameters": count_parameters(run.model), "versions": run.versions}
+        export_onnx(run.model, onnx, about)
         size = onnx.stat().st_size / 1e6
         typer.echo(f"The model {run.name} as ONNX, {size:.2f} MB: {short_path(onnx)}")

@@ -548,6 +548,31 @@ def test_synthetic_images_are_added_to_training(folder: Path, tmp_path: Path) ->
     assert "20 synthetic digits and 10 synthetic non-digits" in source
 
 
+def test_predicting_an_image_does_without_pytorch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra `serve` is not installed")
+    draw(tmp_path / "7.png", 7)
+    code = """
+import sys
+from mnist_helpers.cli import app
+app(["predict", "7.png", "--json"], standalone_mode=False)
+assert not {"torch", "pandas", "matplotlib", "onnx"} & set(sys.modules)
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "fast (104,938 parameters, pretrained)" in shown.stderr
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
+    monkeypatch.chdir(tmp_path)
+    usual = call("predict", "7.png", "--json")
+    assert usual.exit_code == 0 and "fast (104,938 parameters, pretrained)" in usual.stderr
+    (found,), (expected,) = json.loads(shown.stdout), json.loads(usual.stdout)
+    assert found["digit"] == expected["digit"] == 7
+    assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=2e-6)
+
+
 @pytest.mark.slow
 def test_a_network_is_exported(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the extra `serve` is not installed")
