@@ -79,7 +79,7 @@ class Classifier(nn.Sequential):
 
 
 def cnn2(conv_dropout: float = 0.0, dropout: float = 0.0, name: str = "cnn2") -> Classifier:
-    """Two convolutions, two linear layers: the network of most first tutorials."""
+    """Two convolutions with pooling, and two linear layers."""
     layers = dict(
         conv1=nn.Conv2d(1, 32, 3, padding=1),
         relu1=nn.ReLU(),
@@ -165,7 +165,7 @@ def pytorch_example() -> Classifier:
 
 
 def pytorch_example_2017() -> Classifier:
-    """The network that pytorch/examples had until 2019, the one most often copied from there."""
+    """The network that pytorch/examples had until 2019."""
     return Classifier(
         "pytorch_example_2017",
         conv1=nn.Conv2d(1, 10, 5),
