@@ -159,7 +159,7 @@ def adapt_notebook(notebook: nbformat.NotebookNode, path: Path) -> list[str]:
             continue
         cell.metadata = written.get(cell.source, cell.metadata)
         words = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
-        if "google.colab" in cell.source:  # the first cell of each, which sets it up
+        if cell.metadata.get("jupyter", {}).get("source_hidden"):  # folded in JupyterLab, too
             cell.metadata["tags"] = ["hide-input"]
         outputs = []
         for output in cell.get("outputs", []):

@@ -124,6 +124,15 @@ def test_a_figure_without_words_is_an_error_that_names_its_cell(tmp_path: Path) 
     assert written.metadata == {"mystnb": {"image": {"alt": "A point"}}}
 
 
+def test_cells_that_are_folded_in_jupyterlab_are_folded_in_the_book() -> None:
+    path = next((ROOT / "notebooks").glob("06_*.ipynb"))
+    notebook = nbformat.read(path, as_version=4)
+    adapt_notebook(notebook, path)
+    hidden = [cell for cell in notebook.cells if "hide-input" in cell.metadata.get("tags", [])]
+    assert "check_environment" in hidden[0].source and "PRETRAINED_WEIGHTS" in hidden[1].source
+    assert len(hidden) == 2
+
+
 def test_solutions_are_folded(book: Path) -> None:
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
