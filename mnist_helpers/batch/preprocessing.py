@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from ..files import escape_name
 from ..preprocess import to_mnist
 from .files import ImageFolder
+
+T = TypeVar("T")
 
 
 class Preprocessed(NamedTuple):
@@ -22,10 +25,15 @@ class Preprocessed(NamedTuple):
 
 def preprocess(folder: ImageFolder, name: str) -> Preprocessed:
     """Load and preprocess one image of a folder."""
+    return Preprocessed(*timed(lambda: to_mnist(folder.load(name))))
+
+
+def timed(work: Callable[[], T]) -> tuple[T | None, float, str | None]:
+    """Return what some work returns or None, how many seconds it took, and its error or None."""
     start = time.perf_counter()
     try:
-        return Preprocessed(to_mnist(folder.load(name)), time.perf_counter() - start, None)
+        return work(), time.perf_counter() - start, None
     except Exception as error:  # whatever a decoder raises: the others are predicted
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
         text = escape_name(" ".join(f"{kind}{error}".split())) or type(error).__name__
-        return Preprocessed(None, time.perf_counter() - start, text)
+        return None, time.perf_counter() - start, text

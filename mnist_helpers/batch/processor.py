@@ -22,16 +22,14 @@ import numpy as np
 from ..files import atomic_write, escape_name, exclusive_lock, project_root
 from ..prediction import MNISTPredictor
 from ..progress import progress_bar
-from .contact_sheet import draw_least_confident
+from .contact_sheet import draw_least_confident, draw_least_confident_numbers
 from .files import ImageFolder, is_large
 from .labels import LABELS, find_labels, label_of
-from .preprocessing import Preprocessed, preprocess
+from .numbers import NumberRows
 from .rows import (
-    COLUMNS,
-    DTYPES,
+    DigitRows,
     finished_files,
-    from_csv,
-    make_rows,
+    lists_as_text,
     start_table,
     strict_json,
     to_csv,
@@ -48,7 +46,9 @@ PART = 10_000  # rows that are counted together
 
 
 class BatchProcessor:
-    """Predicts the digit in each image of a folder; a broken one becomes a row with its error.
+    """Predicts the digit, or the number, in each image of a folder.
+
+    A broken image becomes a row with its error.
 
     Rows go to ``reports/rows.csv`` batch by batch, so that memory stays constant and an interrupted
     run can be resumed. A new run replaces the rows of the last one in the same `out`.
@@ -64,6 +64,8 @@ class BatchProcessor:
         Images per batch. When a run is killed at most one batch is lost; with Ctrl-C nothing is.
     threads : int, default=None
         Threads that decode large images. None is one per core.
+    numbers : bool, default=False
+        Whether each image shows a number, several digits in a row.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class BatchProcessor:
         out: str | Path | None = None,
         batch_size: int = 256,
         threads: int | None = None,
+        numbers: bool = False,
     ) -> None:
         threads = (os.cpu_count() or 1) if threads is None else threads
         if batch_size < 1 or threads < 1:
@@ -89,6 +92,7 @@ class BatchProcessor:
                 f"batch_size ({batch_size}) and threads ({threads}) must be at least 1"
             )
         self.predictor = predictor or MNISTPredictor()
+        self._kind = (NumberRows if numbers else DigitRows)(self.predictor)
         self.out = Path(out) if out is not None else project_root() / "predictions"
         self.batch_size, self.threads = batch_size, threads
         self.reports, self.logs = self.out / "reports", self.out / "logs"
@@ -124,7 +128,7 @@ class BatchProcessor:
             its only digit (``img_7.png``). ``"auto"``: the folder or else the name, if all images
             have such a label; of names, only what can hardly mean anything else counts
             (``7_001.png``, ``digit7.png``, ``label-7_b.png``). With labels, `summary` has an
-            accuracy; if none are found, `print_summary` says so.
+            accuracy; if none are found, `print_summary` says so. Numbers have no labels.
         resume : bool, default=False
             Keep the rows of an interrupted run, and predict only what is missing.
 
@@ -138,13 +142,17 @@ class BatchProcessor:
         NotADirectoryError
             If there is no such folder.
         ValueError
-            If there are no images, `labels` is none of the above, or the rows to resume were made
-            from another folder, with other options or by another model.
+            If there are no images, `labels` is none of the above or given for numbers, or the rows
+            to resume were made from another folder, with other options or by another model.
         OSError
             If another process writes to the same reports.
         """
         if labels is not None and labels not in LABELS:
             raise ValueError(f"labels must be one of {', '.join(LABELS)}, or None, not {labels!r}")
+        if self._kind.target == "number":
+            if labels not in ("auto", None):
+                raise ValueError(f"labels are single digits: numbers have none, not {labels!r}")
+            labels = None
         folder = Path(folder)
         images = self._images = ImageFolder(folder)
         own = frozenset((self.reports.resolve(), self.logs.resolve()))  # these are no input
@@ -161,6 +169,7 @@ class BatchProcessor:
             "recursive": recursive,
             "pattern": pattern,
             "model": _fingerprint(self.predictor),
+            "target": self._kind.target,
         }
         with exclusive_lock(self.reports), _log(self.logs) as log:
             done = self._start(settings, resume)
@@ -188,29 +197,30 @@ class BatchProcessor:
                     f"cannot resume: {self.rows_path} was made with another {' and '.join(other)}: "
                     "start without resume (--resume), or in another folder with out=… (--out)"
                 )
-            return finished_files(self.rows_path)
+            return finished_files(self.rows_path, self._kind.columns)
         self.rows_path.unlink(missing_ok=True)
         with atomic_write(record) as part:
             part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        start_table(self.rows_path)
+        start_table(self.rows_path, self._kind.columns)
         return set()
 
     def _process(self, names: list[str], total: int, log: logging.Logger) -> None:
         """Predict images batch by batch, and write their rows; what is ready is never lost."""
         images = self._folder()
+        process = partial(self._kind.process, images)
         with (
             progress_bar(total=total, initial=total - len(names), unit=" images") as bar,
             ThreadPoolExecutor(self.threads) as pool,
             self.rows_path.open("a", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self._kind.columns)
             for start in range(0, len(names), self.batch_size):
                 batch = names[start : start + self.batch_size]
-                ready: list[Preprocessed] = []
+                ready: list[Any] = []
                 # Decoding a photo lets other threads run; with small images they'd only wait.
                 large = any(is_large(images.path(name)) for name in batch)
                 try:
-                    for result in (pool.map if large else map)(partial(preprocess, images), batch):
+                    for result in (pool.map if large else map)(process, batch):
                         ready.append(result)
                         bar.update()
                 except BaseException:  # Ctrl-C
@@ -222,10 +232,10 @@ class BatchProcessor:
                     file.flush()
 
     def _predict(
-        self, names: list[str], preprocessed: list[Preprocessed], log: logging.Logger
+        self, names: list[str], processed: list[Any], log: logging.Logger
     ) -> list[dict[str, Any]]:
         """Return the images' rows, and log what failed."""
-        rows = make_rows(self.predictor, names, preprocessed)
+        rows = self._kind.make(names, processed)
         for row in rows:
             if row["error"]:
                 named = row["file"] in row["error"]
@@ -252,13 +262,13 @@ class BatchProcessor:
             If `process_folder` has not been called.
         """
         self._folder()
-        for row in map(from_csv, whole_rows(self.rows_path)):
+        for row in map(self._kind.from_csv, whole_rows(self.rows_path)):
             yield row | ({"label": label_of(row["file"], self.labels)} if self.labels else {})
 
     @property
     def columns(self) -> list[str]:
-        """`COLUMNS`, and ``label`` if there are labels."""
-        return [*COLUMNS, "label"] if self.labels else COLUMNS
+        """`COLUMNS` or `NUMBER_COLUMNS`, and ``label`` if there are labels."""
+        return [*self._kind.columns, "label"] if self.labels else self._kind.columns
 
     @property
     def results(self) -> pd.DataFrame:
@@ -266,6 +276,7 @@ class BatchProcessor:
 
         ``file`` is the path within the folder, ``seconds`` the time the image took, ``p0`` to
         ``p9`` are the probabilities. An image that failed has an ``error`` and no digit (NA).
+        A number has its ``text``, and ``boxes`` and ``confidences`` with an entry for each digit.
         """
         return self._table(list(self.rows()))
 
@@ -274,7 +285,7 @@ class BatchProcessor:
         import pandas as pd
 
         table = pd.DataFrame(rows, columns=self.columns)
-        return table.astype(DTYPES | ({"label": "Int64"} if self.labels else {}))
+        return table.astype(self._kind.dtypes | ({"label": "Int64"} if self.labels else {}))
 
     @property
     def confusion(self) -> np.ndarray:
@@ -310,7 +321,7 @@ class BatchProcessor:
         with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
-            writer.writerows(map(without_formulas, self.rows()))
+            writer.writerows(without_formulas(lists_as_text(row)) for row in self.rows())
         return path
 
     def save_results_json(self, path: str | Path | None = None) -> Path:
@@ -324,7 +335,7 @@ class BatchProcessor:
         return path
 
     def save_contact_sheet(self, path: str | Path | None = None, count: int = 40) -> Path:
-        """Draw the `count` least confident images as the model saw them.
+        """Draw the `count` least confident images as the model saw them, numbers with their boxes.
 
         Default: ``reports/least_confident.png``.
 
@@ -334,7 +345,11 @@ class BatchProcessor:
             If no image was predicted.
         """
         path = Path(path) if path is not None else self.reports / "least_confident.png"
-        draw_least_confident(self._folder(), self.rows(), path, count)
+        drawn = (self._folder(), self.rows(), path, count)
+        if self._kind.target == "number":
+            draw_least_confident_numbers(*drawn, self.predictor)
+        else:
+            draw_least_confident(*drawn)
         return path
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..files import atomic_write, escape_formula, unescape_formula
 from ..prediction import MNISTPredictor, is_confident
-from .preprocessing import Preprocessed
+from .files import ImageFolder
+from .preprocessing import Preprocessed, preprocess
 
 PROBABILITIES = [f"p{digit}" for digit in range(10)]
 COLUMNS = ["file", "digit", "confidence", "is_confident", *PROBABILITIES, "seconds", "error"]
@@ -24,6 +25,34 @@ DTYPES: dict[str, Any] = {
     "error": object,
     **dict.fromkeys(["confidence", *PROBABILITIES, "seconds"], float),
 }
+
+
+class DigitRows:
+    """How the digit in each image becomes a row; `NumberRows` does the same for numbers.
+
+    Parameters
+    ----------
+    predictor : MNISTPredictor
+    """
+
+    target = "digit"
+    columns = COLUMNS
+    dtypes = DTYPES
+
+    def __init__(self, predictor: MNISTPredictor) -> None:
+        self.predictor = predictor
+
+    def process(self, folder: ImageFolder, name: str) -> Any:
+        """Do what can be done in threads: load and preprocess one image of a folder."""
+        return preprocess(folder, name)
+
+    def make(self, names: Sequence[str], processed: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return a row for each image; see `make_rows`."""
+        return make_rows(self.predictor, names, processed)
+
+    def from_csv(self, row: dict[str, str]) -> dict[str, Any]:
+        """Return a row as `make` made it, from the texts of `whole_rows`."""
+        return from_csv(row)
 
 
 def make_rows(
@@ -53,10 +82,17 @@ def make_rows(
 
 
 def to_csv(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as `from_csv` wants it: numbers with six decimals, no text a formula."""
-    return without_formulas(
-        {name: f"{v:.6f}" if isinstance(v, float) else v for name, v in row.items()}
-    )
+    """Return a row as it is read back: numbers with six decimals, no text a formula."""
+    rounded = {name: f"{v:.6f}" if isinstance(v, float) else v for name, v in row.items()}
+    return without_formulas(lists_as_text(rounded))
+
+
+def lists_as_text(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row for a table that has no lists: as JSON."""
+    return {
+        name: strict_json(value) if isinstance(value, list) else value
+        for name, value in row.items()
+    }
 
 
 def from_csv(row: dict[str, str]) -> dict[str, Any]:
@@ -70,10 +106,10 @@ def from_csv(row: dict[str, str]) -> dict[str, Any]:
     return {name: ({"file": row["file"]} | known | rest)[name] for name in COLUMNS}
 
 
-def start_table(path: Path) -> None:
+def start_table(path: Path, columns: Sequence[str]) -> None:
     """Write a table without rows."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerow(COLUMNS)
+        csv.writer(file).writerow(columns)
 
 
 def whole_rows(path: Path) -> Iterator[dict[str, str]]:
@@ -96,11 +132,11 @@ def whole_rows(path: Path) -> Iterator[dict[str, str]]:
             yield before
 
 
-def finished_files(path: Path) -> set[str]:
+def finished_files(path: Path, columns: Sequence[str]) -> set[str]:
     """Return the files that an earlier run has done, and cut a torn last row off."""
     names = set()
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in whole_rows(path):
             writer.writerow(without_formulas(row))

@@ -28,22 +28,23 @@ def count_rows(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
     Parameters
     ----------
     tables : iterable of DataFrame
-        With the columns ``digit``, ``confidence`` and ``is_confident``.
+        With the columns ``confidence`` and ``is_confident``, and ``digit`` or ``text``.
 
     Returns
     -------
     dict
         ``images``, ``predicted``, ``failed``, ``not_confident``, ``mean_confidence`` (None if
-        none was predicted), ``digits`` (how often each was predicted).
+        none was predicted), and of single digits ``digits`` (how often each was predicted).
     """
     counts: Counter[str] = Counter()
-    digits: Counter[int] = Counter()
+    digits: Counter[int] | None = None
     confidence = 0.0
     for table in tables:
-        predicted = table[table["digit"].notna()]
+        predicted = table[table["confidence"].notna()]
         counts.update(images=len(table), predicted=len(predicted))
         counts.update(not_confident=int((~predicted["is_confident"].astype(bool)).sum()))
-        digits.update(predicted["digit"].astype(int))
+        if "digit" in table:
+            digits = (digits or Counter()) + Counter(predicted["digit"].astype(int))
         confidence += float(predicted["confidence"].sum())
     return {
         "images": counts["images"],
@@ -51,7 +52,7 @@ def count_rows(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
         "failed": counts["images"] - counts["predicted"],
         "not_confident": counts["not_confident"],
         "mean_confidence": confidence / counts["predicted"] if counts["predicted"] else None,
-        "digits": {digit: digits[digit] for digit in range(10)},
+        **({} if digits is None else {"digits": {digit: digits[digit] for digit in range(10)}}),
     }
 
 
@@ -93,11 +94,11 @@ def describe(summary: dict[str, Any], labels_wanted: str | None) -> str:
     if summary["skipped"]:
         text += f"; skipped: {format_counts(summary['skipped_by_type'])}"
     if summary["predicted"]:
-        digits = ", ".join(f"{d}: {n:,}" for d, n in summary["digits"].items() if n)
         text += f"\nmean confidence {summary['mean_confidence']:.1%}; "
         low = summary["not_confident"]
         text += f"{low:,} below {CONFIDENCE_THRESHOLD:.0%}{': look at these' if low else ''}"
-        text += f"\npredicted digits: {digits}"
+        digits = ", ".join(f"{d}: {n:,}" for d, n in summary.get("digits", {}).items() if n)
+        text += f"\npredicted digits: {digits}" if digits else ""
     return "\n".join([text, *_describe_accuracy(summary, labels_wanted)])
 
 

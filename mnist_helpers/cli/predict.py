@@ -30,7 +30,7 @@ from .base import (
 )
 
 if TYPE_CHECKING:
-    from ..prediction import MNISTPredictor, Prediction, Predictor
+    from ..prediction import MNISTPredictor, NumberPrediction, Prediction, Predictor
 
 Labels = Literal["auto", "folder", "name", "none"]
 Format = Literal["parquet", "csv"]
@@ -89,6 +89,9 @@ def predict(
         ),
     ] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    number: Annotated[
+        bool, typer.Option("--number", help="Each image shows a number: several digits in a row.")
+    ] = False,
     checkpoint: Weights = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
@@ -97,7 +100,9 @@ def predict(
 
     Prints one line per image: file and colon, digit, confidence, and "not confident" if that is
     below 90%. With --json an array with one object per image: image, digit, confidence,
-    is_confident, probabilities (of 0 to 9); or image and error.
+    is_confident, probabilities (of 0 to 9); or image and error. With --number the text stands in
+    the digit's place, and in JSON: image, text, confidence, is_confident, digits (each as of an
+    image, and its box: left, top, right, bottom).
 
     An image that cannot be predicted is an error on stderr, and the exit status is then 1; the
     others are predicted. For a whole folder use `batch`.
@@ -106,6 +111,8 @@ def predict(
         raise typer.BadParameter("name either images or --csv TABLE")
     if csv and json_:
         raise typer.BadParameter("--json is for images; --csv writes a submission")
+    if csv and number:
+        raise typer.BadParameter("--number is for images; a table's rows are single digits")
     if out and not csv:
         raise typer.BadParameter("--out is for --csv; predictions of images are printed")
     with exit_on_error():
@@ -118,12 +125,12 @@ def predict(
             write_submission(csv, out or Path("submission.csv"), table_predictor, column)
             return
         predictor = load_image_predictor(checkpoint, device, no_cuda)
-    failed = _predict_images(predictor, list(_expand(images or [])), json_)
+    failed = _predict_images(predictor, list(_expand(images or [])), json_, number)
     if failed:
         raise typer.Exit(1)
 
 
-def _predict_images(predictor: Predictor, images: list[Path], as_json: bool) -> int:
+def _predict_images(predictor: Predictor, images: list[Path], as_json: bool, number: bool) -> int:
     """Print the prediction of each image, and return how many failed."""
     from ..files import escape_name
 
@@ -133,32 +140,33 @@ def _predict_images(predictor: Predictor, images: list[Path], as_json: bool) -> 
     for image, name in zip(images, names, strict=True):
         try:
             _check_file(image)
-            prediction = predictor.predict(image)
+            found = predictor.predict_number(image) if number else predictor.predict(image)
         except (ValueError, OSError) as error:
             text = escape_name(str(error))
             typer.secho(text if name in text else f"{name}: {text}", fg="red", err=True)
             rows.append({"image": name, "error": text})
             failed += 1
             continue
-        rows.append(_json_row(name, prediction))
+        rows.append({"image": name} | _as_json(found))
         if not as_json:
-            note = "" if prediction.is_confident else "  not confident"
-            digit, confidence = prediction.digit, prediction.confidence
-            typer.echo(f"{name + ':':<{width}} {digit}  {confidence:6.1%}{note}")
+            note = "" if found.is_confident else "  not confident"
+            text = str(getattr(found, "text" if number else "digit"))
+            typer.echo(f"{name + ':':<{width}} {text}  {found.confidence:6.1%}{note}")
     if as_json:
         typer.echo("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]")
     return failed
 
 
-def _json_row(name: str, prediction: Prediction) -> dict[str, object]:
+def _as_json(found: Prediction | NumberPrediction) -> dict[str, object]:
     """Return a prediction as an object of ``predict --json``; its names are REST's."""
-    return {
-        "image": name,
-        "digit": prediction.digit,
-        "confidence": prediction.confidence,
-        "is_confident": prediction.is_confident,
-        "probabilities": prediction.probs.tolist(),
-    }
+    from ..prediction import Prediction
+
+    whole = {"confidence": found.confidence, "is_confident": found.is_confident}
+    if isinstance(found, Prediction):
+        return {"digit": found.digit} | whole | {"probabilities": found.probs.tolist()}
+    pairs = zip(found.predictions, found.boxes, strict=True)
+    digits = [_as_json(one) | {"box": list(box)} for one, box in pairs]
+    return {"text": found.text} | whole | {"digits": digits}
 
 
 def _expand(images: list[Path]) -> Iterator[Path]:
@@ -233,6 +241,9 @@ def batch(
         int | None, typer.Option(help="Threads that decode images. Default: one per core.")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Images per batch.")] = 256,
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Each image shows a number: several digits in a row.")
+    ] = False,
     checkpoint: Weights = None,
     device: Device = "auto",
     no_cuda: NoCuda = False,
@@ -246,7 +257,8 @@ def batch(
 
     In predictions/reports/: results.csv (one row per image: file, digit, confidence, is_confident,
     p0 to p9, seconds, error, and with labels label), results.json (the summary and the same rows),
-    least_confident.png; in predictions/logs/ a log per run.
+    least_confident.png; in predictions/logs/ a log per run. With --numbers a row has text, and the
+    boxes and confidences of its digits, in place of digit and p0 to p9.
 
     An image that cannot be predicted becomes a row with its error. The exit status is 0 if any
     image was predicted, 1 if none was, 130 if the run was interrupted: what was predicted is kept,
@@ -265,7 +277,9 @@ def batch(
             "--threads": threads,
         }
         require_option(False, "a single machine, without --ray", single)
-        _batch_on_ray(folder, out, checkpoint, format, batch_size, device, no_cuda, address)
+        _batch_on_ray(
+            folder, out, checkpoint, format, batch_size, numbers, device, no_cuda, address
+        )
         return
     with exit_on_error():
         if not Path(folder).is_dir():
@@ -273,7 +287,7 @@ def batch(
             hint = f" ({one})" if Path(folder).is_file() else ""
             raise NotADirectoryError(f"there is no folder {folder}{hint}")
         predictor = load_predictor(checkpoint, device, no_cuda)
-        processor = BatchProcessor(predictor, out, batch_size, threads)
+        processor = BatchProcessor(predictor, out, batch_size, threads, numbers)
         if resume and not processor.rows_path.is_file():
             where = short_path(processor.out)
             typer.echo(f"Note: there is no run to resume in {where}; a new one starts", err=True)
@@ -294,6 +308,7 @@ def _batch_on_ray(
     checkpoint: Path | None,
     format: Format,
     batch_size: int,
+    numbers: bool,
     device: str,
     no_cuda: bool,
     address: str | None,
@@ -313,6 +328,7 @@ def _batch_on_ray(
             use_gpu=workers_device("cpu" if no_cuda else device, 1)[0] == "cuda",
             batch_size=batch_size,
             address=address,
+            numbers=numbers,
         )
         typer.echo(
             f"{done['predicted']:,} of {done['images']:,} images predicted, "

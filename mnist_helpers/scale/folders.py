@@ -12,8 +12,16 @@ import numpy as np
 import torch
 
 from ..batch.files import ImageFolder
+from ..batch.numbers import NUMBER_COLUMNS, NUMBER_DTYPES, NumberRows
 from ..batch.preprocessing import Preprocessed, preprocess
-from ..batch.rows import COLUMNS, DTYPES, PROBABILITIES, make_rows, without_formulas
+from ..batch.rows import (
+    COLUMNS,
+    DTYPES,
+    PROBABILITIES,
+    lists_as_text,
+    make_rows,
+    without_formulas,
+)
 from ..batch.summary import count_rows
 from ..checkpoints import load_checkpoint
 from ..files import exclusive_lock, outputs_folder
@@ -39,8 +47,9 @@ def predict_folder(
     use_gpu: bool = False,
     batch_size: int = 256,
     address: str | None = None,
+    numbers: bool = False,
 ) -> dict[str, Any]:
-    """Predict the digit in each image of a folder or bucket, however many there are.
+    """Predict each image of a folder or bucket, however many there are.
 
     The names of the images are listed into a table, which streams through the cluster: tasks fetch,
     decode and preprocess, `num_actors` actors with a network each predict, tasks write. None of
@@ -67,12 +76,15 @@ def predict_folder(
         Images that go from hand to hand together.
     address : str, default=None
         See `ray_cluster`.
+    numbers : bool, default=False
+        Whether each image shows a number. Finding its digits needs the network: all is done by the
+        actors then, of which there are up to one per core.
 
     Returns
     -------
     dict
-        ``rows`` (the folder with the table: `COLUMNS` of `mnist_helpers.batch`), and the counts of
-        `mnist_helpers.batch.summary.count_rows`.
+        ``rows`` (the folder with the table: `COLUMNS` or `NUMBER_COLUMNS` of `mnist_helpers.batch`,
+        lists as JSON), and the counts of `mnist_helpers.batch.summary.count_rows`.
 
     Raises
     ------
@@ -100,9 +112,17 @@ def predict_folder(
             rows = emptied(out / "rows")
             with ray.data.DataContext.current(_data_context()):
                 actor = {"checkpoint": network, "escape": format == "csv"}
-                table = _table_of_digits(names, uri, actor, num_actors, int(use_gpu), batch_size)
+                if numbers:
+                    most = max(num_actors, int(resources.get("CPU", 1)))
+                    table = _table_of_numbers(
+                        names, uri, actor, (num_actors, most), int(use_gpu), batch_size
+                    )
+                else:
+                    table = _table_of_digits(
+                        names, uri, actor, num_actors, int(use_gpu), batch_size
+                    )
                 getattr(table, f"write_{format}")(str(rows), min_rows_per_file=ROWS_PER_FILE)
-    summary = _count(rows, format)
+    summary = _count(rows, format, numbers)
     if summary["images"] != listed:
         raise RuntimeError(f"{rows} has {summary['images']} rows for {listed} images")
     remove(names)
@@ -125,6 +145,30 @@ def _table_of_digits(
             batch_size=batch_size,
             compute=ray.data.ActorPoolStrategy(size=num_actors),
             num_cpus=0,  # all of them are left to _preprocess, which takes far longer
+            num_gpus=gpus,
+        )
+    )
+
+
+def _table_of_numbers(
+    names: Path, uri: str, actor: dict[str, Any], actors: tuple[int, int], gpus: int, size: int
+) -> Any:
+    """Return the steps from names to rows of numbers; `actors` is how few and how many there are.
+
+    With a GPU for each there are no more than the few.
+    """
+    import ray.data
+
+    few, most = actors
+    return (
+        ray.data.read_parquet(str(names))
+        .repartition(target_num_rows_per_block=size)
+        .map_batches(
+            _NumberPredictor,
+            fn_constructor_kwargs=actor | {"uri": uri},
+            batch_size=size,
+            compute=ray.data.ActorPoolStrategy(min_size=few, max_size=few if gpus else most),
+            num_cpus=0,  # as many actors as cores would leave none to read and to write
             num_gpus=gpus,
         )
     )
@@ -189,20 +233,40 @@ class _Predictor:
         return _as_table(map(without_formulas, rows) if self.escape else rows)
 
 
-def _as_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+class _NumberPredictor:
+    """Holds a network, and makes the rows of batch after batch of names."""
+
+    def __init__(self, checkpoint: Path | None, escape: bool, uri: str) -> None:
+        torch.set_num_threads(1)
+        self.rows = NumberRows(MNISTPredictor(checkpoint))
+        self.folder = ImageFolder(uri)
+        self.escape = escape
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> pd.DataFrame:
+        """Return the rows of a batch of names; see `_Predictor`."""
+        names = batch["file"].tolist()
+        processed = [self.rows.process(self.folder, name) for name in names]
+        rows = map(lists_as_text, self.rows.make(names, processed))
+        return _as_table(map(without_formulas, rows) if self.escape else rows, NUMBER_DTYPES)
+
+
+def _as_table(rows: Iterable[dict[str, Any]], dtypes: dict[str, Any] = DTYPES) -> pd.DataFrame:
     """Return rows as a table whose parts all have the same types, half as large as in memory."""
     import pandas as pd
 
-    small = dict.fromkeys(["confidence", *PROBABILITIES], "float32")
-    return pd.DataFrame(list(rows), columns=COLUMNS).astype(DTYPES | small | {"error": "string"})
+    small = dict.fromkeys({"confidence", *PROBABILITIES} & dtypes.keys(), "float32")
+    texts = {name: "string" for name, kind in dtypes.items() if kind is object}
+    columns = COLUMNS if dtypes is DTYPES else NUMBER_COLUMNS
+    return pd.DataFrame(list(rows), columns=columns).astype(dtypes | small | texts)
 
 
-def _count(rows: Path, format: str) -> dict[str, Any]:
+def _count(rows: Path, format: str, numbers: bool) -> dict[str, Any]:
     """Count what is in the table, part by part."""
     import pyarrow.dataset
 
     # Said, since a CSV file that begins with images that failed does not tell.
-    kinds = {"digit": pyarrow.int64(), "confidence": pyarrow.float64()}
-    columns = pyarrow.schema(kinds | {"is_confident": pyarrow.bool_()})
+    kinds = {"confidence": pyarrow.float64(), "is_confident": pyarrow.bool_()}
+    kinds |= {"text": pyarrow.string()} if numbers else {"digit": pyarrow.int64()}
+    columns = pyarrow.schema(kinds)
     parts = pyarrow.dataset.dataset(rows, columns, format).to_batches()
     return count_rows(part.to_pandas() for part in parts)
