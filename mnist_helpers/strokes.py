@@ -82,19 +82,19 @@ def smooth(points: np.ndarray, step: float = 3.0) -> np.ndarray:
 
 def draw_strokes(
     strokes: Sequence[np.ndarray | Sequence[tuple[float, float]]],
-    size: int = 280,
+    size: int | tuple[int, int] = 280,
     pen: float | list[float] = 18,
     ink: int = 0,
     paper: int = 255,
 ) -> Image.Image:
-    """Draw strokes with a round pen on a square sheet, with smooth edges.
+    """Draw strokes with a round pen on a sheet, with smooth edges.
 
     Parameters
     ----------
     strokes : list of array-likes of shape [n, 2]
         Points in pixels; a single point is a dot.
-    size : int, default=280
-        Width and height of the sheet in pixels.
+    size : int or (int, int), default=280
+        Width and height of the sheet in pixels, one number for a square one.
     pen : float or list of floats, default=18
         The pen's width in pixels, for all strokes or for each.
     ink, paper : int, default=0, 255
@@ -106,16 +106,17 @@ def draw_strokes(
         Mode "L".
     """
     finer = 3
-    sheet = Image.new("L", (size * finer, size * finer), paper)
+    width, height = (size, size) if isinstance(size, int) else size
+    sheet = Image.new("L", (width * finer, height * finer), paper)
     brush = ImageDraw.Draw(sheet)
     pens = pen if isinstance(pen, list) else [pen] * len(strokes)
-    for stroke, width in zip(strokes, pens, strict=True):
+    for stroke, thickness in zip(strokes, pens, strict=True):
         points = [(float(x) * finer, float(y) * finer) for x, y in stroke]
-        radius = width * finer / 2
+        radius = thickness * finer / 2
         brush.line(points, fill=ink, width=round(2 * radius))
         for x, y in points:  # round joints and ends
             brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
-    return sheet.resize((size, size), Image.Resampling.BOX)
+    return sheet.resize((width, height), Image.Resampling.BOX)
 
 
 def draw_outlined(

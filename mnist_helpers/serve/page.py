@@ -25,10 +25,12 @@ from ..strokes import draw_strokes, pen_strokes
 from ..synthetic import letter
 from .answers import answer, data_url, message_html
 from .gate import PageGate, block_url_fetching, visitor_files, visitor_folder
+from .numbers import number_answer
 from .table import predict_uploads, table_html
 from .uploads import Limits
 
 SHEET = 280  # side of the sheet to draw on, in the units of its strokes
+NUMBER_SHEET = (700, SHEET)  # width and height of the sheet for numbers
 MAX_POINTS = 20_000  # in a drawing
 TITLE = "Predict a handwritten digit"
 QUEUE = 100  # events that wait
@@ -37,6 +39,7 @@ SESSIONS = 200  # of visitors that Gradio remembers, 0.1 MB each; the page works
 EXAMPLES = ("ink", "chalk", "shadow", "thin pen", "marker", "letter")
 STATIC = Path(__file__).parent / "static"
 DRAW = "Draw a digit: the network predicts as you draw."
+DRAW_NUMBER = "Draw a number, or choose an image of one."
 CHOOSE = "Choose an image of one digit."
 KINDS = [f".{kind.lower()}" for kind in (*FORMATS, "jpg", "tif", "heic", "zip")]  # to choose from
 THEME = gr.themes.Default(
@@ -64,7 +67,7 @@ element.querySelectorAll('button').forEach((button, number) => {
 });
 """
 PAD_STARTS = """
-const pad = new Pad(element.querySelector('.pad'), (strokes) => {
+const pad = new Pad(element.querySelector('canvas'), (strokes) => {
   props.value = JSON.stringify(strokes);
   trigger('input');
 });
@@ -73,8 +76,8 @@ element.querySelector('.pad-clear').addEventListener('click', () => pad.clear())
 """
 
 
-def draw_sheet(strokes: str) -> bytes | None:
-    """Draw the strokes of the page's sheet, points in JSON; return a PNG, or None without any.
+def draw_sheet(strokes: str, size: tuple[int, int] = (SHEET, SHEET)) -> bytes | None:
+    """Draw the strokes of a sheet of the page, points in JSON; return a PNG, or None without any.
 
     Raises
     ------
@@ -91,7 +94,8 @@ def draw_sheet(strokes: str) -> bytes | None:
         raise gr.Error(f"a drawing has at most {MAX_POINTS:,} points, all of them numbers")
     if not any(map(len, points)):
         return None
-    return encode_png(draw_strokes([p.clip(-SHEET, 2 * SHEET) for p in points if len(p)], SHEET))
+    far = max(size)
+    return encode_png(draw_strokes([p.clip(-far, 2 * far) for p in points if len(p)], size))
 
 
 def examples() -> list[Image.Image]:
@@ -162,6 +166,8 @@ def create_page(predictors: Mapping[str, MNISTPredictor], limits: Limits) -> gr.
             _add_pad(name, predictors, limits)
         with gr.Tab("Photo"):
             _add_photo(name, predictors, limits)
+        with gr.Tab("Number"):
+            _add_number(name, predictors, limits)
         with gr.Tab("Many files"):
             _add_files(name, predictors, limits, folder)
         with gr.Tab("About"):
@@ -209,15 +215,8 @@ def _add_photo(name: gr.Dropdown, predictors: Mapping[str, MNISTPredictor], limi
 
     with gr.Row():
         with gr.Column(min_width=300):
-            photo = gr.Image(
-                sources=["upload", "webcam", "clipboard"],
-                label="An image of one digit: a file, the camera, or the clipboard",
-                height=360,
-                format="png",
-                type="filepath",  # and no mode: Gradio leaves the file unopened
-                image_mode=None,
-                webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored 2 is a 5
-                elem_id="photo",
+            photo = _image_input(
+                "An image of one digit: a file, the camera, or the clipboard", "photo"
             )
             gr.Markdown("Or one of these:")
             chosen = _live_html(
@@ -228,6 +227,43 @@ def _add_photo(name: gr.Dropdown, predictors: Mapping[str, MNISTPredictor], limi
     why = _live_html()
     gr.on([photo.change, name.change], predict_photo, [name, photo], [shown, why], **QUIET)
     chosen.input(choose_example, chosen, photo, **QUIET)
+
+
+def _add_number(
+    name: gr.Dropdown, predictors: Mapping[str, MNISTPredictor], limits: Limits
+) -> None:
+    """Add a wide sheet and a place for an image, and the number that the network predicts."""
+
+    def predict_drawing(name: str, strokes: str) -> str:
+        content = draw_sheet(strokes, NUMBER_SHEET)
+        return number_answer(predictors[name], content, limits, DRAW_NUMBER)
+
+    def predict_photo(name: str, photo: str | None) -> str:
+        content = Path(photo).read_bytes() if photo else None
+        return number_answer(predictors[name], content, limits, DRAW_NUMBER)
+
+    pad = _live_html(
+        "[]", html_template=read("number_pad.html"), js_on_load=PAD_STARTS, elem_id="number-pad"
+    )
+    shown = _live_html(message_html(DRAW_NUMBER), js_on_load=ARIA_LIVE, elem_id="number-answer")
+    words = "An image of a number: a file, the camera, or the clipboard"
+    photo = _image_input(words, "number-photo", height=240)
+    pad.input(predict_drawing, [name, pad], shown, trigger_mode="always_last", **QUIET)
+    photo.change(predict_photo, [name, photo], shown, **QUIET)
+
+
+def _image_input(label: str, elem_id: str, height: int = 360) -> gr.Image:
+    """Return a place for one image."""
+    return gr.Image(
+        sources=["upload", "webcam", "clipboard"],
+        label=label,
+        height=height,
+        format="png",
+        type="filepath",  # and no mode: Gradio leaves the file unopened
+        image_mode=None,
+        webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored 2 is a 5
+        elem_id=elem_id,
+    )
 
 
 def _add_files(

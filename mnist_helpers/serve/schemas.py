@@ -77,8 +77,10 @@ class NumberDigit(Answer):
 class NumberAnswer(BaseModel):
     """What the network predicts for an image of a number."""
 
-    text: str = Field(description="the digits from left to right")
-    confidence: float = Field(ge=0, le=1, description="that of the number as a whole")
+    text: str = Field(
+        description="the digits from left to right, with a minus, a point or a comma among them"
+    )
+    confidence: float = Field(ge=0, le=1, description="the probability that all of it is correct")
     is_confident: bool = Field(description="if not, a human should look")
     digits: list[NumberDigit]
 

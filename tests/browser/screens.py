@@ -36,12 +36,17 @@ CHROMIUM_FLAGS = (
 )
 
 
-def draw(page: Page, digit: int, style: str = "continental") -> None:
-    """Draw a digit with the mouse on the sheet, wherever the page has put it."""
-    pad = page.locator(".pad")
+def draw(
+    page: Page, digit: int, style: str = "continental", pad: str = ".pad", place: float = 0
+) -> None:
+    """Draw a digit with the mouse on a sheet, wherever the page has put it.
+
+    It is drawn in a square as high as the sheet, `place` times its height from the left.
+    """
     for stroke in pen_strokes(digit, style, 1.0):
-        box = pad.bounding_box()
-        points = np.array([box["x"], box["y"]]) + stroke * box["width"]
+        box = page.locator(pad).bounding_box()
+        corner = np.array([box["x"] + place * box["height"], box["y"]])
+        points = corner + stroke * box["height"]
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Iterator
@@ -107,6 +108,30 @@ def test_a_photo_is_read_and_a_letter_is_doubted(page: Page) -> None:
     shot(page, "photo")
     page.locator("#examples button").last.click()  # a letter
     expect(page.locator("#photo-answer")).to_contain_text("not confident", timeout=PATIENCE)
+
+
+def test_a_number_is_shown_with_a_box_around_each_digit(page: Page) -> None:
+    page.get_by_role("tab", name="Number").click()
+    answer = page.locator("#number-answer")
+    expect(answer).to_contain_text("Draw a number", timeout=PATIENCE)
+    for place, digit in enumerate((2, 0, 7)):
+        draw(page, digit, pad=".number-pad", place=0.1 + 0.7 * place)
+    expect(answer.locator(".text")).to_have_text("207", timeout=PATIENCE)
+    expect(answer.locator("rect")).to_have_count(3)
+    expect(answer.locator("svg text")).to_have_text(["2", "0", "7"])
+    boxes = [rect.bounding_box() for rect in answer.locator("rect").all()]
+    assert all(a["x"] + a["width"] < b["x"] for a, b in itertools.pairwise(boxes))
+    shot(page, "number")
+    assert serious_faults(page) == {}
+    page.get_by_role("button", name="Clear").click()
+    expect(answer).to_contain_text("Draw a number", timeout=PATIENCE)
+    row = np.hstack([np.asarray(draw_strokes(pen_strokes(digit))) for digit in (4, 1)])
+    image = io.BytesIO()
+    Image.fromarray(row).save(image, "PNG")
+    page.locator("#number-photo input[type=file]").first.set_input_files(
+        {"name": "number.png", "mimeType": "image/png", "buffer": image.getvalue()}
+    )
+    expect(answer.locator(".text")).to_have_text("41", timeout=PATIENCE)
 
 
 def test_many_files_become_a_table_to_download(page: Page) -> None:

@@ -1,5 +1,5 @@
 // A sheet to draw on with mouse, pen, finger or keyboard. It keeps the strokes as points, in units
-// of a sheet of 280×280, as Python's DigitCanvas does.
+// of a sheet of 280×280, as Python's DigitCanvas does. One for numbers is wider, by its data-aspect.
 
 const SHEET = 280; // units a side
 const PEN = 18; // the pen's width in units
@@ -10,6 +10,7 @@ class Pad {
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = changed;
+    this.size = [SHEET * Number(canvas.dataset.aspect || 1), SHEET];
     this.strokes = [];
     this.pointer = null; // the one that draws; a second finger is ignored
     this.cursor = null; // of the keyboard, shown from the first arrow key on
@@ -43,8 +44,8 @@ class Pad {
 
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * SHEET;
-    const y = ((event.clientY - box.top) / box.height) * SHEET;
+    const x = ((event.clientX - box.left) / box.width) * this.size[0];
+    const y = ((event.clientY - box.top) / box.height) * this.size[1];
     return [Math.round(10 * x) / 10, Math.round(10 * y) / 10];
   }
 
@@ -74,11 +75,12 @@ class Pad {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const steps = moves[event.key];
     if (steps) {
-      const from = this.cursor || [SHEET / 2, SHEET / 2];
-      this.cursor = from.map((at, axis) => Math.min(SHEET, Math.max(0, at + STEP * steps[axis])));
+      const from = this.cursor || this.size.map((side) => side / 2);
+      const moved = from.map((at, axis) => at + STEP * steps[axis]);
+      this.cursor = moved.map((at, axis) => Math.min(this.size[axis], Math.max(0, at)));
       if (this.writing) this.strokes[this.strokes.length - 1].push(this.cursor);
     } else if (event.key === " ") {
-      this.cursor = this.cursor || [SHEET / 2, SHEET / 2];
+      this.cursor = this.cursor || this.size.map((side) => side / 2);
       this.writing = !this.writing;
       if (this.writing) this.strokes.push([this.cursor]);
     } else if (event.key === "Backspace" || event.key === "Delete") {
@@ -93,14 +95,16 @@ class Pad {
 
   // The sheet is white in the dark as well: it is paper.
   paint() {
-    const side = Math.max(1, Math.round(this.canvas.clientWidth * (window.devicePixelRatio || 1)));
-    if (this.canvas.width !== side || this.canvas.height !== side) {
-      this.canvas.width = this.canvas.height = side;
+    const finer = (this.canvas.clientWidth * (window.devicePixelRatio || 1)) / this.size[0];
+    const [width, height] = this.size.map((side) => Math.max(1, Math.round(finer * side)));
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
     }
     const pen = this.canvas.getContext("2d");
-    pen.setTransform(side / SHEET, 0, 0, side / SHEET, 0, 0);
+    pen.setTransform(width / this.size[0], 0, 0, height / this.size[1], 0, 0);
     pen.fillStyle = "#ffffff";
-    pen.fillRect(0, 0, SHEET, SHEET);
+    pen.fillRect(0, 0, ...this.size);
     pen.strokeStyle = pen.fillStyle = "#101030";
     pen.lineWidth = PEN;
     pen.lineCap = pen.lineJoin = "round";
