@@ -250,7 +250,7 @@ def network() -> nn.Module:
 
 
 def test_saliency_adds_up_to_the_logits_change(network: nn.Module, digits: Splits) -> None:
-    for image, _ in digits.test[:5]:
+    for image, _ in digits.test[:2]:
         with torch.inference_mode():
             before, after = network(torch.stack([torch.zeros_like(image), image]))
         for target in (int(after.argmax()), 3):

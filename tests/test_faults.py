@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from mnist_helpers import Digits, Recipe, build_model, load_checkpoint, train, training
 from mnist_helpers.checkpoints import save_checkpoint
+from mnist_helpers.cli import app
 from mnist_helpers.files import exclusive_lock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,11 +213,10 @@ def test_a_missing_digit_is_named(tmp_path: Path) -> None:
     for name in ("train.csv", "mnist_test.csv"):
         (tmp_path / name).write_text("\n".join(rows) + "\n")
     (tmp_path / "train.csv").rename(tmp_path / "mnist_train.csv")
-    command = [sys.executable, "-m", "mnist_helpers", "train", "--source", "csv", "--data"]
-    command += [str(tmp_path), "--val-size", "0", "--out", str(tmp_path / "out"), "--epochs", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "has no image of 9" in done.stderr
+    command = ["train", "--source", "csv", "--data", str(tmp_path), "--val-size", "0"]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out"), "--epochs", "1"])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert "has no image of 9" in done.output
 
 
 def test_every_fault_in_the_table_names_a_test_that_is_there() -> None:

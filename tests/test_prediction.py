@@ -262,6 +262,7 @@ print(inherited_sessions, expected, found, also, sep="\\n")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 @pytest.mark.parametrize("runtime", ["PyTorch", "ONNX"])
 def test_a_predictor_works_in_forked_processes_after_use(runtime: str, tmp_path: Path) -> None:

@@ -15,23 +15,40 @@ from kinds import BROWSERS, EXTRAS, MNIST, NO_MNIST
 # them). They order the files, the longest first, and estimate how long a run takes.
 SECONDS = {
     "notebooks": 30.0,
+    "notebooks/10_scaling_out.ipynb": 80.0,
     "tests/browser": 2.0,
     "tests/batch/test_batch.py": 0.7,
     "tests/benchmarks/test_benchmarks.py": 2.0,
     "tests/project/test_book.py": 0.7,
-    "tests/cli/test_cli.py": 1.2,
+    "tests/cli/test_cli.py": 0.8,
     "tests/scale/test_cluster.py": 0.8,
-    "tests/project/test_colab.py": 10.0,
+    "tests/project/test_colab.py": 7.0,
     "tests/test_faults.py": 2.7,
     "tests/notebooks/test_notebooks.py": 0.2,
-    "tests/scale/test_scale.py": 9.0,
+    "tests/scale/test_scale.py": 6.0,
     "tests/serve/test_serve.py": 0.4,
     "tests/project/test_set_up.py": 1.5,
     "tests/project/test_supply_chain.py": 1.5,
     "tests/test_training.py": 0.3,
 }
-SECONDS_ELSEWHERE = 0.08
-STARTUP = 25.0  # a worker imports the package and collects
+SECONDS_FAST = {  # of the tests that --fast keeps; of all, where a file does not stand above
+    "tests/cli/test_cli.py": 0.25,
+    "tests/data/test_any_table.py": 2.0,
+    "tests/exercises/test_architecture.py": 0.12,
+    "tests/sheet/test_sheet.py": 0.5,
+    "tests/test_evaluation.py": 0.15,
+    "tests/test_foreign.py": 0.12,
+    "tests/test_number.py": 0.1,
+    "tests/test_onnx.py": 0.16,
+    "tests/test_prediction.py": 0.1,
+    "tests/test_synthetic.py": 0.5,
+    "tests/test_training.py": 0.16,
+    "tests/test_wrapping.py": 0.1,
+    "tests/widgets/test_interactive.py": 0.2,
+}
+SECONDS_ELSEWHERE = 0.05
+LONG = 20.0  # a file that takes longer is begun early in a random order, too
+STARTUP = 15.0  # a worker imports the package and collects
 GB_PER_WORKER = 2.5  # a worker and what it starts: kernels, servers, a browser
 
 
@@ -69,14 +86,16 @@ def _workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first for workers; for a single process the notebooks last, in order.
 
-    The latter since a broken function had better show in its own test first. A random order stays.
+    The latter since a broken function had better show in its own test first. A random order stays,
+    but for workers the long files come before the others, or one of them would work on alone.
     """
-    if config.option.random_order_enabled:
-        return
     if hasattr(config, "workerinput"):
         seconds = seconds_of_files([item.nodeid for item in items], config.option.fast)
-        items.sort(key=lambda item: -seconds[_file(item.nodeid)])
-    else:
+        if config.option.random_order_enabled:
+            items.sort(key=lambda item: seconds[_file(item.nodeid)] < LONG)
+        else:
+            items.sort(key=lambda item: -seconds[_file(item.nodeid)])
+    elif not config.option.random_order_enabled:
         items.sort(key=lambda item: (item.path.suffix == ".ipynb", _order(item)))
 
 
@@ -136,8 +155,8 @@ class Announcement:
 
 
 def seconds_of_files(ids: Sequence[str], fast: bool = False) -> dict[str, float]:
-    """Return about how many seconds these tests take, file by file; with --fast all are alike."""
-    known = {} if fast else SECONDS
+    """Return about how many seconds these tests take, file by file."""
+    known = SECONDS_FAST if fast else SECONDS_FAST | SECONDS
     return {
         file: count * known.get(file, known.get(file.rpartition("/")[0], SECONDS_ELSEWHERE))
         for file, count in Counter(map(_file, ids)).items()

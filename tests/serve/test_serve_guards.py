@@ -431,6 +431,7 @@ def test_millions_of_values_are_refused_before_they_are_parsed(
         assert answer.status_code == 422 and "values" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_sigterm_leaves_no_folder_and_another_users_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "gradio").write_text("of another user")  # where Gradio would put its files

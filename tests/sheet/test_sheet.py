@@ -33,6 +33,7 @@ from mnist_helpers.sheet import (
 )
 from mnist_helpers.sheet.reading import INK, _crop, find_markers, flatten
 
+SMALL = (900, 1200)  # of a photo, which is made and read in half the time
 LABELS = [digit for digit in range(10) for _ in range(10)]
 
 
@@ -42,12 +43,18 @@ def page(splits: Splits) -> Image.Image:
     return fill_in(draw_sheet("Ada Müller"), splits.test)
 
 
+@pytest.fixture(scope="module")
+def photo(page: Image.Image) -> Image.Image:
+    """A photo of it."""
+    return photograph(page)
+
+
 @pytest.mark.parametrize(
     "how",
     [
         {},
         {"turn": 1},
-        {"turn": 2, "size": (2400, 3200)},
+        pytest.param({"turn": 2, "size": (2400, 3200)}, marks=pytest.mark.slow),
         {"turn": 3, "seed": 3, "tilt": 0.08},
         {"size": (700, 930), "noise": 3.0},
         {"curl": 0.02},
@@ -92,7 +99,7 @@ def test_boxes_without_a_digit_are_told(splits: Splits) -> None:
 
 
 def test_an_empty_sheet_has_no_digits_and_no_line_is_ink() -> None:
-    photo = photograph(draw_sheet(), curl=0.02)
+    photo = photograph(draw_sheet(), SMALL, curl=0.02)
     assert len(read_sheet(photo)) == 0
     pixels = np.asarray(photo)
     flat, scale = flatten(pixels, find_markers(pixels))
@@ -105,7 +112,7 @@ def test_other_sheets_say_themselves_what_they_are(
     splits: Splits, per_digit: int, digits: str
 ) -> None:
     page = fill_in(draw_sheet("", per_digit, digits), splits.test, per_digit, digits)
-    found = read_sheet(photograph(page))
+    found = read_sheet(photograph(page, SMALL))
     assert found.labels.tolist() == [int(digit) for digit in digits for _ in range(per_digit)]
 
 
@@ -127,11 +134,10 @@ def test_some_markers_may_be_covered(page: Image.Image, covered: tuple[int, ...]
     for number in covered:
         left, top = (round(at * scale) for at in Layout().markers[number])
         copy.paste(120, (left, top, left + round(13 * scale), top + round(13 * scale)))
-    assert read_sheet(photograph(copy)).labels.tolist() == LABELS
+    assert read_sheet(photograph(copy, SMALL)).labels.tolist() == LABELS
 
 
-def test_what_is_no_sheet_is_said(page: Image.Image, tmp_path: Path) -> None:
-    photo = photograph(page)
+def test_what_is_no_sheet_is_said(page: Image.Image, photo: Image.Image, tmp_path: Path) -> None:
     photo.crop((0, 0, 500, 420)).save(tmp_path / "part.png")
     with pytest.raises(SheetError, match=r"part\.png.* of the 8 markers .*whole page"):
         read_sheet(tmp_path / "part.png")
@@ -147,21 +153,20 @@ def test_what_is_no_sheet_is_said(page: Image.Image, tmp_path: Path) -> None:
     covered = page.copy()
     covered.paste(255, (300, 0, 1100, 280))  # what says which digits are asked for
     with pytest.raises(SheetError, match="three markers"):
-        read_sheet(photograph(covered))
+        read_sheet(photograph(covered, SMALL))
 
 
-def test_a_photo_comes_in_any_form(page: Image.Image, tmp_path: Path) -> None:
-    image = photograph(page)
-    exif = image.getexif()
+def test_a_photo_comes_in_any_form(photo: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
-    image.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
+    photo.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
     file = io.BytesIO()
-    image.save(file, "JPEG")
+    photo.save(file, "JPEG")
     for form in (
-        image,
+        photo,
         file.getvalue(),
-        np.asarray(image),
-        np.asarray(image.convert("L")),
+        np.asarray(photo),
+        np.asarray(photo.convert("L")),
         tmp_path / "turned.jpg",
     ):
         assert len(read_sheet(form)) == 100
@@ -186,8 +191,8 @@ def test_an_impossible_sheet_is_refused(tmp_path: Path, options: dict, words: st
         make_sheet(tmp_path / "sheet.xyz")
 
 
-def test_the_data_set_is_what_others_read(page: Image.Image, tmp_path: Path) -> None:
-    found = read_sheet(photograph(page))
+def test_the_data_set_is_what_others_read(photo: Image.Image, tmp_path: Path) -> None:
+    found = read_sheet(photo)
     save_sheets([found, found], tmp_path)
     theirs = MNIST(tmp_path, train=True)
     assert theirs.data.shape == (160, 28, 28)
@@ -206,13 +211,13 @@ def test_the_data_set_is_what_others_read(page: Image.Image, tmp_path: Path) -> 
     assert rows[:2] == ["image,photo,writer,box", "0,the image,Ada Müller,0"]
 
 
-def test_the_commands_make_and_read_sheets(page: Image.Image, tmp_path: Path) -> None:
+def test_the_commands_make_and_read_sheets(photo: Image.Image, tmp_path: Path) -> None:
     made = CliRunner().invoke(
         app, ["sheet", "make", str(tmp_path / "sheet.pdf"), "--writer", "Ada"]
     )
     assert made.exit_code == 0
     assert "sheet read" in made.output
-    photograph(page).save(tmp_path / "photo.jpg")
+    photo.save(tmp_path / "photo.jpg")
     (tmp_path / "cat.jpg").write_text("no image")
     photos = [str(tmp_path / "cat.jpg"), str(tmp_path / "photo.jpg")]
     read = CliRunner().invoke(app, ["sheet", "read", *photos, "--out", str(tmp_path / "mine")])
@@ -223,9 +228,9 @@ def test_the_commands_make_and_read_sheets(page: Image.Image, tmp_path: Path) ->
 
 
 def test_the_command_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, page: Image.Image, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, photo: Image.Image, tmp_path: Path
 ) -> None:
-    photograph(page).save(tmp_path / "photo.jpg")
+    photo.save(tmp_path / "photo.jpg")
     monkeypatch.setitem(sys.modules, "cv2", None)
     done = CliRunner().invoke(app, ["sheet", "read", str(tmp_path / "photo.jpg")])
     assert done.exit_code == 1
