@@ -205,7 +205,13 @@ def trained_for(mean: float, std: float, state: State) -> State:
     }
 
 
-@pytest.mark.parametrize("name", list(COMMON_NORMALIZATIONS)[1:])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (std < 0))
+        for name, (_, std) in list(COMMON_NORMALIZATIONS.items())[1:]
+    ],
+)
 def test_another_normalization_is_found_by_trial(
     name: str, trained: State, expected: Tensor, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_the_clock_ends_with_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "waiting, done: 00:00" in terminal.getvalue()
 
 
+@pytest.mark.slow
 def test_a_saved_notebook_says_how_a_bar_ended(tmp_path: Path) -> None:
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     notebook = nbformat.v4.new_notebook(cells=cells)

@@ -513,8 +513,8 @@ def test_help(root: Path) -> None:
 def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "held.pt", build_model("cnn2"), temperature=1.75)
     shown = call(
-        *["train", "--data", folder, "--val-size", 0, "--epochs", 1, "--no-cuda"],
-        *["--temperature-from", tmp_path / "held.pt", "--out", tmp_path / "out"],
+        *["train", "--model", "cnn2", "--data", folder, "--val-size", 0, "--epochs", 1],
+        *["--no-cuda", "--temperature-from", tmp_path / "held.pt", "--out", tmp_path / "out"],
     )
     assert shown.exit_code == 0, shown.output
     assert "1,200 images to train, 0 to validate" in shown.output

@@ -195,7 +195,11 @@ BAD_MIRRORS = {
 SILENT = (hanging, hanging_in_the_middle, dripping, dripping_headers)
 
 
-@pytest.mark.parametrize("mirror", BAD_MIRRORS, ids=lambda mirror: mirror.__name__)
+@pytest.mark.parametrize(
+    "mirror",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one in SILENT)) for one in BAD_MIRRORS],
+    ids=lambda mirror: mirror.__name__,
+)
 def test_a_bad_mirror_is_left_for_the_next(mirror, files, tmp_path: Path, monkeypatch) -> None:
     with serving(mirror, files) as (bad, asked), serving(good, files) as (fine, _):
         monkeypatch.setattr(MNIST, "mirrors", [bad])

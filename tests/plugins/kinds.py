@@ -22,7 +22,7 @@ OF_PATH = {
     "scaling_out.ipynb": "ray",
     "serving.ipynb": "serve",
 }
-OF_FIXTURE = {"browser_path": "browser", "mnist_root": "mnist", "book": "slow"}
+OF_FIXTURE = {"browser_path": "browser", "mnist_root": "mnist", "book": "slow", "wheel": "slow"}
 EXTRAS = {"ray": ("scale", "ray"), "serve": ("serve", "fastapi")}
 # The kinds that --fast leaves out. The files of some of them are not even imported.
 NOT_FAST = ("notebook", "browser", "ray", "load", "kill", "slow", "mnist")

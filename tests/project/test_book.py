@@ -203,6 +203,7 @@ def test_only_what_changed_is_executed_again(tmp_path: Path) -> None:
     assert not is_fresh(path, out)
 
 
+@pytest.mark.slow
 def test_a_failing_notebook_is_named_and_no_book_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -99,6 +99,7 @@ def test_no_file_names_a_server() -> None:
         assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links", text), path.name
 
 
+@pytest.mark.slow
 def test_an_unreachable_service_is_said_and_no_previous_answer_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

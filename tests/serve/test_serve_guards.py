@@ -465,7 +465,7 @@ def test_what_was_accepted_is_answered_before_the_end(held) -> None:
         with serving(create_app(page=False)) as address:
             sent = pool.submit(httpx.post, f"{address}/predict", files={"file": png(3)}, **CLIENT)
             assert held.begun.wait(60)
-            threading.Timer(3, held.release.set).start()  # after the end has begun
+            threading.Timer(1, held.release.set).start()  # after the end has begun
         assert sent.result().json()["digit"] == 3
     assert server.GRACE >= 10
 
