@@ -19,10 +19,12 @@ from .segment import MIN_CONTRAST, MIN_LINED_SIDE
 
 MIN_LINE_LENGTH = 0.5  # of the image's width or height
 MAX_LINE_WIDTH = 0.05  # of the image's width or height
+MAX_CROSSING_WIDTH = 0.08  # of a line from border to border
+MIN_BEYOND = 0.1  # how far a thin line reaches beyond the digit, of the digit's extent
 MAX_UNDERLINE_WIDTH = 0.12  # below a row of digits, of the height
 MIN_UNDERLINE_GAP = 0.03  # between a digit and the line below it, of the height
 MIN_BAND_LENGTH = 0.85  # of a band along the border, of the width or height
-MAX_BAND_WIDTH = 0.15  # of a band along the border, of the height or width
+MAX_BAND_WIDTH = 0.2  # of a band along the border, of the height or width
 MAX_LINE_SLOPE = 0.12  # of a ruled line in a photo: 7 degrees
 
 
@@ -70,11 +72,12 @@ def remove_lines(
     if brightness.span < MIN_CONTRAST:
         return ink
     mask = ink > np.uint8(0.6 * brightness.threshold)
-    widest = MAX_LINE_WIDTH if single else MAX_UNDERLINE_WIDTH
     found = [
         (line, upright, pixels.T if upright else pixels)
         for upright, turned in ((False, mask), (True, mask.T))
-        for line, pixels in chain(find_bands(turned), find_lines(turned, widest))
+        for line, pixels in chain(
+            find_bands(turned), find_lines(turned, _max_width(turned, single))
+        )
     ]
     if not found:
         return ink
@@ -93,6 +96,14 @@ def remove_lines(
         gone |= Runs.of(left.T).on(line).T if upright else Runs.of(left).on(line)
     gone = ndimage.binary_dilation(gone, np.ones((3, 3))) & ~(mask & ~gone)
     return np.where(gone, 0, ink)
+
+
+def _max_width(mask: np.ndarray, single: bool) -> float:
+    """Return how wide a line may be, of the width or height: wider if ink crosses the image."""
+    if not single:
+        return MAX_UNDERLINE_WIDTH
+    crosses = mask[:, :2].any() and mask[:, -2:].any()
+    return MAX_CROSSING_WIDTH if crosses else MAX_LINE_WIDTH
 
 
 @dataclass(frozen=True)
@@ -200,6 +211,14 @@ def find_lines(
         column, middle, length = column[~near], middle[~near], length[~near]
 
 
+def _is_apart(line: Line, rest: np.ndarray) -> bool:
+    """Return whether the largest part of the rest lies wholly on one side of a line, with a gap."""
+    largest = drop_small_parts(rest, 1.0)
+    y, x = np.nonzero(largest)
+    away = y - line.at - line.slope * x
+    return bool(abs(np.sign(away).sum()) == len(away) and abs(away).min() > line.width / 2 + 1.5)
+
+
 def _is_underline(line: Line, rest: np.ndarray) -> bool:
     """Return whether a line crosses the image below the middle of a row of digits."""
     width = rest.shape[1]
@@ -223,12 +242,17 @@ def _is_ruled_line(line: Line, rest: np.ndarray, upright: bool) -> bool:
     ends = (line.first <= 0.03 * width + 1) + (line.last >= 0.97 * width - 2)
     stroke = 2 * np.percentile(ndimage.distance_transform_edt(rest)[rest], 90) - 1
     longer = line.first < columns.start and line.last >= columns.stop
-    if line.width <= 0.65 * stroke and (ends or longer):
+    beyond = MIN_BEYOND * (columns.stop - columns.start)
+    begins = line.first <= max(1, columns.start - beyond)
+    stops = line.last >= min(width - 2, columns.stop - 1 + beyond)
+    if line.width <= 0.65 * stroke and begins and stops:
         return True
     margin = 0.06 * width
     middle = line.at + line.slope * width / 2
     if upright and ends == 2 and not 0.12 * height < middle < 0.88 * height:
         return True  # a margin's line; of the digits' upright strokes none is so far outside
+    if upright and ends == 2 and _is_apart(line, rest):
+        return True  # a margin's line closer to the digit
     reach = line.at + line.slope * np.array([line.first, line.last])
     top = min(rows.start, reach.min() - line.width / 2)
     bottom = max(rows.stop, reach.max() + line.width / 2 + 1)

@@ -54,14 +54,14 @@ def group_columns(mask: np.ndarray) -> list[np.ndarray]:
     return [np.isin(parts, members) for _, members in groups]
 
 
-def drop_small_parts(mask: np.ndarray) -> np.ndarray:
-    """Return the connected parts that are not much smaller than the largest one."""
+def drop_small_parts(mask: np.ndarray, least: float = 0.25) -> np.ndarray:
+    """Return the connected parts that have at least this share of the largest one's pixels."""
     parts, count = ndimage.label(mask, np.ones((3, 3)))
     if count < 2:
         return mask
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    return (sizes >= 0.25 * sizes.max())[parts]
+    return (sizes >= least * sizes.max())[parts]
 
 
 def dilate(mask: np.ndarray) -> np.ndarray:

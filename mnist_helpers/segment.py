@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -35,7 +36,9 @@ MIN_FILLED = 0.5  # of the box around a sheet, which may be turned
 MIN_INK_ON_LIGHT = 0.1  # contrast of ink on a sheet, of that between sheet and desk: pencil
 MIN_INK_ON_DARK = 0.3  # chalk, or a plot; a dark thing on the table has paler reflections
 MIN_RECTANGULARITY = 0.92  # a sheet's area, of that of the smallest rectangle around it
-MIN_LINED_SIDE = 40  # a smaller image shows the digit and little else; its strokes are thin lines
+MIN_LINED_SIDE = 33  # a smaller image shows the digit and little else; its strokes are thin lines
+MIN_ROW_WIDTH = 0.8  # of the image: ink as wide was cut out of a row of digits
+SLANTS = (0.0, 0.25, 0.5)  # columns per row, of what people write
 
 
 @dataclass(frozen=True)
@@ -265,14 +268,19 @@ def digit_mask(
     if lines and _width(places[number - 1] for number in kept - lines) < 0.75 * ink.shape[1]:
         kept -= lines
     if single and len(kept) > 1 and not small:
-        kept = _drop_neighbors(kept, sizes, places, ink.shape)
+        kept = _drop_neighbors(kept, sizes, parts, places)
     return np.isin(parts, list(kept) or [int(sizes.argmax()) + 1])
 
 
 def _drop_neighbors(
-    kept: set[int], sizes: np.ndarray, places: list[Place], shape: tuple[int, int]
+    kept: set[int], sizes: np.ndarray, parts: np.ndarray, places: list[Place]
 ) -> set[int]:
-    """Leave out dots, and neighbors that the border cuts: parts beside the one in the middle."""
+    """Leave out dots, an underline, and neighbors: what is beside or below the digit.
+
+    The digit is the part that is most in the middle. Where ink fills the image from side to side,
+    it was cut out of a row, and what stands beside the middle is another digit.
+    """
+    shape = parts.shape
     middle = [(shape[1] - 1) / 2, (shape[0] - 1) / 2]
 
     def off_center(number: int) -> tuple[float, float]:
@@ -284,20 +292,43 @@ def _drop_neighbors(
 
     main = max(kept, key=lambda number: sizes[number - 1] * (1.2 - max(off_center(number))))
     rows, columns = places[main - 1]
+    large = [place for place, size in zip(places, sizes, strict=True) if size >= 0.06 * sizes.max()]
+    fills = _width(large) > MIN_ROW_WIDTH * shape[1]
+    in_row = fills and columns.start < middle[0] < columns.stop
 
     def belongs(number: int) -> bool:
         down, right = places[number - 1]
-        beside = overlap(columns, right) < 0.25
-        if beside and sizes[number - 1] < 0.12 * sizes[main - 1]:
-            return False  # a dot
+        high, wide, main_height = (along.stop - along.start for along in (down, right, rows))
+        slanted = partial(_slanted_overlap, parts, main, number)
+        if sizes[number - 1] < 0.12 * sizes[main - 1]:  # a dot is beside the digit, or at its foot
+            at_foot = 2 * down.start > rows.start + rows.stop
+            if (slanted() if at_foot else overlap(columns, right)) < 0.25:
+                return False
+        if down.start >= rows.stop and 0.2 * shape[1] < wide and high < min(wide, main_height) / 4:
+            return False  # an underline
         cut_beside = right.start == 0 or right.stop == shape[1]
         cut_above = down.start == 0 or down.stop == shape[0]
         away, own = off_center(number), off_center(main)
-        if cut_beside and away[0] > 2 * own[0] and overlap(columns, right) < 0.5:
-            return False
+        is_tall = high > 0.5 * main_height
+        if (cut_beside or (in_row and is_tall)) and away[0] > 2 * own[0]:
+            return (slanted() if is_tall else overlap(columns, right)) >= 0.5
         return not (cut_above and away[1] > 2 * own[1] and overlap(rows, down) <= 0)
 
     return {number for number in kept if number == main or belongs(number)}
+
+
+def _slanted_overlap(parts: np.ndarray, first: int, second: int) -> float:
+    """Return how much of the narrower of two parts lies above or below the other.
+
+    Measured along the slant at which it is least, since people write to the right.
+    """
+    found = [np.nonzero(parts == number) for number in (first, second)]
+    least = 1.0
+    for slant in SLANTS:
+        one, other = (np.round(x + slant * y).astype(int) for y, x in found)
+        spans = (slice(one.min(), one.max() + 1), slice(other.min(), other.max() + 1))
+        least = min(least, overlap(*spans))
+    return least
 
 
 def _is_object(size: int, place: Place, shape: tuple[int, int]) -> bool:

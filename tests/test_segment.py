@@ -232,3 +232,41 @@ def test_the_foot_of_a_thin_2_is_no_underline(
 ) -> None:
     """A line is told from a foot by the paper between it and the digit."""
     assert predictor.predict(drawing(2, style, size, 0.03 * size)).digit == 2
+
+
+BESIDE = {
+    "a wide ruled line": [np.array([(-20, 178), (220, 178)])],
+    "a short underline": [np.array([(70, 186), (130, 186)])],
+    "a dot at its foot": [np.array([(124, 160)])],
+    "a margin's line": [np.array([(36, -20), (36, 220)])],
+    "whole neighbors": [
+        *(stroke + np.array([78, 0]) for stroke in pen_strokes(1, "round", 200)),
+        *(stroke - np.array([105, 0]) for stroke in pen_strokes(0, "round", 200)),
+    ],
+}
+
+
+@pytest.mark.parametrize("digit", [3, 5, 8])
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_is_beside_the_digit_in_the_middle_is_left_out(digit: int, what: str) -> None:
+    strokes = pen_strokes(digit, "slanted" if what == "a dot at its foot" else "round", 200)
+    pens = [9.0] * len(strokes) + [14.0 if "wide" in what else 9.0] * len(BESIDE[what])
+    alone = to_mnist(draw_strokes(strokes, 200, 9))
+    np.testing.assert_array_equal(to_mnist(draw_strokes(strokes + BESIDE[what], 200, pens)), alone)
+
+
+def test_the_thin_stem_of_a_9_with_a_broad_loop_is_no_line() -> None:
+    loop, stem = pen_strokes(9, "angular", 200)
+    pixels = np.asarray(draw_strokes([loop, stem], 200, [16, 6]))
+    rows, columns = np.nonzero(pixels < 255)
+    steps = preprocessing_steps(pixels[rows.min() - 2 : rows.max() + 3, columns.min() - 20 :])
+    np.testing.assert_array_equal(steps["without lines"], steps["ink on black"])
+
+
+def test_the_bar_above_a_5_and_the_lower_bar_of_an_equals_sign_are_no_underline() -> None:
+    pixels = drawing(3, pen=9)
+    pixels[14:22, 60:140] = 0
+    assert preprocessing_steps(pixels)["digit found"][18, 100]
+    equals = np.full((200, 200), 255, np.uint8)
+    equals[80:90, 50:150] = equals[120:130, 50:150] = 0
+    assert preprocessing_steps(equals)["digit found"][[85, 125], 100].all()
