@@ -14,6 +14,7 @@ from mnist_helpers.plots import save_figure
 
 from .common import interleave, plot_timings, publish
 
+ONE_IMAGE = "predict(np.eye(28, dtype=np.uint8) * 255)"  # a stroke from corner to corner
 STATEMENTS = {
     "nothing": "pass",
     "import mnist_helpers": "import mnist_helpers",
@@ -21,7 +22,9 @@ STATEMENTS = {
     "import torch, torchvision": "import torch, torchvision",
     "from mnist_helpers import train": "from mnist_helpers import train",
     "a first prediction": "import numpy as np; from mnist_helpers import MNISTPredictor as P; "
-    "P().predict(np.eye(28, dtype=np.uint8) * 255)",  # a stroke from corner to corner
+    f"P().{ONE_IMAGE}",
+    "the same without PyTorch": "import numpy as np; "
+    f"from mnist_helpers.prediction import PretrainedPredictor as P; P().{ONE_IMAGE}",
 }
 
 

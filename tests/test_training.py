@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mnist_helpers import device, training
 from mnist_helpers.augment import AUGMENTATIONS
 from mnist_helpers.checkpoints import load_checkpoint, save_checkpoint
-from mnist_helpers.data import NON_DIGIT, UNLABELED, Digits, Splits
+from mnist_helpers.data import NON_DIGIT, UNLABELED, Digits, Splits, load_mnist
 from mnist_helpers.device import autocast, choose_device, has_native_bf16
 from mnist_helpers.evaluation import evaluate, predict_logits
 from mnist_helpers.logits import softmax
@@ -354,6 +354,14 @@ def test_every_network_has_a_recipe() -> None:
     assert (example.schedule, example.gamma, example.batch_size) == ("step", 0.7, 64)
     sgd = recipe_for("cnn2_sgd")
     assert sgd.optimizer == "sgd" and sgd.momentum == 0.9
+
+
+def test_one_epoch_is_enough_for_tiny(mnist_root: Path) -> None:
+    train_split, _, test_split = load_mnist("idx", mnist_root, val_size=0)
+    torch.manual_seed(0)
+    model = build_model("tiny")
+    assert len(train(model, train_split, **CPU)) == 1
+    assert evaluate(model, test_split).accuracy > 0.992  # five seeds reached 99.34 to 99.41%
 
 
 @pytest.mark.parametrize(
