@@ -27,8 +27,10 @@ class Ink(anywidget.AnyWidget):
         The drawing: ``strokes`` (a list of points ``[x, y]`` for each), ``pens`` (the width of
         each), and ``by_code``, whether code drew it, so that a person's first stroke starts a new
         drawing.
-    size, pen : int
+    width, height, pen : int
         Width and height of the sheet, and the width of the next stroke, in pixels.
+    boxes : list of (left, top, right, bottom, text)
+        Boxes around the digits of a number.
     counts : list of int
         How many digits are saved under each label; empty without buttons to save.
     """
@@ -36,7 +38,9 @@ class Ink(anywidget.AnyWidget):
     _esm = HERE / "ink.js"
     _css = HERE / "widgets.css"
     value = traitlets.Dict().tag(sync=True, echo_update=False)
-    size = traitlets.Int(280).tag(sync=True)
+    width = traitlets.Int(280).tag(sync=True)
+    height = traitlets.Int(280).tag(sync=True)
+    boxes: traitlets.List = traitlets.List().tag(sync=True)
     pen = traitlets.Int(18).tag(sync=True)
     counts = traitlets.List(traitlets.Int()).tag(sync=True)
 

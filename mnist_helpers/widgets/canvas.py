@@ -15,20 +15,22 @@ from PIL import Image, ImageDraw
 
 from ..decode import encode_png
 from ..files import outputs_folder
-from ..prediction import MNISTPredictor, Prediction
+from ..prediction import MNISTPredictor, NumberPrediction, Prediction
 from ..preprocess import ImageLike
 from ..strokes import draw_strokes
-from .base import StaticFallbackBox, busy_notice
-from .drawings import (
-    PREVIEW,
-    Sheet,
-    bars_as_html,
-    checked_stroke,
-    count_drawings,
+from .answers import (
+    SEEN,
+    answer_html,
+    bars_html,
     enlarged,
-    save_drawing,
+    labeled_boxes,
+    network_input,
+    with_boxes,
 )
+from .base import StaticFallbackBox, busy_notice
+from .drawings import PREVIEW, Sheet, checked_stroke, count_drawings, save_drawing
 
+NUMBER_ASPECT = 2.5  # width by height of a canvas for numbers
 PAUSE = 0.1  # seconds between two predictions while the pen is moving
 
 
@@ -37,6 +39,13 @@ class Predictor(Protocol):
 
     def predict(self, image: ImageLike) -> Prediction:
         """Predict the digit in an image."""
+
+
+class NumberPredictor(Protocol):
+    """Anything that predicts the number in an image, as `MNISTPredictor` does."""
+
+    def predict_number(self, image: ImageLike) -> NumberPrediction:
+        """Predict the number in an image."""
 
 
 def show_errors(method: Callable) -> Callable:
@@ -63,14 +72,23 @@ class DigitCanvas(StaticFallbackBox):
     Parameters
     ----------
     predictor : object with ``predict(image) -> Prediction``, default=None
-        If None, `MNISTPredictor` with the pretrained weights.
+        If None, `MNISTPredictor` with the pretrained weights. With `numbers`, an object with
+        ``predict_number(image) -> NumberPrediction``.
     size : int, default=280
-        Width and height of the canvas in pixels.
+        Width and height of the canvas in pixels; for numbers it is 2.5 times as wide.
     brush : int, default=18
         Width of the pen in pixels.
     collect : bool or path, default=False
         Whether there are buttons that save the drawing under a label, clear the canvas, and count.
         A path is the folder to save to; True is ``outputs/my_digits`` in the project.
+    numbers : bool, default=False
+        Whether one draws a number, several digits in a row. `prediction` is a `NumberPrediction`
+        then, whose boxes appear on the canvas.
+
+    Raises
+    ------
+    ValueError
+        If numbers are to be collected: they have no label from 0 to 9.
 
     Examples
     --------
@@ -83,15 +101,19 @@ class DigitCanvas(StaticFallbackBox):
 
     def __init__(
         self,
-        predictor: Predictor | None = None,
+        predictor: Predictor | NumberPredictor | None = None,
         size: int = 280,
         brush: int = 18,
         collect: bool | str | Path = False,
+        numbers: bool = False,
     ) -> None:
-        self.predictor = predictor or MNISTPredictor()
+        if numbers and collect:
+            raise ValueError("numbers cannot be collected: they have no label from 0 to 9")
+        self.predictor: Any = predictor or MNISTPredictor()
         self.size = size
+        self.numbers = numbers
         self.folder = Path(collect) if isinstance(collect, (str, Path)) else None
-        self.prediction: Prediction | None = None
+        self.prediction: Prediction | NumberPrediction | None = None
         self._strokes: list[list[tuple[float, float]]] = []
         self._pens: list[int] = []
         self._by_code = False  # a drawing of which a person's first stroke leaves nothing
@@ -107,14 +129,22 @@ class DigitCanvas(StaticFallbackBox):
         return [np.array(stroke, dtype=np.float64) for stroke in self._strokes]
 
     @property
+    def width(self) -> int:
+        """The canvas's width in pixels; its height is `size`."""
+        return round(NUMBER_ASPECT * self.size) if self.numbers else self.size
+
+    @property
     def drawing(self) -> Image.Image:
         """The drawing as a gray image, dark ink on white."""
-        return draw_strokes(self.strokes, self.size, list(self._pens))
+        return draw_strokes(self.strokes, (self.width, self.size), list(self._pens))
 
     @property
     def image(self) -> np.ndarray | None:
-        """What the network sees, uint8 ``[28, 28]``; None while the canvas is empty."""
-        return self.prediction.image if self.prediction else None
+        """What the network sees, uint8 ``[28, 28]``; None while the canvas is empty.
+
+        Of a number its digits beside each other, uint8 ``[28, 28 * digits]``.
+        """
+        return network_input(self.prediction)
 
     def draw(self, strokes: Sequence[Sequence[Sequence[float]]], add: bool = False) -> None:
         """Draw strokes from code, and predict. A person's first stroke then starts a new drawing.
@@ -174,8 +204,10 @@ class DigitCanvas(StaticFallbackBox):
         Raises
         ------
         ValueError
-            If the label is not a digit, or the canvas is empty.
+            If the label is not a digit, the canvas is empty, or is one for numbers.
         """
+        if self.numbers:
+            raise ValueError("a number has no label from 0 to 9: save digits one by one")
         where = self._folder() if folder is None else Path(folder)
         path = save_drawing(where, label, self._strokes, self._pens, self.size)
         self._count_saved()
@@ -183,18 +215,26 @@ class DigitCanvas(StaticFallbackBox):
 
     def to_png(self) -> bytes:
         """Return the drawing, and beside it what the network sees, as a PNG."""
-        sheet = Image.new("L", (self.size + PREVIEW + 16, max(self.size, PREVIEW)), 255)
-        sheet.paste(self.drawing, (0, 0))
-        sheet.paste(enlarged(self.image), (self.size + 16, 0))
-        ImageDraw.Draw(sheet).rectangle((0, 0, self.size - 1, self.size - 1), outline=136)
+        drawing, seen = with_boxes(self.drawing, self.prediction), enlarged(self.image)
+        height = max(self.size, seen.height)
+        sheet = Image.new(drawing.mode, (self.width + 16 + seen.width, height), "white")
+        sheet.paste(drawing, (0, 0))
+        sheet.paste(seen, (self.width + 16, 0))
+        frame = (0, 0, self.width - 1, self.size - 1)
+        ImageDraw.Draw(sheet).rectangle(frame, outline="#888888")
         return encode_png(sheet)
 
     def alt_text(self) -> str:
         """Say what is drawn, and what the network predicts."""
-        if self.prediction is None:
-            return "DigitCanvas: an empty sheet to draw a digit on"
-        digit, confidence, _ = self.prediction
-        return f"DigitCanvas: a drawing, predicted as {digit} with a confidence of {confidence:.0%}"
+        found = self.prediction
+        if found is None:
+            what = "number" if self.numbers else "digit"
+            return f"DigitCanvas: an empty sheet to draw a {what} on"
+        text = found.text if isinstance(found, NumberPrediction) else found.digit
+        return (
+            f"DigitCanvas: a drawing, predicted as {text} with a confidence of "
+            f"{found.confidence:.0%}"
+        )
 
     def _build(self, brush: int, collect: bool) -> None:
         """Make the widgets and connect them."""
@@ -209,8 +249,10 @@ class DigitCanvas(StaticFallbackBox):
         self._upload.layout.width = "110px"
         self._brush.style.description_width = "2em"
         self._upload.observe(self._on_upload, "value")
-        self._canvas = Sheet(self.size, self._pen_down, self._pen_move, self._pen_up)
-        self._ink = Ink(size=self.size, pen=brush, counts=[0] * 10 if collect else [])
+        width, height = self.width, self.size
+        self._canvas = Sheet(width, height, self._pen_down, self._pen_move, self._pen_up)
+        counts = [0] * 10 if collect else []
+        self._ink = Ink(width=width, height=height, pen=brush, counts=counts)
         self._ink.observe(self._on_ink, "value")
         self._ink.on_msg(self._on_message)
         self._pen_link = widgets.jsdlink((self._brush, "value"), (self._ink, "pen"))
@@ -218,9 +260,8 @@ class DigitCanvas(StaticFallbackBox):
 
         self._answer, self._bars, self._message = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._answer.add_class("mnist-digit-answer")
-        self._seen = widgets.Image(
-            format="png", layout=widgets.Layout(width=f"{PREVIEW}px", height=f"{PREVIEW}px")
-        )
+        self._seen = widgets.Image(format="png")
+        self._seen.layout.align_self = "flex-start"  # and not as wide as the text beside it
         caption = widgets.HTML("<small>what the network sees</small>")
         self._count = widgets.HTML()
         self._count.add_class("mnist-digit-strokes")
@@ -228,7 +269,10 @@ class DigitCanvas(StaticFallbackBox):
         note = busy_notice([self._ink, self._upload])
         tools = widgets.HBox([self._upload, self._brush])
         drawn = widgets.VBox([self._canvas, self._ink, note, tools])
-        sheet = widgets.HBox([drawn, answer, self._bars])
+        if self.numbers:
+            sheet = widgets.VBox([drawn, widgets.HBox([answer, self._bars])])
+        else:
+            sheet = widgets.HBox([drawn, answer, self._bars])
         sheet.layout.align_items = "flex-start"
         sheet.layout.grid_gap = "16px"
         self.children: tuple[widgets.Widget, ...] = (sheet, self._message)
@@ -245,20 +289,13 @@ class DigitCanvas(StaticFallbackBox):
 
     def _show(self) -> None:
         """Show the prediction, or that there is none yet."""
-        prediction = self.prediction
-        probs = prediction.probs if prediction else np.zeros(10)
-        best = prediction.digit if prediction else None
-        self._bars.value = bars_as_html(probs, best)
-        if prediction is None:
-            text = "<span style='font-size: 1.2em'>Draw a digit</span>"
-        else:
-            doubt = "" if prediction.is_confident else " <small>not confident</small>"
-            text = (
-                f"<span style='font-size: 2.2em'><b>{best}</b></span> "
-                f"{prediction.confidence:.0%}{doubt}"
-            )
-        self._answer.value = f"<div role='status' aria-live='polite'>{text}</div>"
-        self._seen.value = encode_png(enlarged(self.image))
+        found = self.prediction
+        self._answer.value = answer_html(found, f"Draw a {'number' if self.numbers else 'digit'}")
+        self._bars.value = bars_html(found)
+        seen = enlarged(self.image, SEEN if self.numbers else PREVIEW)
+        self._seen.layout.width, self._seen.layout.height = f"{seen.width}px", f"{seen.height}px"
+        self._seen.value = encode_png(seen)
+        self._ink.boxes = labeled_boxes(found) if self._strokes else []
         count = len(self._strokes)
         self._count.value = f"<small>{count} stroke{'' if count == 1 else 's'}</small>"
 
@@ -271,11 +308,15 @@ class DigitCanvas(StaticFallbackBox):
         self.prediction = None  # nothing of an earlier drawing stays if the predictor fails
         try:
             if self._strokes:
-                self.prediction = self.predictor.predict(self.drawing)
+                self.prediction = self._ask(self.drawing)
             self._say("")
         finally:
             self._predicted_at = time.monotonic()  # when it ended: a slow predictor gets no queue
             self._show()
+
+    def _ask(self, image: ImageLike) -> Prediction | NumberPrediction:
+        """Return what the predictor says of an image."""
+        return (self.predictor.predict_number if self.numbers else self.predictor.predict)(image)
 
     def _folder(self) -> Path:
         """Return the folder to save to."""
@@ -342,5 +383,5 @@ class DigitCanvas(StaticFallbackBox):
             return
         first = next(iter(files.values() if isinstance(files, dict) else files))
         self.clear()
-        self.prediction = self.predictor.predict(bytes(first["content"]))
+        self.prediction = self._ask(bytes(first["content"]))
         self._show()

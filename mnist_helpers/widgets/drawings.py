@@ -11,7 +11,6 @@ from typing import Any
 import ipycanvas
 import ipywidgets as widgets
 import numpy as np
-from PIL import Image
 
 from ..files import atomic_write
 from ..preprocess import BlankImageError
@@ -27,16 +26,17 @@ class Sheet(ipycanvas.Canvas):
 
     Parameters
     ----------
-    size : int
-        Width and height in pixels.
+    width, height : int
+        In pixels.
     down, move, up : callables
         Called with x and y when the pen, or the only finger, is put down, moved, and lifted.
     """
 
-    def __init__(self, size: int, down: Callable, move: Callable, up: Callable) -> None:
-        side = f"{size}px"
-        layout = widgets.Layout(width=side, height=side)
-        super().__init__(width=size, height=size, layout=layout)
+    def __init__(
+        self, width: int, height: int, down: Callable, move: Callable, up: Callable
+    ) -> None:
+        layout = widgets.Layout(width=f"{width}px", height=f"{height}px")
+        super().__init__(width=width, height=height, layout=layout)
         self.add_class("mnist-digit-canvas")
         self.on_mouse_down(down)
         self.on_mouse_move(move)
@@ -117,22 +117,3 @@ def save_drawing(
 def count_drawings(folder: Path) -> list[int]:
     """Return how many drawings a folder has under each label."""
     return [len([*folder.glob(f"{label}/*.png")]) for label in range(10)]
-
-
-def bars_as_html(probs: np.ndarray, best: int | None) -> str:
-    """Return ten horizontal bars as an HTML table that follows the notebook's theme."""
-    rows = []
-    for digit, probability in enumerate(probs):
-        color = "#0173b2" if digit == best else "#949494"
-        rows.append(
-            f"<tr><td>{digit}</td><td style='width:120px'><div style='background:{color};"
-            f"height:12px;width:{max(0.01, probability):.0%}'></div></td>"
-            f"<td style='text-align:right;min-width:3em'>{probability:.0%}</td></tr>"
-        )
-    return f"<table aria-label='probability of each digit'>{''.join(rows)}</table>"
-
-
-def enlarged(image: np.ndarray | None) -> Image.Image:
-    """Return the 28×28 image, or a black one, with visible pixels."""
-    pixels = np.zeros((28, 28), np.uint8) if image is None else image
-    return Image.fromarray(pixels).resize((PREVIEW, PREVIEW), Image.Resampling.NEAREST)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from ..decode import encode_png
-from ..prediction import MNISTPredictor
+from ..prediction import MNISTPredictor, Prediction
 from .base import hide_ticks, new_figure
 from .canvas import DigitCanvas
 
@@ -95,7 +95,8 @@ class FeatureMaps(DigitCanvas):
 
     def alt_text(self) -> str:
         """Say what is drawn, and what is shown of it."""
-        drawn = "an empty sheet" if self.prediction is None else f"a {self.prediction.digit}"
+        found = self.prediction
+        drawn = f"a {found.digit}" if isinstance(found, Prediction) else "an empty sheet"
         return f"Feature maps of {drawn}, " + " and ".join(map(self._caption, self.layers))
 
 

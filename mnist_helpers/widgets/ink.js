@@ -5,11 +5,12 @@
 
 const INK = "#101030";
 const PAPER = "#ffffff";
+const BOX = "#c2410c"; // around a digit of a number
 const EMPTY = { strokes: [], pens: [], by_code: false };
 
-function paint(context, size, { strokes, pens }) {
+function paint(context, width, height, { strokes, pens }, boxes) {
   context.fillStyle = PAPER;
-  context.fillRect(0, 0, size, size);
+  context.fillRect(0, 0, width, height);
   context.fillStyle = context.strokeStyle = INK;
   context.lineCap = context.lineJoin = "round";
   strokes.forEach((points, number) => {
@@ -23,20 +24,33 @@ function paint(context, size, { strokes, pens }) {
       context.stroke();
     }
   });
+  context.fillStyle = context.strokeStyle = BOX;
+  context.lineWidth = 2;
+  context.font = "bold 18px sans-serif";
+  boxes.forEach(([left, top, right, bottom, text]) => {
+    context.strokeRect(left, top, right - left, bottom - top);
+    context.fillText(text, left, top - 5);
+  });
 }
 
 function sheet(model) {
-  const size = model.get("size");
+  const [width, height] = [model.get("width"), model.get("height")];
   const canvas = document.createElement("canvas");
   canvas.className = "mnist-digit-ink";
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "a sheet to draw a digit on");
+  canvas.setAttribute("aria-label", `a sheet to draw a ${width > height ? "number" : "digit"} on`);
   const finer = window.devicePixelRatio || 1;
-  canvas.width = canvas.height = Math.round(size * finer);
-  canvas.style.width = canvas.style.height = `${size}px`;
+  canvas.width = Math.round(width * finer);
+  canvas.height = Math.round(height * finer);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
   const context = canvas.getContext("2d");
-  context.scale(canvas.width / size, canvas.height / size);
-  return { canvas, show: () => paint(context, size, { ...EMPTY, ...model.get("value") }) };
+  context.scale(canvas.width / width, canvas.height / height);
+  const show = () => {
+    const value = { ...EMPTY, ...model.get("value") };
+    paint(context, width, height, value, value.strokes.length ? model.get("boxes") : []);
+  };
+  return { canvas, show };
 }
 
 function draw(model, canvas) {
@@ -161,14 +175,14 @@ function render({ model, el }) {
   const { canvas, show } = sheet(model);
   const column = document.createElement("div");
   column.style.width = canvas.style.width;
-  canvas.style.marginTop = `-${model.get("size")}px`; // over the sheet that Python draws on
+  canvas.style.marginTop = `-${model.get("height")}px`; // over the sheet that Python draws on
   draw(model, canvas);
   column.append(canvas, tools(model));
   if (model.get("counts").length) column.append(collection(model));
   el.append(column);
-  model.on("change:value", show);
+  model.on("change:value change:boxes", show);
   show();
-  return () => model.off("change:value", show);
+  return () => model.off("change:value change:boxes", show);
 }
 
 export default { render };

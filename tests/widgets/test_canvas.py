@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -327,3 +328,45 @@ def test_the_note_repeats_what_the_browser_asks(canvas: DigitCanvas) -> None:
     note = BusyNotice(watched=[canvas._ink])
     note.set_state({"asked": 5})
     assert note.answered == 5
+
+
+def two_digits() -> list[np.ndarray]:
+    """The strokes of 42 on a canvas for numbers."""
+    return [
+        stroke + np.array([place, 0])
+        for place, digit in ((20, 4), (260, 2))
+        for stroke in pen_strokes(digit, "round")
+    ]
+
+
+def test_a_number_is_predicted_and_its_boxes_are_on_the_canvas(predictor: MNISTPredictor) -> None:
+    canvas = DigitCanvas(predictor, numbers=True)
+    assert "Draw a number" in canvas._answer.value
+    canvas.draw(two_digits())
+    found = predictor.predict_number(canvas.drawing)
+    assert canvas.prediction.text == found.text == "42"
+    assert [tuple(box[:4]) for box in canvas._ink.boxes] == found.boxes
+    assert [box[4] for box in canvas._ink.boxes] == ["4", "2"]
+    assert canvas.drawing.size == (canvas.width, canvas.size) == (700, 280)
+    assert canvas.image.shape == (28, 56)
+    assert "<b>42</b>" in canvas._answer.value and canvas._bars.value.count("<tr>") == 2
+    assert "predicted as 42" in canvas.alt_text()
+    with Image.open(io.BytesIO(canvas.to_png())) as fallback:
+        colored = np.ptp(np.asarray(fallback.convert("RGB")), axis=2) > 50
+    assert colored[found.boxes[0][1], found.boxes[0][0]], "a corner of a box"
+    canvas.clear()
+    assert canvas.prediction is None and canvas._ink.boxes == []
+
+
+def test_what_numbers_have_no_label_for_is_refused(predictor: MNISTPredictor) -> None:
+    with pytest.raises(ValueError, match="cannot be collected"):
+        DigitCanvas(predictor, collect=True, numbers=True)
+    canvas = DigitCanvas(predictor, numbers=True)
+    canvas.draw(two_digits())
+    with pytest.raises(ValueError, match="no label"):
+        canvas.save(4)
+
+
+def test_a_digit_has_no_box_on_the_canvas(canvas: DigitCanvas) -> None:
+    canvas.draw(pen_strokes(3))
+    assert canvas._ink.boxes == [] and canvas._ink.width == canvas._ink.height == 280
