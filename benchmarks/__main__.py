@@ -196,5 +196,19 @@ def run_handwriting(
         handwriting.benchmark(images, network, data)
 
 
+@app.command("numbers")
+def run_numbers(
+    images: Annotated[
+        Path | None, typer.Option(help="Folder with manifest.csv: file, label.")
+    ] = None,
+    per_kind: Annotated[int, typer.Option(help="Numbers of each kind of our pen.", min=1)] = 100,
+) -> None:
+    """Several digits in a row: how many are correct as a whole, and confidently wrong."""
+    from . import numbers
+
+    with exit_on_error():
+        numbers.benchmark(images, per_kind)
+
+
 if __name__ == "__main__":
     app(prog_name="python -m benchmarks")

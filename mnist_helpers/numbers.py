@@ -1,13 +1,12 @@
-"""Several digits in a row: where each one stands, and where those that touch are to be cut.
+"""Several digits in a row: where each one stands, and what stands between them.
 
 By form alone, connected parts belong to one digit if one lies above the other. With a network to
-ask, a part that it does not take for a digit is cut where little ink is in the way, and the cut is
-kept whose pieces are digits, as a whole, with the highest probability.
+ask, a part that is wide or that it does not take for a digit is cut; see `mnist_helpers.cuts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,9 +15,10 @@ from PIL import Image
 from scipy import ndimage
 
 from .brightness import Brightness
+from .cuts import Pieces, find_cuts, pen_width, pieces_between
 from .decode import BlankImageError, ImageLike, decode_with_scale, name_in_errors
 from .lines import remove_lines
-from .masks import bounding_box, drop_small_parts, group_columns
+from .masks import bounding_box, group_columns
 from .preprocess import (
     MAX_SHEETS,
     center,
@@ -35,16 +35,10 @@ from .segment import Box, digit_mask, find_sheets
 Classify = Callable[[np.ndarray], np.ndarray]
 
 SMALL_ROW = 100  # pixels: shorter rows of digits are enlarged to this
-SLANTS = (-0.25, 0.0, 0.25, 0.5)  # of the cuts that are tried, in columns per row
-USUAL_ASPECT, MAX_ASPECT = 0.75, 1.5  # width by height of most digits, and of nearly all
-MIN_PAIR_ASPECT = 0.75  # a narrower piece is no two digits
-MAX_CUTS = 8  # that are tried in one part
-MAX_PIECES = 3  # that are tried in one part
-CUT_PRIOR = 0.9  # of a cut through no ink; one through more ink is less likely
-MIN_PIECE_HEIGHT = 0.55  # of the part that it is cut from: digits in a row are of similar height
 MIN_DIGIT_HEIGHT = 0.4  # of the highest one in the row; lower parts are marks
+MAX_LINE_HEIGHT, MIN_LINE_LENGTH = 0.2, 0.7  # of an underline: of its length, of the digits' height
 MIN_MARK, MAX_MARKS = 0.4, 30  # size of a point in the pen's width squared; more parts are dirt
-MIN_CONFIDENCE = 0.9  # a narrow part that is a digit with this probability is not cut
+UNCUT = ((0.75, 0.9), (1.0, 0.999))  # width by height, probability: such a digit is not cut
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,12 @@ class Part:
     def to_mnist(self) -> np.ndarray:
         """Return it as an MNIST image."""
         return center(fit_into_box(normalize_stroke_width(crop_digit(self.ink, self.mask))))
+
+    def crop(self) -> Part:
+        """Return the same pixels with little around them."""
+        rows, columns = (slice(max(0, s.start - 2), s.stop + 2) for s in bounding_box(self.mask))
+        left, top, *_ = self.place((columns.start, rows.start, 0, 0))
+        return Part(self.ink[rows, columns], self.mask[rows, columns], (left, top), self.zoom)
 
     def with_mask(self, mask: np.ndarray) -> Part:
         """Return other pixels of the same cell."""
@@ -142,11 +142,14 @@ class Row:
         What `to_mnist` would return for each digit alone.
     marks : dict of int to str
         A minus, point or comma: ``{1: "."}`` stands before the second digit.
+    probability : float, default=1.0
+        Of the digits all being those that the network takes them for, if it was asked.
     """
 
     boxes: list[Box]
     images: list[np.ndarray]
     marks: dict[int, str]
+    probability: float = 1.0
 
     @property
     def area(self) -> int:
@@ -193,12 +196,17 @@ def _to_row(
     low = [part.box for part in parts if box_height(part.box) < least]
     parts = [part for part in parts if box_height(part.box) >= least]
     marks = find_marks([part.box for part in parts], [*low, *small])
-    cut = [split_touching_digits(part, classify) if classify else [part] for part in parts]
+    cut, probability = [[part] for part in parts], 1.0
+    if classify is not None:
+        highest = float(np.median([box_height(part.box) for part in parts]))
+        found = [split_touching_digits(part, highest, classify) for part in parts]
+        cut, probability = [some for some, _ in found], float(np.prod([one for _, one in found]))
     pieces = [piece for some in cut for piece in some]
     first = np.cumsum([0, *(len(some) for some in cut)])
     boxes = [_rounded(piece.box, scale) for piece in pieces]
     images = [piece.to_mnist() for piece in pieces]
-    return Row(boxes, images, {int(first[at]): mark for at, mark in marks.items()})
+    numbered = {int(first[at]): mark for at, mark in marks.items()}
+    return Row(boxes, images, numbered, probability)
 
 
 def _rounded(box: Rectangle, scale: float) -> Box:
@@ -225,13 +233,14 @@ def find_parts(gray: np.ndarray) -> list[tuple[list[Part], list[Rectangle]]]:
             cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
         try:
             ink = remove_lines(extract_ink(cell), single=False)
-            mask = digit_mask(ink)
+            mask = drop_underlines(digit_mask(ink))
         except BlankImageError as error:
             empty = error
             continue
         whole = Part(ink, mask, (left, top), zoom)
         found += [whole.with_mask(one) for row in split_rows(mask) for one in group_columns(row)]
-        small += [whole.place(box) for box in small_parts(ink, mask)]
+        if zoom == 1:  # in a tiny image a point is like dirt
+            small += [whole.place(box) for box in small_parts(ink, mask)]
     if empty is not None and not found:
         raise empty
     boxes = [part.box for part in found]
@@ -252,16 +261,34 @@ def split_rows(mask: np.ndarray) -> list[np.ndarray]:
     return [np.isin(parts, [number + 1 for number in row]) for row in rows]
 
 
+def drop_underlines(mask: np.ndarray) -> np.ndarray:
+    """Leave out connected parts that are flat, long and below all others."""
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count < 2:
+        return mask
+    places = ndimage.find_objects(parts)
+    high = max(down.stop - down.start for down, _ in places)
+    lines = [
+        down.stop - down.start <= MAX_LINE_HEIGHT * (right.stop - right.start)
+        and right.stop - right.start > MIN_LINE_LENGTH * high
+        for down, right in places
+    ]
+    rest = [down.stop for (down, _), line in zip(places, lines, strict=True) if not line]
+    gone = [
+        number
+        for number, ((down, _), line) in enumerate(zip(places, lines, strict=True), 1)
+        if line and rest and (down.start + down.stop) / 2 > max(rest) - 0.15 * high
+    ]
+    return mask & ~np.isin(parts, gone) if gone else mask
+
+
 def small_parts(ink: np.ndarray, mask: np.ndarray) -> list[Rectangle]:
     """Return the box around each part that is too small for a digit, but larger than a speck."""
     high = Brightness.of(ink).threshold
     parts, count = ndimage.label((ink > np.uint8(0.6 * high)) & ~mask, np.ones((3, 3)))
     if not 0 < count <= MAX_MARKS:
         return []
-    rows, columns = bounding_box(mask)
-    pen = 2 * np.percentile(
-        ndimage.distance_transform_edt(mask[rows, columns])[mask[rows, columns]], 90
-    )
+    pen = pen_width(mask)
     sizes = np.bincount(parts.ravel())[1:]
     return [
         (right.start, down.start, right.stop, down.stop)
@@ -291,74 +318,41 @@ def find_cells(gray: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
     return [(gray, left, top)]
 
 
-def split_touching_digits(part: Part, classify: Classify, pieces: int = MAX_PIECES) -> list[Part]:
-    """Cut a part into the digits that touch in it; one that is a digit as a whole is not cut."""
-    return _best_cut(part, _confidence([part], classify)[0], classify, pieces)[0]
-
-
-def _best_cut(
-    part: Part, certainty: float, classify: Classify, pieces: int
+def split_touching_digits(
+    part: Part, highest: float, classify: Classify
 ) -> tuple[list[Part], float]:
-    """Return the pieces that a part is best cut into, and the probability that all are digits."""
-    if pieces < 2 or (certainty >= MIN_CONFIDENCE and part.aspect < USUAL_ASPECT):
-        return [part], certainty
-    certainty *= np.clip((MAX_ASPECT - part.aspect) / (MAX_ASPECT - USUAL_ASPECT), 0.1, 1)
-    cuts = list(_cuts(part))
-    if not cuts:
-        return [part], certainty
-    crossed = np.array([cut[0] for cut in cuts])
-    pairs = [cut[1:] for cut in cuts]
-    certainties = _confidence([piece for pair in pairs for piece in pair], classify).reshape(-1, 2)
-    best, chance = [part], certainty
-    priors = CUT_PRIOR * np.clip(1 - 2 * crossed, 0.1, 1)
-    for number in np.argsort(-priors * certainties.prod(1))[:2]:
-        ends = [
-            _best_cut(piece, float(one), classify, pieces - 1)
-            if piece.aspect > MIN_PAIR_ASPECT
-            else ([piece], float(one))
-            for piece, one in zip(pairs[number], certainties[number], strict=True)
-        ]
-        together = priors[number] * ends[0][1] * ends[1][1]
-        if together > chance:
-            best, chance = [*ends[0][0], *ends[1][0]], together
-    return best, chance
+    """Cut a part of a row into the digits that touch in it; see `mnist_helpers.cuts`.
 
+    Parameters
+    ----------
+    part : Part
+    highest : float
+        The height of the digits in the row, in pixels of the decoded image.
+    classify : callable
+        As for `segment_digits`.
 
-def _confidence(parts: list[Part], classify: Classify) -> np.ndarray:
-    """Return the probability of the most probable digit for each part."""
-    return classify(np.stack([part.to_mnist() for part in parts])).max(1)
-
-
-def _cuts(part: Part) -> Iterator[tuple[float, Part, Part]]:
-    """Cut a part in two along straight lines that cross the least ink.
-
-    Yields how much of a cut lies in ink, as a share of the part's height, and both sides.
+    Returns
+    -------
+    list of Part
+        From left to right.
+    float
+        The probability that they are the digits that the network takes them for.
     """
-    rows, columns = bounding_box(part.mask)
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    y, x = np.nonzero(part.mask)
-    found = []
-    for slant in SLANTS:
-        place = x + slant * (y - (rows.start + rows.stop) / 2)
-        at = np.floor(place - place.min()).astype(int)
-        ink = np.bincount(at)
-        edge = round(0.12 * len(ink)) + 1
-        for column in range(edge, len(ink) - edge):
-            if ink[column] == ink[max(0, column - 2) : column + 3].min():
-                found.append((ink[column] / height, column + 0.5, slant, at))
-    taken: list[tuple[float, float]] = []
-    for crossed, cut, slant, at in sorted(found, key=lambda one: one[0]):
-        if any(s == slant and abs(cut - c) < 0.08 * width for c, s in taken):
-            continue
-        taken.append((cut, slant))
-        sides = []
-        for side in (at < cut, at > cut):
-            mask = np.zeros_like(part.mask)
-            mask[y[side], x[side]] = True
-            sides.append(part.with_mask(drop_small_parts(mask)))
-        lowest = min(np.ptp(np.nonzero(side.mask)[0]) + 1 for side in sides)
-        if lowest < MIN_PIECE_HEIGHT * height:
-            continue
-        yield crossed, sides[0], sides[1]
-        if len(taken) == MAX_CUTS:
-            return
+    part = part.crop()
+    probs = classify(part.to_mnist()[None])
+    is_digit = any(part.aspect < widest and probs.max() >= least for widest, least in UNCUT)
+    cuts = [] if is_digit else find_cuts(part.mask)
+    start, stop, masks = zip(*pieces_between(part.mask, cuts), strict=True)
+    pieces = [part.with_mask(mask) for mask in masks]
+    if len(pieces) > 1:
+        probs = classify(np.stack([piece.to_mnist() for piece in pieces]))
+    boxes = np.array([piece.box for piece in pieces])
+    path, probability = Pieces(
+        np.array(start),
+        np.array(stop),
+        (boxes[:, 2] - boxes[:, 0]) / highest,
+        (boxes[:, 3] - boxes[:, 1]) / highest,
+        probs,
+        np.array([0, *(cut.crossed for cut in cuts), 0]),
+    ).best()
+    return [pieces[number] for number in path], probability

@@ -191,8 +191,7 @@ class Predictor(ABC):
     def _predict_row(self, row: Row) -> NumberPrediction:
         predictions = self._predict_preprocessed(row.images)
         text = row.write([prediction.digit for prediction in predictions])
-        confidence = float(np.prod([prediction.confidence for prediction in predictions]))
-        return NumberPrediction(text, predictions, row.boxes, confidence)
+        return NumberPrediction(text, predictions, row.boxes, row.probability)
 
     def _predict_preprocessed(self, images: list[np.ndarray]) -> list[Prediction]:
         """Predict preprocessed images."""

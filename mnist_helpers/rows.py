@@ -12,6 +12,10 @@ MIN_BESIDE = 0.5  # of the lower of two digits in a row that is beside the other
 MIN_ROW_HEIGHT = 0.25  # of the highest row; lower ones are no digits
 MAX_PART_GAP = 0.2  # between the parts of a digit, of a row's height
 MAX_ROW_SLOPE = 0.2  # 11 degrees
+MIN_MINUS = 0.15  # width of a minus, in heights of a digit
+MAX_MARK = (0.35, 0.5)  # width and height of a point or a comma
+AT_FOOT = (0.75, 1.3)  # where its middle lies, from the top of the digits to their foot
+MAX_DOTS = 3  # in a row; more are a dotted line
 
 
 def group_rows(boxes: Sequence[Rectangle]) -> list[list[int]]:
@@ -79,19 +83,23 @@ def find_marks(digits: list[Rectangle], small: list[Rectangle]) -> dict[int, str
         Each mark by the number of the digit that follows it.
     """
     found: dict[int, str] = {}
+    dots = 0
     usual = float(np.median([box_height(box) for box in digits]))
     for left, top, right, bottom in sorted(small):
         follows = sum(box[0] + box[2] < left + right for box in digits)
         near = digits[max(0, follows - 1) : follows + 1]
-        if any(min(right, box[2]) - max(left, box[0]) > 0.5 * (right - left) for box in near):
-            continue  # above a digit or below it
         upper, lower = (float(np.mean([box[side] for box in near])) for side in (1, 3))
         wide, high = (right - left) / usual, (bottom - top) / usual
         middle = ((top + bottom) / 2 - upper) / (lower - upper)
-        if follows == len(digits):
-            continue  # at the end of a sentence
-        if wide > 2 * high and wide > 0.15 and 0.25 < middle < 0.75:
+        dots += max(wide, high) < MAX_MARK[1] and middle > AT_FOOT[0]
+        overlaps = any(min(right, box[2]) - max(left, box[0]) > (right - left) / 2 for box in near)
+        if overlaps or follows == len(digits):
+            continue  # above a digit or below it, or the end of a sentence
+        if wide > 2 * high and wide > MIN_MINUS and 0.25 < middle < 0.75:
             found[follows] = "-"
-        elif follows and wide < 0.35 and high < 0.5 and 0.75 < middle < 1.3:
+        is_small = wide < MAX_MARK[0] and high < MAX_MARK[1]
+        if follows and is_small and AT_FOOT[0] < middle < AT_FOOT[1]:
             found[follows] = "," if high > 1.4 * wide else "."
+    if dots > MAX_DOTS:  # a dotted line
+        return {at: mark for at, mark in found.items() if mark == "-"}
     return found
