@@ -203,6 +203,8 @@ def _diagnose(file: BinaryIO) -> str:
     """Say what a file is that Pillow does not know as an image, by its first bytes."""
     file.seek(0)
     head = file.read(64)
+    if not head:
+        return "is empty: it has 0 bytes"
     if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
         if "HEIF" in _formats():
             return "is a damaged HEIC photo"

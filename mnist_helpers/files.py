@@ -113,7 +113,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = f".part{path.suffix}"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
+    except OSError as error:  # names the file that the caller knows
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     part = Path(name)
     try:

@@ -119,8 +119,17 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
+        typer.secho(f"Error: {_sentence(error)}", fg="red", err=True)
         raise typer.Exit(1) from error
+
+
+def _sentence(error: Exception) -> str:
+    """Return what is wrong: of the system's errors the path and the reason, without the number."""
+    from ..files import escape_name
+
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+        return f"{escape_name(error.filename)}: {error.strerror}"
+    return str(error)
 
 
 def require_option(given: object, option: str, others: dict[str, object]) -> None:

@@ -70,7 +70,7 @@ def read(
 
 def describe(found: SheetDigits) -> str:
     """Return what a sheet holds, as a sentence."""
-    writer = f"by {found.writer}" if found.writer else "without a readable name"
+    writer = f"by {found.writer}" if found.writer else "by a writer whose name could not be read"
     parts = [f"{len(found)} digits {writer}"]
     if found.empty:
         parts.append(f"{len(found.empty)} boxes empty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,10 +79,10 @@ def lab(
 
     options = [argument for argument in arguments or [] if argument.startswith("-")]
     folders = [argument for argument in arguments or [] if not argument.startswith("-")]
-    if len(folders) > 1:
+    if len(folders) > 1 or (folders and arguments != [*folders, *options]):
         raise typer.BadParameter(
-            f"one FOLDER, not {' and '.join(folders)}; options for JupyterLab are written "
-            "--NAME=VALUE, with an equals sign"
+            f"one FOLDER, before the options, not {shlex.join(arguments or [])}: options for "
+            "JupyterLab are written --NAME=VALUE, with an equals sign"
         )
     with exit_on_error():
         start = _jupyterlab()

@@ -418,8 +418,26 @@ def test_lab_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
     shown = call("lab")
     assert shown.exit_code == 1 and "mnist-helpers[lab]" in shown.output
     assert not list(tmp_path.iterdir())
-    shown = call("lab", "one", "two")
-    assert shown.exit_code == 2 and "one FOLDER" in shown.output
+    for words in (["one", "two"], ["--prot", "8"]):
+        shown = call("lab", *words)
+        assert shown.exit_code == 2 and "one FOLDER" in shown.output
+    assert not list(tmp_path.iterdir()), "a mistyped option is no folder"
+
+
+def test_the_system_s_errors_are_a_path_and_a_reason(tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("cv2", reason="the extra `sheet` is not installed")
+    monkeypatch.chdir(tmp_path)
+    Path("digit.png").touch()
+    shown = call("sheet", "make", "digit.png/sheet.pdf")
+    assert shown.exit_code == 1 and "digit.png" in shown.output
+    assert "Errno" not in shown.output and ".part" not in shown.output
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "digit.png"
+    path.touch()
+    shown = call("predict", path)
+    assert shown.exit_code == 1 and "0 bytes" in shown.output
 
 
 @pytest.mark.parametrize(
