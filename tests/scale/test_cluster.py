@@ -96,6 +96,7 @@ def test_a_failed_start_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> No
         raise Exception("The current node timed out during startup.")
 
     mine = children()
+    monkeypatch.setattr(cluster, "ATTEMPTS", 2)
     monkeypatch.setattr(ray._private.node.Node, "start_raylet", start_raylet)
     with pytest.raises(TimeoutError, match="too busy"), scale.ray_cluster():
         pass
