@@ -161,6 +161,10 @@ def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path, tmp_p
     assert (result["name"], result["seed"]) == (name, 1)
     assert result["memory_mb"] > 100 or sys.platform == "win32"
     assert result["recipe"]["seed"] == (1 if name == "tiny" else 0)
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_says_why(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="nobody"):
         in_new_process("training", "nobody", 1, "--data", folder)
 

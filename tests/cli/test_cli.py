@@ -304,6 +304,7 @@ def test_predict_a_table(digits: Splits, tmp_path: Path) -> None:
     assert shown.exit_code == 1 and "none.csv" in shown.output
 
 
+@pytest.mark.slow
 def test_patience_exports_the_best_epoch(folder: Path, tmp_path: Path) -> None:
     shown = call(
         *["train", "--data", folder, "--val-size", 200, "--epochs", 8, "--patience", 1],
@@ -528,6 +529,7 @@ def test_help(root: Path) -> None:
     assert ", ".join(list_models()) in shown.output
 
 
+@pytest.mark.slow
 def test_the_calibration_of_a_held_out_run_is_taken_over(folder: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "held.pt", build_model("cnn2"), temperature=1.75)
     shown = call(

@@ -33,7 +33,7 @@ SECONDS = {
 }
 SECONDS_FAST = {  # of the tests that --fast keeps; of all, where a file does not stand above
     "tests/cli/test_cli.py": 0.25,
-    "tests/data/test_any_table.py": 2.0,
+    "tests/data/test_any_table.py": 1.5,
     "tests/exercises/test_architecture.py": 0.12,
     "tests/sheet/test_sheet.py": 0.5,
     "tests/test_evaluation.py": 0.15,
