@@ -11,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from PIL import Image
 from tqdm.auto import tqdm
 
 from mnist_helpers.evaluation import accuracy_interval
+from mnist_helpers.files import outputs_folder
+from mnist_helpers.plots import save_figure
+from mnist_helpers.plots.base import BLUE, axes_or_new
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.strokes import Strokes, draw_strokes, pen_strokes
 from mnist_helpers.styles import STYLES
@@ -69,6 +73,7 @@ def benchmark(images: Path | None = None, per_kind: int = 100) -> pd.DataFrame:
     numbers = pd.DataFrame(rows)
     table = score(numbers)
     publish("numbers", table, format_table(table), {"numbers": rows})
+    save_figure(plot_numbers(table), outputs_folder("benchmarks") / "numbers.png")
     return table
 
 
@@ -121,6 +126,19 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     return words.join(table[["confident", "confident_errors"]])
 
 
+def plot_numbers(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the table of ``benchmark numbers``: the share of correct texts, with 95% intervals."""
+    ax = axes_or_new(ax, 7, 0.8 + 0.3 * len(table))
+    errors = (table["accuracy"] - table["low"], table["high"] - table["accuracy"])
+    names = table["set"] + ", " + table["by"]
+    ax.barh(range(len(table)), table["accuracy"], xerr=errors, color=BLUE, capsize=2)
+    ax.set_yticks(range(len(table)), names, parse_math=False)
+    ax.set(xlabel="numbers predicted correctly as a whole", xlim=(0, 1.05))
+    ax.xaxis.set_major_formatter("{x:.0%}")
+    ax.invert_yaxis()
+    return ax
+
+
 def draw_number(kind: str, seed: int) -> tuple[str, Image.Image]:
     """Draw a number with our own pen.
 
@@ -150,7 +168,7 @@ def draw_number(kind: str, seed: int) -> tuple[str, Image.Image]:
     points = np.concatenate(strokes)
     margin = size * rng.uniform(0.1, 0.6)
     strokes = [stroke - points.min(0) + margin for stroke in strokes]
-    wide, high = (np.ptp(points, 0) + 2 * margin).astype(int)
+    wide, high = (np.ptp(points, 0) + 2 * margin).astype(int).tolist()
     if kind == "underlined":
         line = margin + np.ptp(points[:, 1]) + size * rng.uniform(0.05, 0.2)
         ends = [margin * rng.uniform(0, 1.2), wide - margin * rng.uniform(0, 1.2)]
@@ -158,7 +176,7 @@ def draw_number(kind: str, seed: int) -> tuple[str, Image.Image]:
         high = max(high, int(line + 2 * pen))
     paper = int(rng.integers(215, 256))
     ink = int(rng.integers(0, 90))
-    image = draw_strokes(strokes, max(wide, high), pen, ink, paper).crop((0, 0, wide, high))
+    image = draw_strokes(strokes, (wide, high), pen, ink, paper)
     if kind == "tiny":
         scale = rng.uniform(20, 32) / high
         image = image.resize((round(wide * scale), round(high * scale)), Image.Resampling.BOX)

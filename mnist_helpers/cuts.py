@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.signal import find_peaks
 
 from .masks import bounding_box, drop_small_parts
 
@@ -203,6 +202,8 @@ def _lowest_projections(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, f
 
 def _between_notches(mask: np.ndarray, row: float) -> Iterator[tuple[float, float]]:
     """Yield slant and position of lines from a notch in the upper outline to one in the lower."""
+    from scipy.signal import find_peaks
+
     rows, columns = bounding_box(mask)
     inside = mask[rows, columns]
     top = inside.argmax(0) + rows.start
