@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
+from .avif_files import complaint_of_lists, encoded_pixels
+
 MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and each passes over all pixels
 MOST_SEGMENTS = 5_000  # of a JPEG; an ICC profile or XMP of a megabyte has twenty
 MOST_CHUNKS = 2_000  # of a PNG, besides one for each 512 bytes
@@ -25,7 +27,7 @@ MOST_BLOCKS = 50_000  # of up to 255 bytes each, before the first image of a GIF
 MOST_COMMENTS = 5_000  # blocks of comments in a GIF, and comments in a text of pixels
 MOST_VALUES = 200_000  # of a tag: offsets of strips or tiles, above all
 MOST_SLOW_PIXELS = 1_000_000  # of an image whose decoder is written in Python
-MAX_TILE_PIXELS = 1 << 22  # of a tile of a TIFF that is larger than four of its images
+MAX_TILE_PIXELS = 1 << 22  # of a part that is larger than four of its images
 MOST_CODE_BLOCKS = 1 << 19  # of a JPEG 2000, whose decoder keeps a list of them
 MOST_TILES, MOST_LAYERS, MOST_COMPONENTS = 10_000, 100, 5  # of a JPEG 2000
 READ_BELOW = 1 << 26  # bytes: reading is faster than mapping
@@ -306,13 +308,17 @@ def _code_blocks(coding: bytes, pixels: int, has_precincts: bool) -> float:
 
 
 def _look_at_avif(content: bytes) -> str | None:
-    """Look at the EXIF data of an AVIF, which Pillow reads when it opens the file."""
+    """Look at an AVIF's parts, and at its EXIF data, which Pillow reads when it opens the file."""
+    if found := complaint_of_lists(content):
+        return found
     try:
         from PIL import _avif
 
-        _, _, _, _, exif, *_ = _avif.AvifDecoder(content[:], "auto", 1).get_info()
+        (width, height), _, _, _, exif, *_ = _avif.AvifDecoder(content[:], "auto", 1).get_info()
     except Exception:  # it is none, or damaged, or this Pillow reads none: Pillow says which
         return None
+    if encoded_pixels(content) > max(4 * width * height, MAX_TILE_PIXELS):
+        return f"has far more pixels than the {width:,} × {height:,} that it says it has"
     return _look_at_tags(exif or b"")
 
 

@@ -132,6 +132,36 @@ def many_components(content: bytearray, _: int) -> None:
     content[at : at + 2] = (16_384).to_bytes(2, "big")
 
 
+def avif(patch: Callable[[bytes], bytes], kind: bytes) -> bytes:
+    """Write an AVIF one of whose boxes has another content."""
+    content = encoded("AVIF")
+    at = content.index(kind) - 4
+    end = at + int.from_bytes(content[at : at + 4], "big")
+    box = kind + patch(content[at + 8 : end])
+    meta = content.index(b"meta") - 4
+    size = int.from_bytes(content[meta : meta + 4], "big") + 4 + len(box) - (end - at)
+    changed = content[:at] + struct.pack(">I", 4 + len(box)) + box + content[end:]
+    return changed[:meta] + struct.pack(">I", size) + changed[meta + 4 :]
+
+
+def large_avif() -> bytes:
+    """Write an AVIF of 3,000 × 3,000 pixels that calls itself one of 64 × 64."""
+    file = io.BytesIO()
+    Image.new("L", (3000, 3000)).save(file, "AVIF", speed=10)
+    content = file.getvalue()
+    at = content.index(b"ispe") + 8
+    return content[:at] + struct.pack(">II", 64, 64) + content[at + 8 :]
+
+
+def moving(kind: str) -> bytes:
+    """Write an image of some frames, with transparent parts."""
+    still = draw_strokes(pen_strokes(7), 64, 6).convert("RGBA")
+    still.putpixel((0, 0), (0, 0, 0, 0))
+    file = io.BytesIO()
+    still.save(file, kind, save_all=True, append_images=[still.rotate(9 * at) for at in range(9)])
+    return file.getvalue()
+
+
 def in_a_tile(content: bytearray, at: int) -> None:
     """The coding style of one tile, in that tile's own head."""
     style = bytearray(content[at : at + 17])
@@ -197,6 +227,33 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: encoded("AVIF", exif=overlapping(MB, 99)),
         "tags whose values together are larger",
     ),
+    "AVIF, pixels": (large_avif, "far more pixels than the 64 × 64 that it says it has"),
+    "AVIF, a list of items": (
+        lambda: avif(
+            lambda _: struct.pack(">IBBI", 2 << 24, 0x44, 0, 9000) + bytes(90_000), b"iloc"
+        ),
+        "far more parts than an image needs",
+    ),
+    "AVIF, pieces of no bytes": (
+        lambda: avif(
+            lambda _: bytes(6) + struct.pack(">H", 9) + struct.pack(">HHH", 1, 0, 65_535) * 9,
+            b"iloc",
+        ),
+        "more pieces or bytes than the file",
+    ),
+    "AVIF, items that overlap": (
+        lambda: avif(
+            lambda _: (
+                struct.pack(">IBBH", 0, 0x44, 0, 999) + struct.pack(">HHHII", 1, 0, 1, 0, 300) * 999
+            ),
+            b"iloc",
+        ),
+        "more pieces or bytes than the file",
+    ),
+    "AVIF, properties": (
+        lambda: avif(lambda found: found + struct.pack(">I4s", 8, b"free") * 10_000, b"meta"),
+        "far more parts than an image needs",
+    ),
     "JPEG, segments": (
         lambda: in_segments(b"", b"", b"")[:2] + b"\xff\xe5\0\x02" * 5000 + encoded("JPEG")[2:],
         "5,000 segments or more",
@@ -257,6 +314,11 @@ def test_what_no_image_of_this_size_needs_is_refused(attack: str, tmp_path: Path
         lambda: encoded("TIFF", mode="RGB", compression="tiff_adobe_deflate"),
         lambda: encoded("TIFF", mode="1", compression="group4"),
         lambda: encoded("ICO"),
+        lambda: encoded("AVIF", mode="RGB"),
+        lambda: moving("AVIF"),
+        lambda: moving("WEBP"),
+        lambda: moving("GIF"),
+        lambda: moving("PNG"),
         lambda: encoded("JPEG2000", mode="RGB"),
         lambda: encoded("JPEG2000", no_jp2=True, tile_size=(16, 16), codeblock_size=(16, 16)),
     ],

@@ -128,7 +128,14 @@ def seeds() -> dict[str, list[bytes]]:
 
     drawing = draw_strokes(pen_strokes(7, "round", 24), 24, 3)
     images = []
-    for kind, mode in (("PNG", "L"), ("PNG", "RGBA"), ("JPEG", "L"), ("GIF", "P"), ("BMP", "L")):
+    for kind, mode in (
+        ("PNG", "L"),
+        ("PNG", "RGBA"),
+        ("JPEG", "L"),
+        ("GIF", "P"),
+        ("BMP", "L"),
+        ("AVIF", "L"),
+    ):
         file = io.BytesIO()
         drawing.convert(mode).save(file, kind)
         images.append(file.getvalue())
@@ -240,7 +247,7 @@ def fuzz(target: str, seconds: int) -> None:
     """Fuzz one reader; write what breaks it to the corpus."""
     import atheris
 
-    instrument("mnist_helpers.decode", "mnist_helpers.image_files")
+    instrument("mnist_helpers.decode", "mnist_helpers.image_files", "mnist_helpers.avif_files")
     instrument("mnist_helpers.segment", "mnist_helpers.lines")
     instrument("mnist_helpers.data.arrays", "mnist_helpers.data.unpickle")
     instrument("mnist_helpers.serve.uploads", "mnist_helpers.serve.archives")
