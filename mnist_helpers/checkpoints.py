@@ -389,6 +389,8 @@ def _field(about: dict[str, Any], name: str, default: Any, path: Path) -> Any:
 def _temperature(about: dict[str, Any], path: Path) -> float:
     """Return the temperature that a file records."""
     value = about.get("temperature", 1.0)
-    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError(f"{path} holds the temperature {value!r}, expected a number above 0")
+    if not isinstance(value, (int, float)) or not 0.001 < value < 1000:
+        raise ValueError(
+            f"{path} holds the temperature {value!r}, expected a number above 0.001 and below 1,000"
+        )
     return value

@@ -309,8 +309,9 @@ class MNISTPredictor(Predictor):
         pixels = images.reshape(len(images), 1, 28, 28)
         starts = range(0, max(1, len(pixels)), EVAL_BATCH_SIZE)
         logits = np.concatenate([self._logits(pixels[at : at + EVAL_BATCH_SIZE]) for at in starts])
+        logits = logits / self.checkpoint.temperature
         check_logits(logits, len(pixels), self.checkpoint.name)
-        return softmax(logits / self.checkpoint.temperature)
+        return softmax(logits)
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """Return float32 logits ``[N, 10]`` for uint8 pixels ``[N, 1, 28, 28]``."""

@@ -360,6 +360,7 @@ def test_files_of_another_version_are_named(change, words, ending: str, tmp_path
         ({"temperature": "abc"}, "the temperature 'abc', expected a number above 0"),
         ({"temperature": 0.0}, r"the temperature 0\.0"),
         ({"temperature": -1.5}, r"the temperature -1\.5"),
+        ({"temperature": 1e-320}, "the temperature 1e-320"),  # by which logits become infinite
         ({"temperature": math.nan}, "the temperature nan"),
         ({"temperature": math.inf}, "the temperature inf"),
         ({"source": [1, 2]}, r"the source \[1, 2\], expected a str"),
