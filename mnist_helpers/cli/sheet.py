@@ -46,6 +46,7 @@ def read(
     the boxes). A photo that cannot be read is reported, and the others are read; the exit status
     is then 1.
     """
+    from ..files import exclusive_lock
     from ..sheet import read_sheet, save_sheets
 
     sheets, failed = [], 0
@@ -61,7 +62,9 @@ def read(
             sheets.append(found)
         if not sheets:
             raise ValueError("none of the photos could be read")
-        for path, what in save_sheets(sheets, out).items():
+        with exclusive_lock(out), exclusive_lock(out / "MNIST" / "raw"):
+            saved = save_sheets(sheets, out)
+        for path, what in saved.items():
             typer.echo(f"  {path}: {what}")
     typer.echo("How well the pretrained model predicts them:")
     typer.echo(f"  {command('batch', out / 'images', '--labels', 'folder')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,14 @@ def save_idx(train: Digits, test: Digits, root: str | Path) -> Path:
     """
     folder = Path(root) / "MNIST" / "raw"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, digits in (("train", train), ("t10k", test)):
-        images = digits.images.cpu().numpy()[:, 0]
-        labels = digits.labels.cpu().numpy().astype(np.uint8)
-        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
-            header = struct.pack(">4B", 0, 0, 8, values.ndim)
-            header += struct.pack(f">{values.ndim}I", *values.shape)
-            with atomic_write(folder / f"{name}-{kind}-ubyte") as part:
+    with ExitStack() as all_four:  # replaced together: images would have the labels of others
+        for name, digits in (("train", train), ("t10k", test)):
+            images = digits.images.cpu().numpy()[:, 0]
+            labels = digits.labels.cpu().numpy().astype(np.uint8)
+            for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+                header = struct.pack(">4B", 0, 0, 8, values.ndim)
+                header += struct.pack(f">{values.ndim}I", *values.shape)
+                part = all_four.enter_context(atomic_write(folder / f"{name}-{kind}-ubyte"))
                 part.write_bytes(header + values.tobytes())
     return folder
 
@@ -88,6 +90,11 @@ def save_images(digits: Digits, folder: str | Path) -> Path:
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    ValueError
+        If images of other digits are in it, which would lie among these.
     """
     return write_by_label(digits.images[:, 0].cpu().numpy(), digits.labels.tolist(), folder)
 
@@ -95,8 +102,14 @@ def save_images(digits: Digits, folder: str | Path) -> Path:
 def write_by_label(images: Iterable[np.ndarray], labels: Iterable[int], folder: str | Path) -> Path:
     """Write images of any size as PNG files, in a folder for each label; see `save_images`."""
     folder = Path(folder)
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        path = folder / str(label) / f"{number:04}.png"
+    paths = [folder / str(label) / f"{number:04}.png" for number, label in enumerate(labels)]
+    others = set(folder.glob("[0-9]/*.png")) - set(paths)
+    if others:
+        raise ValueError(
+            f"{min(others)} would lie among the images of other digits: choose another folder, or "
+            f"move {folder} away first"
+        )
+    for path, image in zip(paths, images, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     return folder

@@ -25,7 +25,7 @@ def save_sheets(sheets: Sequence[SheetDigits], folder: str | Path) -> dict[Path,
     sheets : sequence of SheetDigits
         What `read_sheet` returned, at least one.
     folder : path
-        Where to write. Files of the same names are replaced.
+        Where to write. What the same sheets have been saved as is replaced.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def save_sheets(sheets: Sequence[SheetDigits], folder: str | Path) -> dict[Path,
     Raises
     ------
     ValueError
-        If there is no digit.
+        If there are fewer than five digits, or if `folder` has images of another sheet's.
 
     Notes
     -----
@@ -51,11 +51,11 @@ def save_sheets(sheets: Sequence[SheetDigits], folder: str | Path) -> dict[Path,
         raise ValueError(f"there are {len(digits)} digits on the sheets: at least 5 are needed")
     numbers = range(len(digits))
     train = [number for number in numbers if number % TEST_EVERY]
-    raw = save_idx(digits[train], digits[list(numbers[::TEST_EVERY])], folder)
-    table = save_csv(digits, folder / "digits.csv")
-    images = save_images(digits, folder / "images")
+    images = save_images(digits, folder / "images")  # first, since it may be refused
     boxes = [crop for sheet in sheets for crop in sheet.crops]
     crops = write_by_label(boxes, digits.labels.tolist(), folder / "crops")
+    raw = save_idx(digits[train], digits[list(numbers[::TEST_EVERY])], folder)
+    table = save_csv(digits, folder / "digits.csv")
     origin = pd.DataFrame(
         [
             (escape_formula(sheet.photo), escape_formula(sheet.writer or ""), box)

@@ -6,6 +6,7 @@ import io
 import struct
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from typer.testing import CliRunner
 
 from mnist_helpers import MNISTPredictor, load_csv, load_mnist
 from mnist_helpers.cli import app
-from mnist_helpers.data import Splits
+from mnist_helpers.data import Splits, read_idx, save_idx
 from mnist_helpers.decode import InvalidImageError
 from mnist_helpers.sheet import (
     Layout,
+    SheetDigits,
     SheetError,
     boxes,
     draw_sheet,
@@ -219,6 +221,44 @@ def test_the_data_set_is_what_others_read(photo: Image.Image, tmp_path: Path) ->
     assert rows[:2] == ["image,photo,writer,box", "0,the image,Ada Müller,0"]
 
 
+def test_another_sheets_digits_are_not_mixed_in(tmp_path: Path, splits: Splits) -> None:
+    digits, raw = splits.test[:20], tmp_path / "MNIST" / "raw"
+    for number in (20, 20, 19):  # again, and without the last one
+        of_a_sheet = SheetDigits(
+            digits.images[:number],
+            digits.labels[:number],
+            "a sheet",
+            list(digits.images[:number, 0].numpy()),
+            "a.jpg",
+            list(range(number)),
+        )
+        refused = pytest.raises(ValueError, match=r"0019\.png would lie among the images of other")
+        with nullcontext() if number == 20 else refused:
+            save_sheets([of_a_sheet], tmp_path)
+    assert len(read_idx(raw / "train-labels-idx1-ubyte")) == 16, "nothing was touched"
+    assert len(list((tmp_path / "images").glob("*/*.png"))) == 20
+
+
+def test_images_never_have_the_labels_of_others(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = splits.test[:20], splits.test[20:30]
+    raw = save_idx(train, test, tmp_path)
+    before = {path.name: path.read_bytes() for path in raw.iterdir()}
+    write, written = Path.write_bytes, []
+
+    def until_the_disk_is_full(path: Path, content: bytes) -> int:
+        written.append(path)
+        if len(written) == 4:
+            raise OSError("no space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", until_the_disk_is_full)
+    with pytest.raises(OSError, match="no space"):
+        save_idx(test, train, tmp_path)
+    assert {path.name: path.read_bytes() for path in raw.iterdir()} == before
+
+
 def test_the_commands_make_and_read_sheets(photo: Image.Image, tmp_path: Path) -> None:
     made = CliRunner().invoke(
         app, ["sheet", "make", str(tmp_path / "sheet.pdf"), "--writer", "Ada"]
@@ -228,11 +268,17 @@ def test_the_commands_make_and_read_sheets(photo: Image.Image, tmp_path: Path) -
     photo.save(tmp_path / "photo.jpg")
     (tmp_path / "cat.jpg").write_text("no image")
     photos = [str(tmp_path / "cat.jpg"), str(tmp_path / "photo.jpg")]
+    raw = tmp_path / "mine" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    killed = [folder / ".mnist_helpers-x.part" for folder in (raw, tmp_path / "mine")]
+    for part in killed:  # what a run left that was killed
+        part.touch()
     read = CliRunner().invoke(app, ["sheet", "read", *photos, "--out", str(tmp_path / "mine")])
     assert read.exit_code == 1, "one photo could not be read"
     assert "cat.jpg" in read.output
     assert "100 digits by Ada Müller" in read.output
-    assert (tmp_path / "mine" / "MNIST" / "raw" / "train-labels-idx1-ubyte").is_file()
+    assert (raw / "train-labels-idx1-ubyte").is_file()
+    assert not any(part.exists() for part in killed)
 
 
 def test_the_command_says_what_to_install(
