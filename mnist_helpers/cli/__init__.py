@@ -4,6 +4,7 @@ from __future__ import annotations  # noqa: I001  (the order below is that of th
 
 import atexit
 import gc
+import signal
 
 from . import train, predict, sheet, system
 from .base import app
@@ -18,6 +19,9 @@ def main(prog_name: str | None = None) -> None:
     garbage collector went through them again and again, for a second during the imports and for
     another when the process ended. Now it runs less often, and not at the end.
 
+    SIGTERM is Ctrl-C: what is ready is kept, nothing half-written stays, and the last words say how
+    to continue.
+
     Parameters
     ----------
     prog_name : str, default=None
@@ -25,4 +29,5 @@ def main(prog_name: str | None = None) -> None:
     """
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name=prog_name)

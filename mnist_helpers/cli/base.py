@@ -108,7 +108,8 @@ def main(
     """Handwritten-digit recognition: train, evaluate, predict, learn.
 
     Results go to stdout; the model in use, progress, notes and errors go to stderr. The exit status
-    is 0 for success, 1 for an error, 2 for wrong usage, and 130 after Ctrl-C.
+    is 0 for success, 1 for an error, 2 for wrong usage, and 130 after Ctrl-C or
+    SIGTERM.
     """
     warnings.formatwarning = lambda message, *_, **__: f"Note: {str(message).strip()}\n"
 

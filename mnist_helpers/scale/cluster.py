@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -71,6 +73,7 @@ def ray_cluster(address: str | None = None, cpus: int | None = None) -> Iterator
     joined = ray.is_initialized()
     if not joined:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         _listen(to_others=address is not None)
         if address:
             _check_reachable(address)
@@ -81,6 +84,8 @@ def ray_cluster(address: str | None = None, cpus: int | None = None) -> Iterator
             _retry_startup(
                 lambda: ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
             )
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # by Ray's own, this process would abort
     try:
         yield ray.cluster_resources()
     finally:

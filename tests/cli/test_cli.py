@@ -129,7 +129,7 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
 
     command = [*COMMAND, *map(str, arguments), "--out", str(broken)]
     last = broken / "last.pt"
-    status, said = stop(command, last, 1, signal.SIGINT, root)
+    status, said = stop(command, last, 1, signal.SIGTERM, root)  # as Ctrl-C
     assert status == 130 and "--resume" in said and str(broken) in said
     assert "Traceback" not in said and 1 <= epochs_in(last) < 6
     status, _ = stop([*command, "--resume"], last, epochs_in(last) + 1, signal.SIGKILL, root)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +37,8 @@ def children() -> set[psutil.Process]:
 
 def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards(monkeypatch) -> None:
     monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
-    mine = children()
-    with scale.ray_cluster() as resources:
+    mine, before = children(), signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), scale.ray_cluster() as resources:
         assert resources["CPU"] == os.cpu_count()
         interface = psutil.net_if_addrs()[os.environ["GLOO_SOCKET_IFNAME"]]  # of its workers
         assert "127.0.0.1" in {address.address for address in interface}
@@ -46,6 +48,9 @@ def test_a_cluster_of_ones_own_listens_to_nobody_else_and_is_gone_afterwards(mon
         assert {port.laddr.ip.removeprefix("::ffff:") for port in ports} == {"127.0.0.1"}
         commands = " ".join(part for p in started for part in p.cmdline())
         assert "gcs_server" in commands
+        signal.raise_signal(signal.SIGTERM)  # by Ray's own handlers, this process would abort
+        time.sleep(60)
+    signal.signal(signal.SIGTERM, before)
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive and not ray.is_initialized()
 
