@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from .brightness import Brightness
 from .cuts import Pieces, find_cuts, pen_width, pieces_between
-from .decode import BlankImageError, ImageLike, decode_with_scale, name_in_errors
+from .decode import BlankImageError, ImageLike, InvalidImageError, decode_with_scale, name_in_errors
 from .lines import remove_lines
 from .masks import bounding_box, group_columns
 from .preprocess import (
@@ -37,6 +37,8 @@ Classify = Callable[[np.ndarray], np.ndarray]
 SMALL_ROW = 100  # pixels: shorter rows of digits are enlarged to this
 MIN_DIGIT_HEIGHT = 0.4  # of the highest one in the row; lower parts are marks
 MAX_LINE_HEIGHT, MIN_LINE_LENGTH = 0.2, 0.7  # of an underline: of its length, of the digits' height
+MAX_DIGITS = 300  # in an image, each of which takes up to 30 ms; more are a texture
+MAX_ASPECT = 12.0  # width by height; what is wider is no run of touching digits
 MIN_MARK, MAX_MARKS = 0.4, 30  # size of a point in the pen's width squared; more parts are dirt
 UNCUT = ((0.75, 0.9), (1.0, 0.999))  # width by height, probability: such a digit is not cut
 
@@ -221,6 +223,8 @@ def find_parts(gray: np.ndarray) -> list[tuple[list[Part], list[Rectangle]]]:
     ------
     BlankImageError
         If there is no ink in any of the cells.
+    InvalidImageError
+        If there would be more than `MAX_DIGITS`.
     """
     found: list[Part] = []
     small: list[Rectangle] = []
@@ -237,15 +241,26 @@ def find_parts(gray: np.ndarray) -> list[tuple[list[Part], list[Rectangle]]]:
         except BlankImageError as error:
             empty = error
             continue
+        _refuse_texture(ndimage.label(mask, np.ones((3, 3)))[1])
         whole = Part(ink, mask, (left, top), zoom)
         found += [whole.with_mask(one) for row in split_rows(mask) for one in group_columns(row)]
         if zoom == 1:  # in a tiny image a point is like dirt
             small += [whole.place(box) for box in small_parts(ink, mask)]
     if empty is not None and not found:
         raise empty
+    _refuse_texture(sum(max(1.0, part.aspect) for part in found))
     boxes = [part.box for part in found]
     rows = [[found[number] for number in row] for row in group_rows(boxes)]
     return [(row, small) for row in rows]
+
+
+def _refuse_texture(count: float) -> None:
+    """Refuse an image with room for more digits than anybody writes."""
+    if count > MAX_DIGITS:
+        raise InvalidImageError(
+            f"the image has {count:,.0f} parts as large as a digit, more than {MAX_DIGITS}: that "
+            "is a texture, not a number. Crop it to the number"
+        )
 
 
 def split_rows(mask: np.ndarray) -> list[np.ndarray]:
@@ -341,7 +356,7 @@ def split_touching_digits(
     part = part.crop()
     probs = classify(part.to_mnist()[None])
     is_digit = any(part.aspect < widest and probs.max() >= least for widest, least in UNCUT)
-    cuts = [] if is_digit else find_cuts(part.mask)
+    cuts = [] if is_digit or part.aspect > MAX_ASPECT else find_cuts(part.mask)
     start, stop, masks = zip(*pieces_between(part.mask, cuts), strict=True)
     pieces = [part.with_mask(mask) for mask in masks]
     if len(pieces) > 1:

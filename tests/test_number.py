@@ -8,7 +8,7 @@ from PIL import Image
 
 from mnist_helpers.numbers import segment_digits
 from mnist_helpers.prediction import MNISTPredictor
-from mnist_helpers.preprocess import BlankImageError, to_mnist
+from mnist_helpers.preprocess import BlankImageError, InvalidImageError, to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
 from mnist_helpers.styles import STYLES
 
@@ -25,6 +25,14 @@ def test_a_number_is_read(predictor: MNISTPredictor, text: str, style: str) -> N
     number = predictor.predict_number(row_of(text, style))
     assert number.text == text
     assert [prediction.digit for prediction in number.predictions] == [int(d) for d in text]
+
+
+def test_a_texture_is_refused_before_each_of_its_parts_is_tried(predictor: MNISTPredictor) -> None:
+    texture = np.where(np.random.default_rng(0).random((500, 500)) < 0.03, 255, 0).astype(np.uint8)
+    with pytest.raises(InvalidImageError, match=r"parts as large as a digit.*Crop"):
+        predictor.predict_number(texture)
+    page = np.concatenate([row_of("31415", size=60)] * 5)
+    assert len(predictor.predict_rows(page)) == 5
 
 
 @pytest.mark.parametrize("size", [120, 400])  # the larger row is reduced before it is read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,7 @@ def app_(
         checkpoints = checkpoint or find_checkpoints()
         device = "cpu" if no_cuda else device
         page = create_app(checkpoints, device=device, hosts=trusted_host or ())
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a service is stopped in order
         run(page, host, port, browser)
 
 

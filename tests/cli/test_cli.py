@@ -213,7 +213,7 @@ def test_predictions_as_json(tmp_path: Path, monkeypatch) -> None:
     good, missing = json.loads(shown.stdout)
     assert set(missing) == {"image", "error"} and missing["image"] == "missing.png"
     expected = MNISTPredictor().predict("good.png")
-    assert good["probabilities"] == pytest.approx(expected.probs.tolist())
+    assert good["probabilities"] == pytest.approx(expected.probs.tolist(), abs=2e-6)
     assert (good["image"], good["digit"]) == ("good.png", 3)
     assert good["is_confident"] is expected.is_confident
     assert good["confidence"] == max(good["probabilities"])

@@ -241,7 +241,8 @@ def test_the_network_can_be_another_one_and_onnx(tmp_path: Path) -> None:
         (png(ink=255), "empty"),
         (bomb(30_000), "too large|more than"),
         (bomb(1_100), "more than 1 million"),
-        (b"", "not an image"),
+        (b"", "0 bytes"),
+        (b"digits", "not an image"),
     ],
 )
 def test_400_for_what_is_no_image(client: TestClient, content: bytes, words: str) -> None:

@@ -453,7 +453,7 @@ def test_sigterm_leaves_no_folder_and_another_users_does_not_matter(tmp_path: Pa
             with client.stream("GET", "/gradio_api/heartbeat/x") as heartbeat:
                 for _ in heartbeat.iter_bytes():  # which would never end
                     process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 130  # as after Ctrl-C
+        assert process.wait(120) in (0, -signal.SIGTERM)
     finally:
         process.kill()
         process.wait()
