@@ -53,6 +53,7 @@ THEME = gr.themes.Default(
 CSS = """
 footer button, footer a, .or { color: var(--body-text-color) !important; opacity: 1 !important; }
 button[role="tab"] { color: var(--body-text-color) !important; }
+@media (max-width: 480px) { .tab-container button { padding: 0 5px !important; } }
 pre, pre code { white-space: pre-wrap !important; overflow: visible !important; }
 .prose th, .prose td { word-break: normal !important; overflow-wrap: normal !important; }
 .gradio-container { width: 100%; max-width: 1000px !important; margin: auto; }
