@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_FORMULA = re.compile(r"[\s\x00-\x1f\ufeff']*[=+\-@＝＋－＠]|[\t\r\n]")
 IMAGE_EXTENSIONS = frozenset(
     f".{name}"
     for name in (
@@ -166,24 +165,6 @@ def unescape_name(text: str) -> str:
     """Return the name that `escape_name` has turned into this text."""
     bytes_ = re.sub(rb"\\x([0-9a-f]{2})", lambda hit: bytes([int(hit[1], 16)]), text.encode())
     return os.fsdecode(bytes_)
-
-
-def escape_formula(text: str) -> str:
-    """Return text for a table that no spreadsheet takes for a formula; see `unescape_formula`.
-
-    Spreadsheets run what begins with ``=``, ``+``, ``-`` or ``@``, also after white space.
-
-    Examples
-    --------
-    >>> escape_formula("=1+1"), escape_formula("digit 1.png")
-    ("'=1+1", 'digit 1.png')
-    """
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def unescape_formula(text: str) -> str:
-    """Return the text that `escape_formula` has turned into this one."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def _umask() -> int:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..files import atomic_write, escape_formula, unescape_formula
+from ..files import atomic_write
+from ..formulas import escape_formula, unescape_formula
 from ..prediction import MNISTPredictor, is_confident
 from .files import ImageFolder
 from .preprocessing import Preprocessed, preprocess

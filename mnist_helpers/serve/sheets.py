@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..decode import InvalidImageError
-from ..files import escape_formula
+from ..formulas import escape_formula
 from ..sheet import SheetDigits, read_sheet, save_sheets
 from .schemas import Sheet, Sheets
 from .uploads import Limits, check_pixels

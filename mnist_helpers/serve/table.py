@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ..files import escape_formula
+from ..formulas import escape_formula
 from ..prediction import MNISTPredictor, is_confident
 from .answers import data_url
 from .archives import uploaded_images

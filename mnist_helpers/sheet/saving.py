@@ -11,7 +11,8 @@ import pandas as pd
 
 from ..data.digits import Digits
 from ..data.save import save_csv, save_idx, save_images, write_by_label
-from ..files import atomic_write, escape_formula
+from ..files import atomic_write
+from ..formulas import escape_formula
 from .reading import SheetDigits
 
 TEST_EVERY = 5  # of the digits one is for testing

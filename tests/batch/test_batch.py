@@ -35,7 +35,8 @@ from mnist_helpers.batch import (
 from mnist_helpers.batch.labels import label_of
 from mnist_helpers.batch.preprocessing import Preprocessed
 from mnist_helpers.data import Splits
-from mnist_helpers.files import exclusive_lock, unescape_formula
+from mnist_helpers.files import exclusive_lock
+from mnist_helpers.formulas import unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux")

@@ -34,7 +34,7 @@ from hypothesis import HealthCheck, settings
 from mnist_helpers import MNISTPredictor, to_mnist
 from mnist_helpers.cli import app as command_line
 from mnist_helpers.decode import encode_png
-from mnist_helpers.files import escape_formula, unescape_formula
+from mnist_helpers.formulas import escape_formula, unescape_formula
 from mnist_helpers.prediction import PRETRAINED_NAME, PRETRAINED_WEIGHTS
 from mnist_helpers.serve import load
 from mnist_helpers.serve.app import create_app, display_names, find_checkpoints
