@@ -291,6 +291,7 @@ def test_a_table_is_counted_that_begins_with_thousands_of_unreadable_images(
     number = 20_000  # more rows than a reader of CSV looks at to guess what a column holds
     table = pd.DataFrame({"file": [f"a folder of images/{n:030d}.png" for n in range(number)]})
     table["digit"] = pd.array([pd.NA] * (number - 2) + [7, 7], "Int64")
+    table["confidence"] = [None] * (number - 2) + [0.99, 0.5]
     table["is_confident"] = pd.array([pd.NA] * (number - 2) + [True, False], "boolean")
     table["error"] = ["is not an image"] * (number - 2) + [None, None]
     if format == "csv":
