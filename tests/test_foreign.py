@@ -134,7 +134,7 @@ def test_weights_are_found_wherever_they_lie(
     path = tmp_path / "net.pth"
     torch.save(WRAPPINGS[wrapping](trained), path)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         done = load_checkpoint(path)
     assert done.name == "fast" and done.notes == []
     assert torch.allclose(logits(done.model), expected, atol=1e-4)
@@ -258,7 +258,7 @@ def test_a_files_own_normalization_is_kept(
     path = tmp_path / "net.pth"
     torch.save(content(trained_for(0.5, 0.5, trained)), path)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         done = load_checkpoint(path)
     assert done.model.normalize.mean.item() == pytest.approx(0.5)
     assert done.model.normalize.std.item() == pytest.approx(0.5)
@@ -303,7 +303,7 @@ def test_weights_that_classify_nothing_are_warned_about(tmp_path: Path) -> None:
 def test_our_own_checkpoints_are_not_tried(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "net.pt", build_model("tiny"))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert load_checkpoint(tmp_path / "net.pt").notes == []
 
 

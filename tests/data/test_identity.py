@@ -85,14 +85,14 @@ def test_mnist_itself_is_known_by_its_pixels(tmp_path: Path, monkeypatch) -> Non
     assert is_mnist(train, test)
     write_idx(tmp_path, train, test)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert load_mnist("idx", tmp_path).source == f"MNIST's idx files (folder {tmp_path.name})"
 
 
 @pytest.mark.mnist
 def test_mnist_is_mnist_however_it_is_kept(mnist_root: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         train, _, test = load_mnist("idx", mnist_root, val_size=0)
         assert train.source.startswith("MNIST's idx files") and is_mnist(train, test)
         arrays = {"x_train": train, "x_test": test}

@@ -42,7 +42,7 @@ def read(path: Path, content: bytes | str, **options) -> Digits:
     """Read a table that needs no word of warning."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         return load_csv(path, **options)
 
 
