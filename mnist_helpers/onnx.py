@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import weakref
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from .files import atomic_write
 from .models import Normalize
-from .runtime import NEEDED, saved_about, start_session
+from .runtime import NEEDED, end_before_fork, saved_about, start_session
 from .wrapping import are_probabilities, trial_images, wrap_model
 
 OPSET = 18  # known to ONNX Runtime since 1.14, and to onnxruntime-web
@@ -129,7 +127,7 @@ class OnnxNetwork(nn.Module):
         content = _checked_content(path, OPERATORS | set(operators))
         session = start_session(content, path)
         self.session: Any = session  # None: to be started, see _running
-        _NETWORKS.add(self)
+        end_before_fork(self)
         self.batch_size, self.image_shape = _input_shape(session, path)
         self.output = _output_name(session, path)
         is_float = session.get_inputs()[0].type in FLOATS
@@ -191,7 +189,7 @@ class OnnxNetwork(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        _NETWORKS.add(self)
+        end_before_fork(self)
 
     def _running(self) -> Any:
         """Return the session, started again in a copy and after a fork."""
@@ -200,22 +198,6 @@ class OnnxNetwork(nn.Module):
             content = self.content.cpu().numpy().tobytes()
             self.session = session = start_session(content, Path("the network's copy"))
         return session
-
-
-_NETWORKS: weakref.WeakSet[OnnxNetwork] = weakref.WeakSet()  # of this process
-
-
-def _end_sessions() -> None:
-    """End the sessions before a fork: a child has none of their threads, and would wait for them.
-
-    Parent and child start their own at the next prediction.
-    """
-    for network in list(_NETWORKS):
-        network.session = None
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_end_sessions)
 
 
 def _checked_content(path: Path, operators: set[str]) -> bytes:

@@ -18,7 +18,7 @@ from .compare import ArrayEquality
 from .logits import check_logits, softmax
 from .numbers import Row, segment_rows
 from .preprocess import Box, ImageLike, to_mnist
-from .runtime import saved_about, start_session
+from .runtime import end_before_fork, saved_about, start_session
 
 if TYPE_CHECKING:
     import torch
@@ -345,8 +345,20 @@ class PretrainedPredictor(Predictor):
     """
 
     def __init__(self) -> None:
-        self._session = start_session(PRETRAINED_ONNX.read_bytes(), PRETRAINED_ONNX)
-        self.about = saved_about(self._session, PRETRAINED_ONNX)
+        self.session: Any = None  # to be started, see _running
+        end_before_fork(self)
+        self.about = saved_about(self._running(), PRETRAINED_ONNX)
+
+    def __reduce__(self) -> tuple[type[PretrainedPredictor], tuple[()]]:
+        """Have a copy in another process start a session of its own."""
+        return PretrainedPredictor, ()
+
+    def _running(self) -> Any:
+        """Return the session, started again after a fork."""
+        session = self.session
+        if session is None:
+            self.session = session = start_session(PRETRAINED_ONNX.read_bytes(), PRETRAINED_ONNX)
+        return session
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Return the calibrated probabilities for preprocessed images.
@@ -359,6 +371,6 @@ class PretrainedPredictor(Predictor):
         -------
         ndarray of shape [N, 10], dtype float32
         """
-        (logits,) = self._session.run(None, {"images": images.reshape(-1, 1, 28, 28)})
+        (logits,) = self._running().run(None, {"images": images.reshape(-1, 1, 28, 28)})
         check_logits(logits, len(images), PRETRAINED_NAME)
         return softmax(logits / self.about["temperature"])

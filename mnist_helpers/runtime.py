@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,26 @@ def start_session(content: bytes, path: Path) -> Any:
         except Exception as error:  # onnxruntime has a class of exceptions for each kind of damage
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{path} is not an ONNX network that can be run: {reason}") from error
+
+
+_OWNERS: weakref.WeakSet[Any] = weakref.WeakSet()  # of sessions in this process
+
+
+def end_before_fork(owner: Any) -> None:
+    """Set the `session` of `owner` to None before each fork; it starts another when it needs one.
+
+    A forked child has none of the session's threads, and would wait for them.
+    """
+    _OWNERS.add(owner)
+
+
+def _end_sessions() -> None:
+    for owner in list(_OWNERS):
+        owner.session = None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_end_sessions)
 
 
 @cache

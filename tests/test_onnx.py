@@ -76,6 +76,7 @@ def test_both_files_of_the_pretrained_weights_hold_one_network(splits: Splits) -
     assert theirs.about["model"] == ours.checkpoint.name
     assert theirs.about["parameters"] == count_parameters(ours.model)
     assert PRETRAINED_ONNX.stat().st_size < 1e6
+    assert np.array_equal(pickle.loads(pickle.dumps(theirs)).predict_proba(noise), found)
 
 
 def test_a_predictor_runs_it(exported: Path) -> None:
