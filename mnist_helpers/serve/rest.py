@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -41,6 +41,7 @@ from .uploads import Limits, OneImage, SeveralImages, check_total_pixels, prepro
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Work = Callable[[Sequence[bytes]], Coroutine[Any, Any, list[T | ValueError]]]
 EXAMPLES = {
     "/predict": "file=@digit.png",
     "/predict/batch": "files=@3.png -F files=@7.png",
@@ -100,11 +101,7 @@ def _add_predictions(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> Non
     )
     async def predict(request: Request) -> Answer:
         """Predict the digit in one image: a form with `file`, or JSON with `image` in base64."""
-        ((_, content),) = await uploads(request, "file", OneImage, most=1)
-        (found,) = await cancel_on_disconnect(request, batcher.predict([content]))
-        if isinstance(found, ValueError):
-            raise HTTPException(400, str(found))
-        return Answer.of(found)
+        return Answer.of(await _answer_one(request, batcher.predict))
 
     @app.post(
         "/predict/batch",
@@ -116,12 +113,8 @@ def _add_predictions(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> Non
 
         An image that cannot be used has its error instead of an answer; the others have theirs.
         """
-        sent = await uploads(request, "files", SeveralImages, limits.images)
-        contents = [content for _, content in sent]
-        await run_in_threadpool(check_total_pixels, contents, limits)
-        found = await cancel_on_disconnect(request, batcher.predict(contents))
-        rows = [Row.of(name, one) for (name, _), one in zip(sent, found, strict=True)]
-        return Answers(answers=rows)
+        names, found = await _answer_several(request, limits, batcher.predict)
+        return Answers(answers=[Row.of(name, one) for name, one in zip(names, found, strict=True)])
 
 
 def _add_numbers(
@@ -137,11 +130,7 @@ def _add_numbers(
     )
     async def predict_number(request: Request) -> NumberAnswer:
         """Predict a number, several digits in a row: a form or JSON as for `/predict`."""
-        ((_, content),) = await uploads(request, "file", OneImage, most=1)
-        (found,) = await cancel_on_disconnect(request, batcher.run(work, [content]))
-        if isinstance(found, ValueError):
-            raise HTTPException(400, str(found))
-        return NumberAnswer.of(found)
+        return NumberAnswer.of(await _answer_one(request, partial(batcher.run, work)))
 
 
 def _add_sheets(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> None:
@@ -167,11 +156,7 @@ def _add_sheets(app: FastAPI, batcher: MicroBatcher, limits: Limits) -> None:
         `application/json` gets what was found in each photo, and no archive.
         """
         await run_in_threadpool(_need_opencv)
-        sent = await uploads(request, "files", SeveralImages, limits.images)
-        contents = [content for _, content in sent]
-        await run_in_threadpool(check_total_pixels, contents, limits)
-        found = await cancel_on_disconnect(request, batcher.run(work, contents))
-        names = [name for name, _ in sent]
+        names, found = await _answer_several(request, limits, partial(batcher.run, work))
         if all(isinstance(one, ValueError) for one in found):
             pairs = zip(names, found, strict=True)
             raise HTTPException(400, "; ".join(f"{name}: {error}" for name, error in pairs))
@@ -221,6 +206,25 @@ def _add_descriptions(app: FastAPI, batcher: MicroBatcher, predictor: MNISTPredi
     async def model() -> Model:
         """Say which network answers."""
         return describe(predictor)
+
+
+async def _answer_one(request: Request, work: Work[T]) -> T:
+    """Do some work with the one image of a request; answer 400 if it cannot be used."""
+    ((_, content),) = await uploads(request, "file", OneImage, most=1)
+    (found,) = await cancel_on_disconnect(request, work([content]))
+    if isinstance(found, ValueError):
+        raise HTTPException(400, str(found))
+    return found
+
+
+async def _answer_several(
+    request: Request, limits: Limits, work: Work[T]
+) -> tuple[list[str], list[T | ValueError]]:
+    """Do some work with all images of a request; return their names, and what was found."""
+    sent = await uploads(request, "files", SeveralImages, limits.images)
+    contents = [content for _, content in sent]
+    await run_in_threadpool(check_total_pixels, contents, limits)
+    return [name for name, _ in sent], await cancel_on_disconnect(request, work(contents))
 
 
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:

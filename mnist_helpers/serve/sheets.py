@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,32 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..decode import InvalidImageError
 from ..formulas import escape_formula
 from ..sheet import SheetDigits, read_sheet, save_sheets
 from .schemas import Sheet, Sheets
-from .uploads import Limits, check_pixels
+from .uploads import Limits, read_upload
 
 ARCHIVE = "my_mnist"  # the folder in the archive, which is named after it
 
 
 def read_uploaded_sheet(content: bytes, limits: Limits) -> SheetDigits:
-    """Read an uploaded photo of a sheet.
-
-    Raises
-    ------
-    ValueError
-        If it is not an image in one of `FORMATS`, damaged or too large, or shows no sheet; or if
-        anything else goes wrong with it, which is logged: the other photos are to be read.
-    """
-    try:
-        check_pixels(content, limits)
-        return read_sheet(content)
-    except ValueError:
-        raise
-    except Exception as error:
-        logging.getLogger(__name__).exception("a sheet could not be read")
-        raise InvalidImageError(f"the sheet could not be read: {type(error).__name__}") from error
+    """Read an uploaded photo of a sheet; see `read_upload`."""
+    return read_upload(content, limits, read_sheet, "the sheet")
 
 
 def describe_sheets(names: Sequence[str], found: Sequence[SheetDigits | ValueError]) -> Sheets:

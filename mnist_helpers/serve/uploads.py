@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from fastapi import HTTPException, Request
@@ -15,6 +16,8 @@ from starlette.datastructures import UploadFile
 
 from ..decode import InvalidImageError, decode_base64, open_image
 from ..preprocess import to_mnist
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,24 +61,29 @@ class Limits:
 
 
 def preprocess_upload(content: bytes, limits: Limits) -> np.ndarray:
-    """Turn an uploaded file into an MNIST image: uint8 ``[28, 28]``.
+    """Turn an uploaded file into an MNIST image: uint8 ``[28, 28]``; see `read_upload`."""
+    return read_upload(content, limits, to_mnist, "the image")
+
+
+def read_upload(content: bytes, limits: Limits, read: Callable[[bytes], T], what: str) -> T:
+    """Read an uploaded image.
 
     Its size in pixels is looked up before it is decoded, so that a decompression bomb stays shut.
 
     Raises
     ------
-    InvalidImageError, BlankImageError
-        If it is not an image in one of `FORMATS`, damaged, too large, or empty; or if anything else
-        goes wrong with it, which is logged: the other images are to be predicted.
+    ValueError
+        If it is not an image in one of `FORMATS`, damaged or too large, or if `read` refuses it; or
+        if anything else goes wrong with it, which is logged: the other images are to be read.
     """
     try:
         check_pixels(content, limits)
-        return to_mnist(content)
+        return read(content)
     except ValueError:
         raise
     except Exception as error:
-        logging.getLogger(__name__).exception("an image could not be read")
-        raise InvalidImageError(f"the image could not be read: {type(error).__name__}") from error
+        logging.getLogger(__name__).exception("%s could not be read", what)
+        raise InvalidImageError(f"{what} could not be read: {type(error).__name__}") from error
 
 
 def check_pixels(content: bytes, limits: Limits) -> int:
