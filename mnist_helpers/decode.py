@@ -45,6 +45,7 @@ FORMATS = (
 USUAL_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")  # tried first: importing all takes longer
 WORKING_SIDE = 512  # larger images are reduced to this side before anything else is done
 MAX_PIXELS = 120_000_000
+SMALL = 1 << 16  # bytes of a file that is read at once: it is looked at more than once
 MIN_SIDE = 5
 BIT_DEPTHS = (8, 10, 12, 14, 16, 32)  # of what scanners and cameras store in 16 bits or more
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -154,10 +155,11 @@ def open_image(
 
 @contextmanager
 def _as_binary(file: str | os.PathLike | BinaryIO) -> Iterator[BinaryIO]:
-    """Open a path; a binary file that cannot be sought is read into memory."""
+    """Open a path; a small file, and one that cannot be sought, is read into memory."""
     if isinstance(file, (str, os.PathLike)):
         with open(file, "rb") as opened:
-            yield opened
+            content = opened.read(SMALL)
+            yield io.BytesIO(content) if len(content) < SMALL else opened
     else:
         try:
             file.seek(0)

@@ -12,7 +12,6 @@ import mmap
 import re
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from math import ceil
 from typing import Any, BinaryIO
 
@@ -62,18 +61,17 @@ def complaint_before_opening(file: BinaryIO) -> str | None:
     >>> complaint_before_opening(io.BytesIO(many))
     'has 5,000 comments or more: it is not read. Save it again with another program.'
     """
-    with _content(file) as content:
-        for at, start, look in LOOKS:
-            if content[at : at + len(start)] == start:
-                found = look(content)
-                advice = "it is not read. Save it again with another program."
-                return f"{found}: {advice}" if found else None
+    content = _content(file)
+    for at, start, look in LOOKS:
+        if content[at : at + len(start)] == start:
+            found = look(content)
+            advice = "it is not read. Save it again with another program."
+            return f"{found}: {advice}" if found else None
     return None
 
 
-@contextmanager
-def _content(file: BinaryIO) -> Iterator[Any]:
-    """Give a file's bytes; of a large file on the disk a map, which takes no memory."""
+def _content(file: BinaryIO) -> Any:
+    """Return a file's bytes; of a large file on the disk a map, which takes no memory."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if (
@@ -81,11 +79,10 @@ def _content(file: BinaryIO) -> Iterator[Any]:
         and isinstance(file.raw, io.FileIO)
         and size > READ_BELOW
     ):
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
-        return
-    yield file.read()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    content = file.read()
     file.seek(0)
+    return content
 
 
 def complaint_before_decoding(image: Image.Image) -> str | None:

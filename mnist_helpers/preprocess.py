@@ -158,10 +158,11 @@ def is_mnist(pixels: np.ndarray) -> bool:
     """
     if pixels.shape != (FRAME, FRAME) or pixels.max() < 254:
         return False
-    rows, columns = bounding_box(pixels)
-    if max(rows.stop - rows.start, columns.stop - columns.start) not in (19, 20):
+    profiles = pixels.sum(1), pixels.sum(0)
+    inked = [np.flatnonzero(profile) for profile in profiles]
+    if max(places[-1] - places[0] + 1 for places in inked) not in (19, 20):
         return False
-    return all(abs(middle - FRAME / 2) <= 0.55 for middle in center_of_mass(pixels))
+    return all(abs(_middle(profile) - FRAME / 2) <= 0.55 for profile in profiles)
 
 
 def to_gray(pixels: np.ndarray) -> np.ndarray:
@@ -390,6 +391,9 @@ def center(fitted: np.ndarray) -> np.ndarray:
 
 def center_of_mass(pixels: np.ndarray) -> tuple[float, float]:
     """Return the row and the column in which the ink has its center of mass."""
-    rows, columns = pixels.sum(1), pixels.sum(0)
-    total = rows.sum()
-    return rows @ np.arange(len(rows)) / total, columns @ np.arange(len(columns)) / total
+    return _middle(pixels.sum(1)), _middle(pixels.sum(0))
+
+
+def _middle(profile: np.ndarray) -> float:
+    """Return where the center of mass of a row's or a column's sums is."""
+    return profile @ np.arange(len(profile)) / profile.sum()

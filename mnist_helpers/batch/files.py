@@ -109,11 +109,19 @@ class ImageFolder:
             self.files.ls(path)  # says why it could not be listed
             raise
 
+    def is_large(self, name: str) -> bool:
+        """Return whether an image on this machine takes long to decode."""
+        try:
+            return os.stat(os.path.join(self.root, name)).st_size >= LARGE
+        except OSError:  # gone, or its name has bytes that are no UTF-8
+            return False
+
     def path(self, name: str) -> Path:
         """Return the file of this machine to which `names` gave this name."""
         assert self.here is not None, "the folder is on this machine"
         path = self.here / name
-        return path if path.exists() else self.here / unescape_name(name)
+        is_escaped = "\\x" in name and not path.exists()
+        return self.here / unescape_name(name) if is_escaped else path
 
     def _name(self, path: str) -> str:
         """Return a path within the folder; bytes that are no UTF-8 come out escaped."""
@@ -130,14 +138,6 @@ class ImageFolder:
             return None if recursive else "folder"
         taken = path.suffix.lower() in IMAGE_EXTENSIONS if pattern == "*" else path.match(pattern)
         return None if taken else escape_name(path.suffix) or "without extension"
-
-
-def is_large(path: Path) -> bool:
-    """Return whether a file takes long to decode."""
-    try:
-        return path.stat().st_size >= LARGE
-    except OSError:  # `preprocess` says why
-        return False
 
 
 def regular_file(path: Path) -> Path:

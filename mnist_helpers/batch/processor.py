@@ -23,7 +23,7 @@ from ..files import atomic_write, escape_name, exclusive_lock, project_root
 from ..prediction import MNISTPredictor
 from ..progress import progress_bar
 from .contact_sheet import draw_least_confident, draw_least_confident_numbers
-from .files import ImageFolder, is_large
+from .files import ImageFolder
 from .labels import LABELS, find_labels, label_of
 from .numbers import NumberRows
 from .rows import (
@@ -218,7 +218,7 @@ class BatchProcessor:
                 batch = names[start : start + self.batch_size]
                 ready: list[Any] = []
                 # Decoding a photo lets other threads run; with small images they'd only wait.
-                large = any(is_large(images.path(name)) for name in batch)
+                large = any(map(images.is_large, batch))
                 try:
                     for result in (pool.map if large else map)(process, batch):
                         ready.append(result)

@@ -84,8 +84,16 @@ def make_rows(
 
 def to_csv(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as it is read back: numbers with six decimals, no text a formula."""
-    rounded = {name: f"{v:.6f}" if isinstance(v, float) else v for name, v in row.items()}
-    return without_formulas(lists_as_text(rounded))
+    return {name: _as_cell(value) for name, value in row.items()}
+
+
+def _as_cell(value: Any) -> Any:
+    """Return a value as it stands in ``rows.csv``."""
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, list):
+        return strict_json(value)
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 def lists_as_text(row: dict[str, Any]) -> dict[str, Any]:
@@ -98,13 +106,15 @@ def lists_as_text(row: dict[str, Any]) -> dict[str, Any]:
 
 def from_csv(row: dict[str, str]) -> dict[str, Any]:
     """Return a row as `make_rows` made it, from the texts of `whole_rows`."""
-    if not row["digit"]:
-        known = dict.fromkeys(("digit", "confidence", "is_confident", *PROBABILITIES))
-    else:
-        known = {name: float(row[name]) for name in ("confidence", *PROBABILITIES)}
+    known = dict.fromkeys(COLUMNS) | {
+        "file": row["file"],
+        "seconds": float(row["seconds"]),
+        "error": row["error"] or None,
+    }
+    if row["digit"]:
+        known |= {name: float(row[name]) for name in ("confidence", *PROBABILITIES)}
         known |= {"digit": int(row["digit"]), "is_confident": row["is_confident"] == "True"}
-    rest = {"seconds": float(row["seconds"]), "error": row["error"] or None}
-    return {name: ({"file": row["file"]} | known | rest)[name] for name in COLUMNS}
+    return known
 
 
 def start_table(path: Path, columns: Sequence[str]) -> None:
