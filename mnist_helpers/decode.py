@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
+from math import ceil, floor
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
@@ -29,19 +30,7 @@ ImageLike: TypeAlias = (
     "str | os.PathLike | bytes | bytearray | BinaryIO | Image.Image | np.ndarray | torch.Tensor"
 )
 
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "AVIF",
-    "HEIF",
-    "JPEG2000",
-    "PPM",
-    "ICO",
-)
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO")
 USUAL_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")  # tried first: importing all takes longer
 WORKING_SIDE = 512  # larger images are reduced to this side before anything else is done
 MAX_PIXELS = 120_000_000
@@ -340,9 +329,24 @@ def _downscale(image: Image.Image, max_side: int) -> Image.Image:
     turn = TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     image = _in_8_bits(image)
     if max(image.size) > max_side:
-        image = image.copy()
-        image.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        size = _size_within(image.size, max_side)
+        image = image.resize(size, Image.Resampling.BOX, reducing_gap=2)
     return image if turn is None else image.transpose(turn)
+
+
+def _size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the size that Pillow's `thumbnail` gives an image that is larger than this square.
+
+    `thumbnail` itself would change the caller's image, or need a copy of all its pixels.
+    """
+    width, height = size
+    aspect = width / height
+    if width < height:
+        exact = side * aspect
+        return max(min(floor(exact), ceil(exact), key=lambda n: abs(aspect - n / side)), 1), side
+    exact = side / aspect
+    shorter = min(floor(exact), ceil(exact), key=lambda n: abs(aspect - side / n) if n else 0)
+    return side, max(shorter, 1)
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:

@@ -26,6 +26,8 @@ MOST_BLOCKS = 50_000  # of up to 255 bytes each, before the first image of a GIF
 MOST_COMMENTS = 5_000  # blocks of comments in a GIF, and comments in a text of pixels
 MOST_VALUES = 200_000  # of a tag: offsets of strips or tiles, above all
 MOST_SLOW_PIXELS = 1_000_000  # of an image whose decoder is written in Python
+DECODER_BYTES = {"WEBP": 16, "JPEG2000": 24, "AVIF": 11, "HEIF": 9}  # per pixel; others take 4 to 8
+MOST_DECODER_BYTES = 600_000_000  # together
 MAX_TILE_PIXELS = 1 << 22  # of a part that is larger than four of its images
 MOST_CODE_BLOCKS = 1 << 19  # of a JPEG 2000, whose decoder keeps a list of them
 MOST_TILES, MOST_LAYERS, MOST_COMPONENTS = 10_000, 100, 5  # of a JPEG 2000
@@ -104,6 +106,12 @@ def complaint_before_decoding(image: Image.Image) -> str | None:
         return (
             f"has {image.width:,} × {image.height:,} pixels in a form that takes long to decode: "
             "it is not read. Save it as PNG."
+        )
+    needed = pixels * DECODER_BYTES.get(image.format or "", 0)
+    if needed > MOST_DECODER_BYTES:
+        return (
+            f"has {image.width:,} × {image.height:,} pixels, which take {needed // 1_000_000:,} MB "
+            f"to decode as {image.format}: it is not read. Reduce it, or save it as JPEG or PNG."
         )
     tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
     return _complaint_of_tiles(image, tags) if tags else None

@@ -132,6 +132,20 @@ def many_components(content: bytearray, _: int) -> None:
     content[at : at + 2] = (16_384).to_bytes(2, "big")
 
 
+def many_pixels(content: bytearray, _: int) -> None:
+    """As many as it takes for the decoder to need too much memory, in one tile."""
+    at = content.index(b"ihdr") + 4
+    content[at : at + 8] = struct.pack(">II", 5001, 5001)
+    at = content.index(b"\xff\x51") + 6
+    content[at : at + 8] = content[at + 16 : at + 24] = struct.pack(">II", 5001, 5001)
+
+
+def resized(content: bytes, side: int) -> bytes:
+    """Return an animated WebP with another canvas."""
+    at = content.index(b"VP8X") + 12
+    return content[:at] + (side - 1).to_bytes(3, "little") * 2 + content[at + 6 :]
+
+
 def avif(patch: Callable[[bytes], bytes], kind: bytes) -> bytes:
     """Write an AVIF one of whose boxes has another content."""
     content = encoded("AVIF")
@@ -274,6 +288,14 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG 2000, layers": (lambda: jpeg2000(many_layers), "more than 100 layers"),
     "JPEG 2000, tiles": (lambda: jpeg2000(tiny_tiles), "more than 10,000 tiles"),
     "JPEG 2000, components": (lambda: jpeg2000(many_components), "16,384 colors"),
+    "JPEG 2000, pixels": (
+        lambda: jpeg2000(many_pixels),
+        "5,001 × 5,001 pixels, which take 600 MB to decode as JPEG2000",
+    ),
+    "WebP, pixels": (
+        lambda: resized(moving("WEBP"), 7000),
+        "7,000 × 7,000 pixels, which take 784 MB to decode as WEBP",
+    ),
     "ICO, a larger PNG": (lambda: icon(large_png()), "an icon with 3,000 × 3,000 pixels"),
     "ICO, a larger bitmap": (
         lambda: icon(struct.pack("<IiiHHIIiiII", 40, 3000, 6000, 1, 32, 0, 0, 0, 0, 0, 0)),

@@ -6,6 +6,8 @@ import base64
 import io
 import itertools
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, ImageOps, PngImagePlugin
 from scipy import ndimage
@@ -24,7 +26,10 @@ from mnist_helpers.decode import (
     FORMATS,
     BlankImageError,
     InvalidImageError,
+    _downscale,
     _formats,
+    _in_8_bits,
+    _size_within,
     decode,
     decode_base64,
     open_image,
@@ -481,6 +486,59 @@ def test_deep_images_take_little_more_memory_than_their_pixels() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 * image.width * image.height
+
+
+@given(
+    st.integers(1, 1400),
+    st.integers(1, 1400),
+    st.integers(3, 600),
+    st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"]),
+)
+def test_large_images_are_reduced_as_pillow_reduces_them(
+    width: int, height: int, side: int, mode: str
+) -> None:
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+    image = Image.fromarray(noise).convert("L" if mode == "I;16" else mode).convert(mode)
+    content = image.tobytes()
+    expected = _in_8_bits(image).copy()
+    expected.thumbnail((side, side), Image.Resampling.BOX)
+    reduced = _downscale(image, side)
+    assert (reduced.size, reduced.mode) == (expected.size, expected.mode)
+    assert reduced.tobytes() == expected.tobytes()
+    assert (image.size, image.tobytes()) == ((width, height), content)  # the caller's own
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1, 5000))
+def test_the_size_of_a_reduced_image_is_that_of_pillows_thumbnail(
+    width: int, height: int, side: int
+) -> None:
+    class OfNoPixels(Image.Image):
+        def resize(self, size: tuple[int, int], *_: object, **__: object) -> Image.Image:
+            sizes.append(size)
+            return Image.new("1", (1, 1))
+
+    sizes: list[tuple[int, int]] = []
+    assume(max(width, height) > side)
+    image = OfNoPixels()
+    image._size = (width, height)
+    image.thumbnail((side, side))
+    assert sizes == [_size_within((width, height), side)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_large_image_is_decoded_without_a_copy_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("RGB", (6000, 6000)).save(path, compress_level=1)
+    code = (
+        "import sys; from pathlib import Path; from mnist_helpers.decode import decode\n"
+        "def peak():\n"
+        "    return int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+        "before = peak(); decode(sys.argv[1]); print(1024 * (peak() - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) < 6 * 6000 * 6000  # four bytes a pixel, in Pillow's memory
 
 
 def test_a_missing_file_and_a_folder_are_the_systems_errors(tmp_path: Path) -> None:
