@@ -63,7 +63,7 @@ def plot_steps(steps: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     if not steps:
         raise ValueError("there are no steps to draw")
-    axes = image_grid(len(steps), min(5, len(steps)), (1.55, 1.9))
+    axes = image_grid(len(steps), min(5, len(steps)), (1.55, 2.1))
     for ax, (number, (name, image)) in zip(axes.flat, enumerate(steps.items(), 1), strict=False):
         show_image(ax, np.asarray(image))
         ax.set_title(f"{number}\n{name.replace(' ', chr(10), 1)}", fontsize=9)

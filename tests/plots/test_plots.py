@@ -182,6 +182,15 @@ def test_captions_of_steps_do_not_overlap():
         assert left.x1 < right.x0
 
 
+@pytest.mark.parametrize("side", [28, 200])
+def test_two_rows_of_steps_do_not_overlap(side: int) -> None:
+    above, below = plots.plot_steps({f"style{n}": np.zeros((side, side)) for n in range(10)})
+    above[0].figure.draw_without_rendering()
+    for upper, lower in zip(above, below, strict=True):
+        size = upper.xaxis.label.get_window_extent()
+        assert lower.title.get_window_extent().y1 < size.y0
+
+
 def test_history_draws_the_numbers_and_marks_the_best_epoch():
     rows = history(4)
     loss, accuracy = plots.plot_history(rows)
