@@ -16,13 +16,13 @@ class NotebookBar(TextBar):
     """A bar as text in a cell's output.
 
     tqdm's own bar for notebooks is a widget: saved without its kernel, it says 0% forever. An
-    output is saved as it was last.
+    output is saved as it was last: one line that says how far it came, and how long that took.
     """
 
     _shown: Any = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        options = {"file": io.StringIO(), "ncols": 88, "ascii": False, **options}
+        options = {"file": io.StringIO(), "ncols": 78, "ascii": False, **options}
         super().__init__(*arguments, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
@@ -37,10 +37,12 @@ class NotebookBar(TextBar):
         return True
 
     def close(self) -> None:
-        """End the bar; one that is not full says that this is all."""
-        if not self.disable and self.total and self.n < self.total:
+        """End the bar: the line that stays says whether this is all, without the blocks."""
+        if not self.disable and self.total:
             task = f"{self.desc.removesuffix(': ')}, " if self.desc else ""
-            self.set_description_str(f"{task}ended early: ")
+            end = "done" if self.n >= self.total else "ended early"
+            self.set_description_str(f"{task}{end}: ", refresh=False)
+            self.bar_format = "{desc}{n_fmt}/{total_fmt} in {elapsed}{postfix}"
         super().close()
 
 

@@ -92,7 +92,7 @@ def use(name: str, answer: Answer) -> Answer:
     if hint is None:
         print(f"Exercise {name}: correct! The notebook continues with yours.")
         return answer
-    print(f"Exercise {name}: {hint} Until yours passes, the notebook uses the worked solution.")
+    print(f"Exercise {name}: {hint} The worked solution is used until yours passes.")
     return _SOLUTIONS[name]
 
 
