@@ -192,7 +192,7 @@ def _bad_kinds(png: bytes) -> list[Kind]:
     return [
         *kinds,
         Kind("refused: text", _status(**post, expected=415, content=b"7")),
-        Kind("refused: a field", _status(**post, expected=422, json={"picture": "7"})),
+        Kind("refused: a field", _status(**post, expected=422, json={"digit": "7"})),
         Kind(
             "refused: many values", _status(**post, expected=422, content=values, headers=as_json)
         ),

@@ -69,7 +69,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: dict[str, Any] | None
             (torch.zeros(2, 1, 28, 28, dtype=torch.uint8),),
             input_names=["images"],
             output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("pictures")},),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

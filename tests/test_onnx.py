@@ -54,7 +54,7 @@ def test_the_file_says_its_opset_and_holds_everything(exported: Path) -> None:
     assert [entry.version for entry in content.opset_import if entry.domain == ""] == [OPSET]
     assert [path.name for path in exported.parent.iterdir()] == ["fast.onnx"]
     batch = content.graph.input[0].type.tensor_type.shape.dim[0]
-    assert batch.dim_param and not batch.dim_value
+    assert batch.dim_param == "batch" and not batch.dim_value
 
 
 def test_the_file_says_nothing_of_the_machine_that_wrote_it(exported: Path, root: Path) -> None:

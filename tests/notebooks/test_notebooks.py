@@ -175,8 +175,8 @@ def test_a_copy_shows_a_widgets_image_and_not_the_widget(tmp_path: Path) -> None
     )
     assert run_notebooks(path, out=tmp_path / "out").returncode == 0
     cells = nbformat.read(tmp_path / "out" / "controls.ipynb", as_version=4).cells
-    pictured, bare = (cell.outputs[0].data for cell in cells)
-    assert set(pictured) == {"image/png", "text/plain"}
+    drawn, bare = (cell.outputs[0].data for cell in cells)
+    assert set(drawn) == {"image/png", "text/plain"}
     assert "application/vnd.jupyter.widget-view+json" in bare
     assert (tmp_path / "out" / "controls" / "00-0.png").exists()
 
