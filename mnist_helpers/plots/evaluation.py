@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .base import BLUE, GRAY, GREEN, ORANGE, axes_or_new, tick_accuracies
 
@@ -148,6 +148,7 @@ def plot_risk_coverage(confidence: np.ndarray, correct: np.ndarray, ax: Axes | N
     ax.plot(read / len(right), np.cumsum(~right) / read, color=BLUE)
     ax.set(xlabel="coverage: share not referred", ylabel="risk: error rate among those")
     for axis in (ax.xaxis, ax.yaxis):  # as many decimals as the ticks need: 98% twice tells nothing
+        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))  # few, for half a figure
         axis.set_major_formatter(PercentFormatter(1))
     first_error = int(np.argmin(right)) if not right.all() else 0
     ax.set_xlim(max(0.0, 2 * first_error / len(right) - 1.02), 1.005)

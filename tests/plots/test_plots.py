@@ -364,6 +364,19 @@ def test_risk_coverage_answers_the_most_confident_first():
     assert list(ax.lines[0].get_ydata()) == [0, 0, 0, 0.25]
 
 
+@pytest.mark.parametrize("first_error", [20, 50, 85, 97])
+def test_ticks_of_risk_and_coverage_do_not_overlap_in_half_a_figure(first_error: int) -> None:
+    correct = np.arange(100) < first_error
+    _, (ax, _) = plt.subplots(1, 2, figsize=(8.2, 3.1), layout="constrained")
+    plots.plot_risk_coverage(np.linspace(1, 0.5, 100), correct, ax)
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    texts = [text for text in ax.get_xticklabels() if low <= text.get_position()[0] <= high]
+    assert len(texts) >= 2
+    for left, right in pairwise(texts):
+        assert left.get_window_extent().x1 + 4 < right.get_window_extent().x0
+
+
 def test_probabilities_highlights_the_most_probable_digit(images):
     probs = np.full(10, 0.04)
     probs[6] = 0.64
