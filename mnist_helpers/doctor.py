@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shlex
@@ -158,15 +159,24 @@ def _data() -> Finding:
 
 
 def _weights() -> Finding:
-    """The pretrained weights are complete."""
+    """Both files of the pretrained weights are complete, and hold the same network."""
     from .checkpoints import load_checkpoint
-    from .prediction import PRETRAINED_WEIGHTS
+    from .prediction import PRETRAINED_ONNX, PRETRAINED_WEIGHTS
 
     try:
-        name = load_checkpoint(PRETRAINED_WEIGHTS).name
+        run = load_checkpoint(PRETRAINED_WEIGHTS)
     except (OSError, ValueError) as error:
         return Finding("weights", False, str(error), "install the package again")
-    return Finding("weights", True, f"{name}, {PRETRAINED_WEIGHTS.stat().st_size / 1e6:.2f} MB")
+    onnx = PRETRAINED_ONNX.read_bytes() if PRETRAINED_ONNX.is_file() else b""
+    # An ONNX file has each weight's bytes as they are, and what is said of the network at its end.
+    parts = [weight.detach().numpy().tobytes() for weight in run.model.parameters()]
+    parts.append(json.dumps({"temperature": run.temperature})[1:-1].encode())
+    if not all(part in onnx for part in parts):
+        what = f"{PRETRAINED_ONNX} " + (
+            f"does not hold the network of {PRETRAINED_WEIGHTS.name}" if onnx else "is missing"
+        )
+        return Finding("weights", False, what, "install the package again")
+    return Finding("weights", True, f"{run.name}, {PRETRAINED_WEIGHTS.stat().st_size / 1e6:.2f} MB")
 
 
 def _kernel() -> Finding:

@@ -11,6 +11,7 @@ import pytest
 
 from mnist_helpers import doctor
 from mnist_helpers.doctor import Finding, check_environment, run_checks
+from mnist_helpers.prediction import PRETRAINED_ONNX
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["Python", "packages", "device", "data", "weights", "kernel", "widgets"]
@@ -97,6 +98,19 @@ def test_data_that_may_not_be_read(tmp_path: Path, monkeypatch) -> None:
     finding = one("data")
     assert not finding.ok and f"{tmp_path} cannot be read (Permission denied)" in finding.text
     assert "MNIST_HELPERS_DATA" in finding.fix
+
+
+def test_weights_for_onnx_runtime(tmp_path: Path, monkeypatch) -> None:
+    whole, onnx = PRETRAINED_ONNX.read_bytes(), tmp_path / "fast.onnx"
+    monkeypatch.setattr("mnist_helpers.prediction.PRETRAINED_ONNX", onnx)
+    assert not one("weights").ok and "fast.onnx is missing" in one("weights").text
+    altered = bytearray(whole)
+    altered[len(whole) // 2] ^= 1
+    for content in (bytes(altered), whole[:-200], b"version https://git-lfs.github.com/spec/v1"):
+        onnx.write_bytes(content)
+        assert not one("weights").ok and "does not hold the network" in one("weights").text
+    onnx.write_bytes(whole)
+    assert one("weights").ok
 
 
 def test_damaged_weights(tmp_path: Path, monkeypatch) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import atomic_write, escape_name, exclusive_lock, project_root
+from ..files import atomic_write, escape_name, exclusive_lock, project_root, short_path
 from ..prediction import MNISTPredictor
 from ..progress import progress_bar
 from .contact_sheet import draw_least_confident, draw_least_confident_numbers
@@ -189,8 +190,8 @@ class BatchProcessor:
         """Create the files to write to, and return the names of the images that are done."""
         record = self.reports / "run.json"
         self.reports.mkdir(parents=True, exist_ok=True)
+        before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
         if resume and self.rows_path.is_file():
-            before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
             other = [key for key, value in settings.items() if before.get(key) != value]
             if other:
                 raise ValueError(
@@ -198,6 +199,9 @@ class BatchProcessor:
                     "start without resume (--resume), or in another folder with out=… (--out)"
                 )
             return finished_files(self.rows_path, self._kind.columns)
+        if before.get("folder", settings["folder"]) != settings["folder"]:
+            note = f"Note: the table of {before['folder']}, an earlier run, is replaced"
+            print(f"{note} in {short_path(self.reports)}", file=sys.stderr)
         self.rows_path.unlink(missing_ok=True)
         with atomic_write(record) as part:
             part.write_text(json.dumps(settings, indent=1), encoding="utf-8")

@@ -120,11 +120,11 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
-        typer.secho(f"Error: {_sentence(error)}", fg="red", err=True)
+        typer.secho(f"Error: {describe_error(error)}", fg="red", err=True)
         raise typer.Exit(1) from error
 
 
-def _sentence(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return what is wrong: of the system's errors the path and the reason, without the number."""
     from ..files import escape_name
 
@@ -213,6 +213,11 @@ def _announce(name: str, parameters: int, path: Path | None) -> None:
 
 def model_file(checkpoint: Path | None) -> Path | None:
     """Return the model's file; of a run's folder it is ``model.safetensors``."""
+    from ..files import escape_name
+
+    if checkpoint is not None and not checkpoint.exists():
+        hint = list_runs("model.safetensors", "--checkpoint")
+        raise FileNotFoundError(f"there is no checkpoint {escape_name(checkpoint)}{hint}")
     if checkpoint is None or not checkpoint.is_dir():
         return checkpoint
     names = ("model.safetensors", "best.pt", "last.pt")
@@ -222,6 +227,18 @@ def model_file(checkpoint: Path | None) -> Path | None:
             f"{checkpoint} is a folder without a training run: none of {', '.join(names)} is in it"
         )
     return files[0]
+
+
+def list_runs(file: str, option: str) -> str:
+    """Return which runs in ``outputs/train/`` have such a file, in brackets; nothing if none has.
+
+    It ends a message about a run that is not there, and says how to name another.
+    """
+    from ..files import project_root, short_path
+
+    runs = sorted((project_root() / "outputs" / "train").glob(f"*/{file}"))
+    there = ", ".join(short_path(path.parent) for path in runs)
+    return f" (there are runs in {there}: name one with {option})" if there else ""
 
 
 def newest_run() -> str | None:

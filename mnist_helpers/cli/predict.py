@@ -20,6 +20,7 @@ from .base import (
     Weights,
     app,
     command,
+    describe_error,
     exit_on_error,
     load_data,
     load_image_predictor,
@@ -142,7 +143,7 @@ def _predict_images(predictor: Predictor, images: list[Path], as_json: bool, num
             _check_file(image)
             found = predictor.predict_number(image) if number else predictor.predict(image)
         except (ValueError, OSError) as error:
-            text = escape_name(str(error))
+            text = escape_name(describe_error(error))
             typer.secho(text if name in text else f"{name}: {text}", fg="red", err=True)
             rows.append({"image": name, "error": text})
             failed += 1

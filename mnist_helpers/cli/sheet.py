@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .base import app, command, exit_on_error
+from .base import app, command, describe_error, exit_on_error
 
 if TYPE_CHECKING:
     from ..sheet import SheetDigits
@@ -55,7 +55,7 @@ def read(
             try:
                 found = read_sheet(photo)
             except (ValueError, OSError) as error:
-                typer.secho(f"Error: {error}", fg="red", err=True)
+                typer.secho(f"Error: {describe_error(error)}", fg="red", err=True)
                 failed += 1
                 continue
             typer.echo(f"{photo}: {describe(found)}")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from .base import Device, NoCuda, app, command, exit_on_error
+from .base import Device, NoCuda, app, command, exit_on_error, model_file
 
 
 @app.command("app")
@@ -21,8 +21,8 @@ def app_(
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A model's file; repeat it to offer a choice. Default: the pretrained model, and "
-            "those in outputs/train/."
+            help="A model's file, or the folder of a training run; repeat it to offer a choice. "
+            "Default: the pretrained model, and those in outputs/train/."
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0: also for other machines.")] = "127.0.0.1",
@@ -47,7 +47,7 @@ def app_(
     with exit_on_error():
         from ..serve import create_app, find_checkpoints, run
 
-        checkpoints = checkpoint or find_checkpoints()
+        checkpoints = [model_file(one) or one for one in checkpoint or []] or find_checkpoints()
         device = "cpu" if no_cuda else device
         page = create_app(checkpoints, device=device, hosts=trusted_host or ())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a service is stopped in order

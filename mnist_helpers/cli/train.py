@@ -23,8 +23,10 @@ from .base import (
     app,
     command,
     exit_on_error,
+    list_runs,
     listed,
     load_data,
+    model_file,
     require_option,
     workers_device,
 )
@@ -129,7 +131,8 @@ def train(
         recipe = replace(recipe_for(model), **{k: v for k, v in given.items() if v is not None})
         if augment is not None:
             recipe = replace(recipe, augment=None if augment == "none" else augment)
-        temperature = load_checkpoint(temperature_from).temperature if temperature_from else None
+        held_out = model_file(temperature_from)
+        temperature = load_checkpoint(held_out).temperature if held_out else None
         wanted = "cpu" if no_cuda else device
         if distributed:  # the workers' device, which this machine may lack
             on, why = workers_device(wanted, distributed)
@@ -222,16 +225,13 @@ def _print_epoch(row: dict, recipe: Recipe) -> None:
 
 def _check_resumable(out: Path) -> None:
     """Refuse to resume where no run is: a mistyped folder would cost a whole run."""
-    from ..files import project_root, short_path
+    from ..files import short_path
 
     if (out / "last.pt").is_file() or (out / "ray").is_dir():
         return
-    runs = sorted((project_root() / "outputs" / "train").glob("*/last.pt"))
-    there = ", ".join(short_path(path.parent) for path in runs)
     raise FileNotFoundError(
-        f"there is no run to resume in {short_path(out)}"
-        + (f" (there are runs in {there}: name one with --out)" if there else "")
-        + "; without --resume a new one starts"
+        f"there is no run to resume in {short_path(out)}{list_runs('last.pt', '--out')}"
+        "; without --resume a new one starts"
     )
 
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from ..decode import InvalidImageError, open_image
 from ..files import escape_name
 from .columns import (
     PIXELS,
@@ -139,7 +140,7 @@ def read_table(path: str | Path, label_column: str | int | None = "auto") -> Tab
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} has no rows") from error
     except (pd.errors.ParserError, UnicodeError, csv.Error, *BROKEN_ARCHIVE) as error:
-        raise ValueError(f"{path} is not a CSV table of digits: {error}") from error
+        raise ValueError(_no_table(path, error)) from error
     labels = [part for _, part, _ in read if part is not None]
     ids = [number for _, _, part in read if part is not None for number in part]
     return _table(
@@ -151,6 +152,15 @@ def read_table(path: str | Path, label_column: str | int | None = "auto") -> Tab
         None if columns.ids is None else ids,
         unlabeled=label_column is None,
     )
+
+
+def _no_table(path: Path, error: Exception) -> str:
+    """Say that a file is no table, and whether it is an image in a table's place."""
+    try:
+        with open_image(path) as image:
+            return f"{path} is an image ({image.format}), not a CSV table of digits"
+    except InvalidImageError:
+        return f"{path} is not a CSV table of digits: {error}"
 
 
 def _table(

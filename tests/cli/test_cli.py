@@ -434,6 +434,60 @@ def test_the_system_s_errors_are_a_path_and_a_reason(tmp_path: Path, monkeypatch
     assert "Errno" not in shown.output and ".part" not in shown.output
 
 
+def test_an_error_of_one_image_is_a_path_and_a_reason(tmp_path: Path, monkeypatch) -> None:
+    """As of a disk that fails while it is read; one photo of several, and one image of several."""
+    pytest.importorskip("cv2", reason="the extra `sheet` is not installed")
+
+    def fail(path: Path, *_: object) -> None:
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.chdir(tmp_path)
+    draw("digit.png", 3)
+    monkeypatch.setattr("mnist_helpers.prediction.to_mnist", fail)
+    monkeypatch.setattr("mnist_helpers.sheet.read_sheet", fail)
+    for arguments in (("predict", "digit.png"), ("sheet", "read", "digit.png")):
+        shown = call(*arguments)
+        assert shown.exit_code == 1 and "digit.png: Input/output error" in shown.stderr
+        assert "Errno" not in shown.output
+
+
+def test_an_image_in_a_tables_place_is_named(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw("digit.png", 3)
+    shown = call("predict", "--no-cuda", "--csv", "digit.png")
+    assert shown.exit_code == 1 and not Path("submission.csv").exists()
+    assert "digit.png is an image (PNG), not a CSV table of digits" in shown.stderr
+
+
+def test_a_mistyped_checkpoint_is_answered_with_those_that_are_there(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, mistyped = Path("outputs/train/mine"), Path("outputs/train/main")
+    run.mkdir(parents=True)
+    (run / "model.safetensors").touch()
+    for arguments in (
+        ("predict", "three.png", "--checkpoint"),
+        ("batch", ".", "--checkpoint"),
+        ("export", "--onnx", "net.onnx", "--checkpoint"),
+        ("train", "--temperature-from"),
+    ):
+        shown = call(*arguments, mistyped)
+        assert shown.exit_code == 1 and f"there is no checkpoint {mistyped}" in shown.stderr
+        assert f"there are runs in {run}: name one with --checkpoint" in shown.stderr
+
+
+def test_that_the_table_of_another_folder_is_replaced_is_said(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("first", "second"):
+        Path(folder).mkdir()
+        draw(f"{folder}/digit.png", 3)
+    note = f"Note: the table of {tmp_path / 'first'}, an earlier run, is replaced in predictions"
+    for folder, replaces in (("first", False), ("first", False), ("second", True)):
+        shown = call("batch", folder, "--no-cuda")
+        assert shown.exit_code == 0 and (note in shown.stderr) is replaces
+
+
 def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     path = tmp_path / "digit.png"
     path.touch()
