@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..models import count_parameters
 from ..synthetic import synthetic_digits
@@ -16,6 +18,7 @@ from .torch_checks import (
     compare_tensors,
     diagnosed_network,
     output_of,
+    why_linear,
     why_not_memorized,
 )
 
@@ -122,11 +125,14 @@ def _learned_kernel(answer: Callable) -> str | None:
     targets = F.conv2d(images, kernel[None, None])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        first = _kernel_error(answer(images, targets, 0), images, targets)
+        random = answer(images, targets, 0)
+        first = _kernel_error(random, images, targets)
         torch.manual_seed(0)
         last = _kernel_error(answer(images, targets, 300), images, targets)
     if first < 0.02:
         return "With steps=0 the kernel must still be random: it is learned step by step."
+    if len(random.unique()) < 9:
+        return "Begin with a random kernel, of nine different numbers: torch.randn(1, 1, 3, 3)."
     if not math.isfinite(last) or last > 10 * first:
         return (
             "The loss has diverged. Call zero_grad() before each backward(), or gradients add up; "
@@ -180,7 +186,20 @@ def _max_pool(answer: Callable) -> str | None:
         "The blocks are mixed up: rows 0 and 1 with columns 0 and 1 first. Split each axis into "
         "(block, place within the block).": images.reshape(2, 3, 2, 3, 2, 4).amax((2, 4)),
     }
-    return compare_tensors(answer(images.clone()), blocks.amax((3, 5)), wrong)
+    with _NoMaxPooling():
+        got = answer(images.clone())
+    return compare_tensors(got, blocks.amax((3, 5)), wrong)
+
+
+class _NoMaxPooling(TorchFunctionMode):
+    """While it is entered, PyTorch's own max-pooling raises a hint."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if "max_pool2d" in getattr(func, "__name__", ""):
+            raise Hint("That is PyTorch's max-pooling; write it with reshape or slices.")
+        return func(*args, **(kwargs or {}))
 
 
 @exercise("03-4")
@@ -221,7 +240,9 @@ def _batch_norm(answer: Callable) -> str | None:
     generator = torch.Generator().manual_seed(0)
     spread = torch.tensor([1.0, 5.0, 0.2]).reshape(1, 3, 1, 1)
     features = 2 + spread * torch.randn(2, 3, 3, 4, generator=generator)
-    features = torch.cat([features, torch.full((2, 1, 3, 4), 7.0)], dim=1)  # a constant channel
+    constant = torch.full((2, 1, 3, 4), 7.0)
+    faint = 1e-3 * torch.randn(2, 1, 3, 4, generator=generator)  # its variance is below 1e-5
+    features = torch.cat([features, constant, faint], dim=1)
     expected = F.batch_norm(features, None, None, training=True)
     got = torch.as_tensor(answer(features.clone()))
     if got.shape == expected.shape and got[:, 3].isnan().any():
@@ -243,6 +264,10 @@ def _batch_norm(answer: Callable) -> str | None:
         "That is one mean for all channels. Each has its own: dim=(0, 2, 3).": over((0, 1, 2, 3)),
         "The variance divides by N, not by N − 1: correction=0.": over((0, 2, 3), correction=1),
         "Divide by the standard deviation, the root of the variance.": centered / (variance + 1e-5),
+        "Add 1e-5 to the variance, before the root: you add it to the standard deviation.": (
+            centered / (variance.sqrt() + 1e-5)
+        ),
+        "The mean is not 0 yet: subtract it.": features / (variance + 1e-5).sqrt(),
         "The standard deviation is not 1 yet: divide by it.": centered,
     }
     return compare_tensors(got, expected, wrong, atol=1e-4)
@@ -257,7 +282,7 @@ def _small_network(answer: Callable[[], nn.Module]) -> str | None:
         model.eval()
         if tuple(output_of(model, images[:1]).shape) != (1, 10):
             return "For a single image the output must be [1, 10]: is there a squeeze()?"
-        return why_not_memorized(model, images, labels)
+        return why_not_memorized(model, images, labels) or why_linear(model, images)
 
 
 def _why_not_small(model: nn.Module) -> str | None:

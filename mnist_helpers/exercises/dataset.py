@@ -96,13 +96,30 @@ def _nearest_mean(answer: Callable) -> str | None:
         return f"One digit for each of the others was asked for: shape [40], not {list(got.shape)}."
     if (got == labels[:40]).all():
         return "That is the nearest single image, or a few; compare with each digit's mean."
-    if (got != (labels[:40] + 1) % 10).any():
-        return "Some digits are wrong: is it the smallest distance, over all 784 pixels?"
     means = torch.stack([images[labels == digit].mean(0) for digit in range(10)])
+    if (got != (labels[:40] + 1) % 10).any():
+        return _why_another_digit(got, means, others)
     between = torch.stack([_between(means[digit], means[digit - 5]) for digit in range(10)])
     if (torch.as_tensor(answer(images, labels, between)) != torch.arange(10)).any():
         return "A distance is the root of the sum of *squared* differences over all pixels."
     return None
+
+
+def _why_another_digit(got: Tensor, means: Tensor, others: Tensor) -> str:
+    """Return a hint about digits that are not those of the nearest mean images."""
+    distances = torch.cdist(others, means)
+    sums = torch.cdist(others, 20 * means)  # of each digit's 20 images
+    wrong = {
+        "That is the largest product of pixels, which prefers bright means: take the smallest "
+        "squared distance.": (others @ means.T).argmax(1),
+        "That is the farthest mean: argmin finds the nearest.": distances.argmax(1),
+        "That compares with each digit's *sum*: divide it by the number of images.": sums.argmin(1),
+        "Square each difference before you add up, or those above and below cancel out.": (
+            (others[:, None] - means).sum(2).argmin(1)
+        ),
+    }
+    found = [hint for hint, digits in wrong.items() if torch.equal(got.long(), digits)]
+    return [*found, "Some digits are wrong: is it the smallest distance, over all 784 pixels?"][0]
 
 
 def _between(near: Tensor, far: Tensor) -> Tensor:

@@ -161,12 +161,25 @@ def _watched(answer: Callable) -> Callable:
         except NotImplementedError as error:
             raise Hint("not written yet.") from error
         except Exception as error:  # the reader's own code may raise anything
-            raise Hint(f"Your answer raised {type(error).__name__}: {error}") from error
+            said = f"Your answer raised {type(error).__name__}: {error}"
+            raise Hint(said + _called_with(arguments)) from error
         if result is None:
             raise Hint("Your function returns nothing: is there a `return`?")
         return result
 
     return watched
+
+
+def _called_with(arguments: Sequence[Any]) -> str:
+    """Name the shapes that a call was tried with; empty if no argument has one."""
+    if not any(getattr(argument, "shape", ()) for argument in arguments):
+        return ""
+    said = []
+    for argument in arguments:
+        shape = getattr(argument, "shape", None)
+        short = repr(argument) if isinstance(argument, (int, float, str)) else ""
+        said.append(str(list(shape)) if shape else short or f"a {type(argument).__name__}")
+    return f" (in a trial with {', '.join(said)})"
 
 
 def expect_function(answer: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from .engine import Hint, exercise, expect_function, number, recall_hint, solution
-from .torch_checks import tensors_agree
+from .torch_checks import tensors_agree, train_with_bugs
 
 
 @solution("04-1")
@@ -92,6 +93,8 @@ def _why_another_shape(rates: np.ndarray, expected: np.ndarray) -> str | None:
         return "A rate is negative: a cosine goes from 1 down to −1, so add 1 to it and halve it."
     if np.isclose(rates.max(), 1.0):
         return "The highest rate is twice the peak: 1 + cos(…) goes from 2 to 0, so halve it."
+    if np.allclose(rates[:25], expected[:25] / 4):
+        return "The rise ends at step `steps / 4`: divide the step by that, not by `steps`."
     if not np.isclose(rates.max(), 0.5):
         return f"The highest rate should be the peak, 0.5 in a trial; yours is {rates.max():.3g}."
     if (peak := int(rates.argmax()) + 1) != 25:
@@ -177,6 +180,8 @@ def _why_raised(error: Exception) -> str:
             "Autograd forbids changing a weight in place while it records: put the step inside "
             "`with torch.no_grad():`."
         )
+    if "'NoneType' object has no attribute 'zero_'" in str(error):
+        return "Before the first backward() each .grad is None: set it to None in zero_grad()."
     return f"Your optimizer raised {type(error).__name__}: {error}"
 
 
@@ -236,27 +241,18 @@ def _three_bugs(answer: Callable) -> str | None:
             ),
         }
         for hint, (logits, zero) in wrong.items():
-            if tensors_agree(weights, run(_with_bugs(logits, zero))[1]):
+            buggy = partial(_without_validation, logits=logits, zero=zero)
+            if tensors_agree(weights, run(buggy)[1]):
                 return hint
     return "The weights are not those of plain training steps. Change nothing besides the bugs."
 
 
-def _with_bugs(logits: bool, zero: bool) -> Callable:
-    """Return a training loop without validation that lacks what is False."""
-
-    def run(model: nn.Module, train: DataLoader, _val: Any, optimizer: Any, epochs: int) -> list:
-        model.train()
-        for _ in range(epochs):
-            for images, labels in train:
-                output = model(images)
-                loss = F.cross_entropy(output if logits else output.softmax(1), labels)
-                if zero:
-                    optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-        return []
-
-    return run
+def _without_validation(
+    model: nn.Module, train: DataLoader, _val: Any, optimizer: Any, epochs: int, **bugs: bool
+) -> list[float]:
+    """Train with bugs, and return no accuracies."""
+    train_with_bugs(model, train, optimizer, epochs, **bugs)
+    return []
 
 
 @exercise("04-6")

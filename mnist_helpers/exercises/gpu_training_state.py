@@ -108,6 +108,8 @@ class _Trial:
         if not self.epochs:
             raise Hint("Train an epoch first, then validate.")
         self.validations += 1
+        if self.epochs > len(self.losses):
+            raise Hint(f"Train at most `epochs` epochs, {len(self.losses)} in a trial.")
         return self.losses[self.epochs - 1]
 
     def why_not_validated_once(self) -> str | None:
@@ -169,7 +171,14 @@ def _resume(answer: Callable) -> str | None:
             return "After a power cut in the fourth epoch there is no file: save after each epoch."
         resumed = _Run()
         left = _call(answer, path, resumed)
-        return _why_not_resumed(whole, resumed) or _why_another_count(number(count), number(left))
+        if hint := _why_not_resumed(whole, resumed):
+            return hint
+        if hint := _why_another_count(number(count), number(left)):
+            return hint
+        _call(answer, path, done := _Run())
+        if done.epochs or not tensors_agree(done.weights(), whole.weights()):
+            return "The last epoch is not in the file: save after each epoch, not before it."
+    return None
 
 
 def _call(answer: Callable, path: Path, run: _Run) -> Any:

@@ -14,6 +14,9 @@ from .torch_checks import (
     compare_tensors,
     diagnosed_network,
     scalar,
+    tensors_agree,
+    train_with_bugs,
+    why_linear,
     why_not_memorized,
 )
 
@@ -77,6 +80,12 @@ def _gradient_of_one_weight(answer: Callable) -> str | None:
             2 * (0.7 * x - target)
         ).mean(),
         "That is the loss itself; its derivative is asked for.": ((0.7 * x - target) ** 2).mean(),
+        "The inner derivative is the one for w, and so it is x.": 2
+        * 0.7
+        * (0.7 * x - target).mean(),
+        "Multiply first, then take the mean: a product of means is another number.": (
+            2 * x.mean() * (0.7 * x - target).mean()
+        ),
     }
     return compare_tensors(got, expected, wrong)
 
@@ -101,6 +110,9 @@ def _central_difference(answer: Callable) -> str | None:
         "The two points are 2·eps apart, not eps.": 2 * expected,
         "Divide the difference of the losses by the distance of the two points.": 0.2 * expected,
         "The sign is reversed: loss at w + eps minus loss at w − eps.": -expected,
+        "Python divides before it subtracts: put the difference in parentheses.": torch.tensor(
+            loss(2.1) - loss(1.9) / 0.2
+        ),
         "Python computes a / 2 * eps as (a / 2) * eps: write a / (2 * eps).": 0.01 * expected,
     }
     return compare_tensors(got, expected, wrong)
@@ -125,6 +137,16 @@ def _gradient_of_logits(answer: Callable) -> str | None:
         "Softmax runs over the ten classes of an image: dim=1.": (logits.softmax(0) - one_hot) / 3,
         "Divide by the number of images, not by the number of logits.": expected * 3 / 30,
         "The logits must go through softmax first.": (logits - one_hot) / 3,
+        "Each image has probabilities of its own, which sum to 1: softmax with dim=1.": (
+            (logits.exp() / logits.exp().sum() - one_hot) / 3
+        ),
+        "Divide by the number of images, not by the number of classes.": expected * 3 / 10,
+        "Those are log-probabilities: softmax, not log_softmax.": (
+            (logits.log_softmax(1) - one_hot) / 3
+        ),
+        "Subtract the one-hot labels, not their numbers.": (
+            (logits.softmax(1) - labels[:, None]) / 3
+        ),
     }
     return compare_tensors(got, expected, wrong)
 
@@ -133,7 +155,7 @@ def _gradient_of_logits(answer: Callable) -> str | None:
 def _network(answer: Callable[[], nn.Module]) -> str | None:
     with torch.random.fork_rng(devices=[]):
         model, images, labels = diagnosed_network(answer, "Net")
-        return why_not_memorized(model, images, labels) or _why_linear(model, images)
+        return why_not_memorized(model, images, labels) or why_linear(model, images)
 
 
 @exercise("02-5")
@@ -157,6 +179,7 @@ def _accuracy(answer: Callable) -> str | None:
     wrong = {
         "A share from 0 to 1 was asked for, not a percentage.": 100 * expected,
         "That is the number of correct predictions: divide by the number of images.": 50 * expected,
+        "len(loader) is the number of batches: divide by the number of images.": 25 * expected,
         "The last batch is smaller, so the mean over batches is not the mean over images: count "
         "correct predictions, and divide once.": by_batch,
         "That is the share of errors.": 1 - expected,
@@ -181,7 +204,10 @@ def _fit(answer: Callable) -> str | None:
         model.load_state_dict(start)
         expected = _fit_with(fit, model, images, labels)
         assert not isinstance(expected, str), "the solution gives no hint"
-        return _why_another_run(losses, after, expected, model.state_dict(), start)
+        reference = {name: value.clone() for name, value in model.state_dict().items()}
+        if hint := _why_another_run(losses, after, expected, reference, start):
+            return _known_bug(model, start, after, (images, labels)) or hint
+    return None
 
 
 def _fit_with(
@@ -201,6 +227,30 @@ def _fit_with(
     if not all(modes):
         return "The network came in evaluation mode: call model.train() before the batches."
     return [number(loss) for loss in losses]
+
+
+def _known_bug(
+    model: nn.Module,
+    start: dict[str, Tensor],
+    after: dict[str, Tensor],
+    digits: tuple[Tensor, Tensor],
+) -> str | None:
+    """Return a hint if the weights are those of a training loop with one of the usual bugs."""
+    bugs = {
+        "Gradients add up: call optimizer.zero_grad() before each backward().": (True, False),
+        "F.cross_entropy has its own softmax: pass the logits.": (False, True),
+        "Two bugs: gradients add up without optimizer.zero_grad() before each backward(), and "
+        "F.cross_entropy has its own softmax.": (False, False),
+    }
+    for hint, (logits, zero) in bugs.items():
+        model.load_state_dict(start)
+        model.zero_grad()
+        loader = DataLoader(TensorDataset(*digits), batch_size=16)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        train_with_bugs(model, loader, optimizer, 3, logits=logits, zero=zero)
+        if tensors_agree([*after.values()], [*model.state_dict().values()]):
+            return hint
+    return None
 
 
 def _why_another_run(
@@ -237,7 +287,7 @@ def _why_another_run(
 def _recall(answer: Sequence[str]) -> str | None:
     hints = (
         "1: the gradient points uphill, so a step goes against it.",
-        "2: the loss is a parabola in w; beyond a rate of 2 / curvature each step overshoots more.",
+        "2: beyond some rate each step overshoots by more than it came from.",
         "3: gradients add up in `.grad` until you set them to zero.",
         "4: F.cross_entropy applies softmax itself, so it takes logits.",
         "5: eval() changes dropout and BatchNorm; no_grad() only saves memory and time.",
@@ -276,16 +326,3 @@ def _toy_images(count: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 1, 28, 28, generator=generator)
     return images, torch.randint(10, (count,), generator=generator)
-
-
-@torch.no_grad()
-def _why_linear(model: nn.Module, images: Tensor) -> str | None:
-    """Return a hint if the network maps the mean of two images to the mean of their logits."""
-    first, second = images.chunk(2)
-    mean = (model(first) + model(second)) / 2
-    if not torch.allclose(model((first + second) / 2), mean, rtol=1e-3, atol=1e-3):
-        return None
-    return (
-        "That is one linear map: a hidden layer needs an activation after it, such as torch.relu; "
-        "otherwise two layers can do no more than one."
-    )

@@ -247,9 +247,18 @@ def _input_gradient(answer: Callable) -> str | None:
     with torch.no_grad():
         if int(model(image[None]).argmax()) == target:
             target = 4  # so that the target is not the prediction
-    got = torch.as_tensor(_with_gradient(answer, model, image.clone(), target)).detach()
+    given = image.clone()
+    got = torch.as_tensor(_with_gradient(answer, model, given, target)).detach().clone()
     if got.numel() != 784:
         return f"One number for each of the 784 pixels was asked for, not {list(got.shape)}."
+    if got.shape != image.shape:
+        return f"The gradient has the image's shape, [1, 28, 28], not {list(got.shape)}."
+    again = torch.as_tensor(_with_gradient(answer, model, given, target)).detach()
+    if torch.allclose(again, 2 * got, atol=1e-6):
+        return (
+            "A second call with the same image gives twice as much: gradients add up in the image "
+            "that was given. Take a copy: image.clone().requires_grad_()."
+        )
     got, expected = got.reshape(784), input_gradient(model, image, target).reshape(784)
     leaf = images[:1].clone().requires_grad_()
     logits = model(leaf)

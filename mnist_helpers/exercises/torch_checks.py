@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ..synthetic import synthetic_digits
 from .engine import Hint, expect_function, number
@@ -70,7 +71,7 @@ def output_of(model: nn.Module, images: Tensor) -> Any:
             f"forward() raised {type(error).__name__} for images {list(images.shape)}: {error}"
         )
         if "mat1 and mat2" in str(error):
-            message += " Flatten the images first, and compare the layers' sizes."
+            message += ". Flatten the images first, and compare the layers' sizes."
         raise Hint(message) from error
 
 
@@ -79,19 +80,30 @@ def why_no_logits(logits: Any) -> str | None:
     if not torch.is_tensor(logits):
         return f"forward() must return a tensor, not {type(logits).__name__}: is there a `return`?"
     if tuple(logits.shape) != (32, 10):
-        return f"For 32 images the output must be [32, 10], not {list(logits.shape)}."
+        hint = f"For 32 images the output must be [32, 10], not {list(logits.shape)}."
+        return hint if logits.ndim < 3 else f"{hint} Flatten the images first."
     sums = logits.detach().exp().sum(1)
     if torch.allclose(logits.detach().sum(1), torch.ones(32), atol=1e-4) and (logits >= 0).all():
         return "The rows sum to 1, so there is a softmax at the end. cross_entropy has its own."
     if torch.allclose(sums, torch.ones(32), atol=1e-4):
         return "There is a log_softmax at the end. cross_entropy has its own: return the logits."
-    if (logits >= 0).all():
+    if (logits >= 0).all() and logits.any():
         return "No logit is negative: is there a ReLU after the last layer? It belongs between two."
     return None
 
 
 def why_no_parameters(model: nn.Module) -> str | None:
-    """Return a hint if the network has no parameters that an optimizer would find."""
+    """Return a hint if the network has weights that an optimizer would not find."""
+    for name, value in vars(model).items():
+        if torch.is_tensor(value) and value.requires_grad:
+            return f"self.{name} is a plain tensor, which no optimizer finds: nn.Parameter(…) is."
+        parts = [*value.values()] if isinstance(value, dict) else value
+        plain = name[0] != "_" and isinstance(parts, (list, tuple))
+        if plain and any(isinstance(part, nn.Module) for part in parts):
+            return (
+                f"The layers in self.{name} are not registered, so no optimizer finds them: put "
+                "them into nn.Sequential or nn.ModuleList, or each into an attribute of its own."
+            )
     if any(True for _ in model.parameters()):
         return None
     return (
@@ -119,8 +131,43 @@ def why_not_memorized(model: nn.Module, images: Tensor, labels: Tensor) -> str |
         return None
     return (
         f"After 150 steps it predicts {correct} of 32 training images correctly. A network that "
-        "cannot memorize 32 images has a bug: does every layer take part in forward()?"
+        "cannot memorize 32 images usually has a bug, or a bottleneck: does every layer take part "
+        "in forward()?"
     )
+
+
+@torch.no_grad()
+def why_linear(model: nn.Module, images: Tensor) -> str | None:
+    """Return a hint if the network maps the mean of two images to the mean of their logits."""
+    first, second = images.chunk(2)
+    mean = (model(first) + model(second)) / 2
+    if not torch.allclose(model((first + second) / 2), mean, rtol=1e-3, atol=1e-3):
+        return None
+    return (
+        "That is one linear map: it needs an activation between two layers, such as torch.relu; "
+        "otherwise two layers can do no more than one."
+    )
+
+
+def train_with_bugs(
+    model: nn.Module,
+    loader: DataLoader,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    *,
+    logits: bool,
+    zero: bool,
+) -> None:
+    """Train in a loop without what is False: logits in the loss, gradients set to zero."""
+    model.train()
+    for _ in range(epochs):
+        for images, labels in loader:
+            output = model(images)
+            loss = F.cross_entropy(output if logits else output.softmax(1), labels)
+            if zero:
+                optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
 
 def scalar(value: Any) -> Tensor:

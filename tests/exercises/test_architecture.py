@@ -69,11 +69,12 @@ def learn_without_an_optimizer(images, targets, steps=100):
     return kernel
 
 
-def learning(zero=True, backward=True, step=True, lr=1.0):
+def learning(zero=True, backward=True, step=True, lr=1.0, begin=None):
     """Make a `learn_kernel` that leaves something out."""
 
     def learn_kernel(images, targets, steps=100):
-        kernel = torch.randn(1, 1, 3, 3, requires_grad=True)
+        kernel = torch.randn(1, 1, 3, 3) if begin is None else begin.clone()
+        kernel.requires_grad_()
         optimizer = torch.optim.SGD([kernel], lr=lr)
         for _ in range(steps):
             loss = F.mse_loss(F.conv2d(images, kernel), targets)
@@ -126,6 +127,18 @@ def without_eps(features):
     return (features - features.mean(dims, keepdim=True)) / variance.sqrt()
 
 
+def channel_by_channel(features):
+    result = torch.empty_like(features)
+    for index, channel in enumerate(features.unbind(1)):
+        variance = ((channel - channel.mean()) ** 2).mean()
+        result[:, index] = (channel - channel.mean()) * torch.rsqrt(variance + 1e-5)
+    return result
+
+
+def without_mean(features):
+    return features / (features.var((0, 2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+
+
 def variance_for_std(features):
     dims = (0, 2, 3)
     variance = features.var(dims, correction=0, keepdim=True)
@@ -173,6 +186,16 @@ class WithSoftmax(architecture.SmallNet):
         return super().forward(images).softmax(1)
 
 
+class WithoutActivation(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 5, stride=2)
+        self.output = nn.Linear(8 * 12 * 12, 10)
+
+    def forward(self, images):
+        return self.output(self.conv(images).flatten(1))
+
+
 class PlainList(nn.Module):
     def __init__(self):
         super().__init__()
@@ -204,12 +227,12 @@ CORRECT = {
         learn_without_an_optimizer,
         learning(lr=0.3),
     ),
-    "03-3": (max_of_slices, max_in_two_steps, lambda images: F.max_pool2d(images, 2)),
+    "03-3": (max_of_slices, max_in_two_steps),
     "03-4": (field_from_the_end,),
     "03-5": (
         standardized((0, 2, 3)),
-        with_eps_beside_the_root,
-        lambda features: nn.BatchNorm2d(4)(features),
+        channel_by_channel,
+        lambda features: nn.BatchNorm2d(features.shape[1])(features),
     ),
     "03-6": (architecture.SmallNet, Strided),
     "03-7": (["c", "a", "b", "c", "b"], "CABCB", "c, a, b, c, b"),
@@ -231,13 +254,16 @@ WRONG = [
     ("03-2", lambda x, t, steps=1: learning()(x, t, steps)[None, None], r"\[1, 1, 3, 3\]"),
     ("03-2", lambda x, t, steps=1: learning()(x, t, steps).tolist(), "tensor"),
     ("03-2", lambda x, t, steps=1: learning()(x, t, 300), "steps=0"),
+    ("03-2", learning(begin=torch.zeros(1, 1, 3, 3)), "Begin with a random kernel"),
     ("03-2", gap, "not written"),
     ("03-3", lambda images: F.avg_pool2d(images, 2), "mean"),
     ("03-3", lambda images: images[..., ::2, ::2], "first value"),
-    ("03-3", lambda images: F.max_pool2d(images.abs(), 2), "magnitudes"),
-    ("03-3", lambda images: F.max_pool2d(images.relu(), 2), "negative maximum"),
-    ("03-3", lambda images: F.max_pool2d(images, 2, 1), "overlap"),
-    ("03-3", lambda images: F.max_pool2d(images, 2).amax(1), "channel"),
+    ("03-3", lambda images: max_of_slices(images.abs()), "magnitudes"),
+    ("03-3", lambda images: max_of_slices(images.relu()), "negative maximum"),
+    ("03-3", lambda images: images.unfold(2, 2, 1).unfold(3, 2, 1).amax((4, 5)), "overlap"),
+    ("03-3", lambda images: max_of_slices(images).amax(1), "channel"),
+    ("03-3", lambda images: F.max_pool2d(images, 2), "PyTorch's max-pooling"),
+    ("03-3", nn.MaxPool2d(2), "PyTorch's max-pooling"),
     ("03-3", lambda images: images.reshape(2, 3, 2, 3, 2, 4).amax((2, 4)), "mixed up"),
     ("03-3", lambda images: images, "shape"),
     ("03-4", lambda layers: torch.tensor([s for _, s in layers]).prod().item(), "strides"),
@@ -254,13 +280,16 @@ WRONG = [
     ("03-5", standardized((0, 2, 3), correction=1), "correction=0"),
     ("03-5", without_eps, "eps"),
     ("03-5", variance_for_std, "root"),
+    ("03-5", with_eps_beside_the_root, "to the variance, before"),
+    ("03-5", without_mean, "not 0 yet"),
     ("03-5", lambda features: features - features.mean((0, 2, 3), keepdim=True), "not 1 yet"),
     ("03-6", TooLarge, r"54,170 parameters.*most, 54,090, are in output.*pool once more"),
     ("03-6", TooManyChannels, "Fewer channels"),
     ("03-6", lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "no convolution"),
     ("03-6", Squeezed, r"\[1, 10\]"),
     ("03-6", WithSoftmax, "softmax"),
-    ("03-6", PlainList, "no parameters"),
+    ("03-6", PlainList, r"self\.layers are not registered"),
+    ("03-6", WithoutActivation, "linear map"),
     ("03-6", Gap, "not written"),
     ("03-6", architecture.SmallNet(), "pass SmallNet"),
     ("03-6", lambda: 3, "nn.Module"),

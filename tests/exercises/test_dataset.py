@@ -82,6 +82,10 @@ def gap(*arguments):
     raise NotImplementedError
 
 
+def means(images, labels):
+    return torch.stack([images[labels == digit].mean(0) for digit in range(10)])
+
+
 CORRECT = {
     "01-1": (dataset.squared_distances, distances_in_a_loop, distances_by_products),
     "01-2": (lambda c: struct.unpack(f">{c[3]}I", c[4 : 4 + 4 * c[3]]), header_in_a_loop),
@@ -99,6 +103,14 @@ WRONG = [
     ("01-1", lambda a, b: (a[:, None].float() - b[None]) ** 2, r"sum\(dim=2\)"),
     ("01-1", lambda a, b: ((a[:, None].float() - b[None]) ** 2).mean(2), "mean divides"),
     ("01-1", lambda a, b: ((a.float() - b.float()) ** 2).sum(1), "raised RuntimeError"),
+    (
+        "01-4",
+        lambda x, n: x[:, :, 28 - n],
+        r"raised IndexError.*\(in a trial with \[3, 5, 5\], 2\)",
+    ),
+    ("01-3", lambda x, y, z: (z @ means(x, y).T).argmax(1), "largest product"),
+    ("01-3", lambda x, y, z: torch.cdist(z, 20 * means(x, y)).argmin(1), "sum.*: divide"),
+    ("01-3", lambda x, y, z: (z[:, None] - means(x, y)).sum(2).argmin(1), "cancel out"),
     ("01-1", gap, "not written"),
     ("01-2", lambda c: struct.unpack(f"<{c[3]}I", c[4 : 4 + 4 * c[3]]), "most significant byte"),
     ("01-2", lambda c: list(struct.unpack(f">{c[3]}I", c[4 : 4 + 4 * c[3]])), "tuple"),
@@ -107,7 +119,8 @@ WRONG = [
     ("01-3", lambda x, y, z: y[torch.cdist(z, x).argmin(1)], "single image"),
     *(("01-3", vote_of(k), "single image, or a few") for k in (3, 5, 7, 9)),
     ("01-3", lambda x, y, z: 3, "shape"),
-    ("01-3", farthest_mean, "wrong"),
+    ("01-3", farthest_mean, "farthest"),
+    ("01-3", lambda x, y, z: z.argmax(1) % 10, "over all 784 pixels"),
     ("01-3", by_absolute_differences, "squared"),
     ("01-4", lambda images, pixels: images.roll(pixels, -1), "roll"),
     ("01-4", lambda images, pixels: dataset.shift_right(images.flip(-1), pixels).flip(-1), "left"),

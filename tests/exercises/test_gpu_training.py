@@ -126,6 +126,12 @@ class NotWritten:
         raise NotImplementedError
 
 
+class ZeroInPlace(Rule):
+    def zero_grad(self):
+        for weight in self.parameters:
+            weight.grad.zero_()
+
+
 class Typo(Rule):
     def step(self):
         self.parametres  # noqa: B018 - raises
@@ -266,6 +272,20 @@ def never_resume(path, model, optimizer, one_epoch, epochs):
     return epochs
 
 
+def save_before(path, model, optimizer, one_epoch, epochs):
+    done = 0
+    if path.is_file():
+        saved = torch.load(path)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        done = saved["done"]
+    for epoch in range(done, epochs):
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        torch.save(state | {"done": epoch}, path)
+        one_epoch(model, optimizer, epoch)
+    return epochs - done
+
+
 def gap(*arguments):
     raise NotImplementedError
 
@@ -298,6 +318,7 @@ WRONG = [
     ("04-1", cycle(lambda t: (1 - COS(math.pi * t)) / 2, wave), "straight"),
     ("04-1", cycle(straight, lambda t: wave(t) ** 2), "Halfway"),
     ("04-1", lambda step, steps, peak: 2 * peak / 3, "highest"),
+    ("04-1", cycle(lambda t: t / 4, wave), "not by `steps`"),
     ("04-2", gpu_training.SGD([torch.zeros(1)], 0.1, 0.1), "pass SGD"),
     ("04-2", NotWritten, "not written"),
     ("04-2", WithoutDecay, "decay is missing"),
@@ -310,6 +331,7 @@ WRONG = [
     ("04-2", GeneratorUsedByZero, "generator"),
     ("04-2", NeverZero, "zero_grad"),
     ("04-2", Typo, "AttributeError"),
+    ("04-2", ZeroInPlace, r"\.grad is None"),
     ("04-3", stop_early_with_references, "deepcopy"),
     ("04-3", stop_early_with_last_weights, "load the best"),
     ("04-3", stop_early_by_previous, "best loss so far"),
@@ -321,6 +343,7 @@ WRONG = [
     ("04-3", stop_by_total, "back to 0"),
     ("04-3", validate_twice, "once for each epoch"),
     ("04-3", best_loss_only, "list"),
+    ("04-3", lambda *a: stop_early(*a[:3], 99, a[4]), "at most `epochs`"),
     ("04-3", gap, "not written"),
     ("04-4", gap, "not written"),
     ("04-4", changed(loop, zero=False, logits=False, train_mode=False), r"train\(\)"),
@@ -338,6 +361,7 @@ WRONG = [
     ("04-5", changed(train_or_resume, rule=False), "Adam"),
     ("04-5", changed(train_or_resume, weights=False, rule=False), "weights aren't restored"),
     ("04-5", changed(train_or_resume, weights=False), "same weights"),
+    ("04-5", save_before, "last epoch is not in the file"),
     ("04-5", lambda *a: train_or_resume(*a) and a[-1], "how many epochs this call"),
     ("04-5", lambda *a: train_or_resume(*a[:-1], 4), "epochs 0 to 4"),
     ("04-6", "bcab", "5 letters"),

@@ -38,6 +38,38 @@ class PlainList(nn.Module):
         return self.layers[1](self.layers[0](images.flatten(1)).relu())
 
 
+class PartlyRegistered(PlainList):
+    def __init__(self):
+        super().__init__()
+        self.output = nn.Linear(10, 10)
+
+    def forward(self, images):
+        return self.output(super().forward(images).relu())
+
+
+class PlainTensors(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.W = torch.zeros(784, 10, requires_grad=True)
+
+    def forward(self, images):
+        return images.flatten(1) @ self.W
+
+
+class InForward(nn.Module):
+    def forward(self, images):
+        return nn.Linear(32, 10)(nn.Linear(784, 32)(images.flatten(1)).relu())
+
+
+class RowByRow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.output = nn.Linear(28, 32), nn.Linear(32, 10)
+
+    def forward(self, images):
+        return self.output(self.hidden(images).relu())
+
+
 class WithSoftmax(learning.Net):
     def forward(self, images):
         return super().forward(images).softmax(1)
@@ -218,8 +250,12 @@ def fit_with_zero_grad_after_backward(model, loader, optimizer, epochs):
     return losses
 
 
-def fit_with_softmax(model, *arguments):
-    return _fit(nn.Sequential(model, nn.Softmax(dim=1)), *arguments)
+def fit_with_softmax(model, *arguments, zero=True):
+    return _fit(nn.Sequential(model, nn.Softmax(dim=1)), *arguments, zero=zero)
+
+
+def fit_with_another_optimizer(model, loader, optimizer, epochs):
+    return _fit(model, loader, torch.optim.SGD(model.parameters(), lr=0.1), epochs)
 
 
 CORRECT = {
@@ -251,19 +287,30 @@ WRONG = [
     ("02-1", lambda w, x, t: (2 * (w * x - t)).mean(), "inner derivative"),
     ("02-1", lambda w, x, t: ((w * x - t) ** 2).mean(), "loss itself"),
     ("02-1", lambda w, x, t: 2 * x * (w * x - t), "One number"),
+    ("02-1", lambda w, x, t: (2 * w * (w * x - t)).mean(), "for w, and so it is x"),
+    ("02-1", lambda w, x, t: 2 * x.mean() * (w * x - t).mean(), "Multiply first"),
     ("02-1", 3.0, "function"),
     ("02-2", lambda loss, w, eps: (loss(w + eps) - loss(w)) / eps, "forward"),
     ("02-2", lambda loss, w, eps: (loss(w) - loss(w - eps)) / eps, "backward"),
     ("02-2", lambda loss, w, eps: (loss(w + eps) - loss(w - eps)) / eps, "2·eps"),
     ("02-2", lambda loss, w, eps: loss(w + eps) - loss(w - eps), "Divide"),
     ("02-2", lambda loss, w, eps: (loss(w + eps) - loss(w - eps)) / 2 * eps, "write a / "),
+    ("02-2", lambda loss, w, eps: loss(w + eps) - loss(w - eps) / (2 * eps), "parentheses"),
+    ("02-3", lambda z, y: (z.exp() / z.exp().sum() - F.one_hot(y, 10)) / len(y), "dim=1"),
+    ("02-3", lambda z, y: (z.softmax(1) - F.one_hot(y, 10)) / 10, "number of classes"),
+    ("02-3", lambda z, y: (z.log_softmax(1) - F.one_hot(y, 10)) / len(y), "not log_softmax"),
+    ("02-3", lambda z, y: (z.softmax(1) - y[:, None]) / len(y), "not their numbers"),
     ("02-3", lambda z, y: z.softmax(1) - F.one_hot(y, 10), "divide by N"),
     ("02-3", lambda z, y: (F.one_hot(y, 10) - z.softmax(1)) / len(y), "sign"),
     ("02-3", lambda z, y: z.softmax(1) / len(y), "one-hot"),
     ("02-3", lambda z, y: (z.softmax(0) - F.one_hot(y, 10)) / len(y), "dim=1"),
     ("02-3", lambda z, y: (z - F.one_hot(y, 10)) / len(y), "softmax first"),
     ("02-3", lambda z, y: (z.softmax(1) - F.one_hot(y, 10)).mean(1), "shape"),
-    ("02-4", PlainList, "no parameters"),
+    ("02-4", PlainList, r"self\.layers are not registered.*ModuleList"),
+    ("02-4", PartlyRegistered, r"self\.layers are not registered"),
+    ("02-4", PlainTensors, r"self\.W is a plain tensor.*nn\.Parameter"),
+    ("02-4", InForward, "no parameters"),
+    ("02-4", RowByRow, r"not \[32, 1, 28, 10\]\. Flatten"),
     ("02-4", WithSoftmax, "softmax"),
     ("02-4", WithLogSoftmax, "log_softmax"),
     ("02-4", NotFlattened, "Flatten"),
@@ -288,12 +335,15 @@ WRONG = [
     ("02-5", accuracy_of_first_batch, "50 images"),
     ("02-5", percentage, "percentage"),
     ("02-5", count, "divide"),
+    ("02-5", lambda m, x: learning.accuracy(m, x) * len(x.dataset) / len(x), "of batches"),
     ("02-5", gap, "not written"),
     ("02-6", fit_without_train, r"model\.train"),
-    ("02-6", fit_without_zero_grad, "zero_grad"),
+    ("02-6", fit_without_zero_grad, "^Gradients add up"),
+    ("02-6", lambda m, *a: fit_with_softmax(m, *a, zero=False), "^Two bugs"),
+    ("02-6", fit_with_another_optimizer, "plain training steps"),
     ("02-6", fit_without_step, r"optimizer\.step"),
     ("02-6", fit_with_zero_grad_after_backward, "between the two"),
-    ("02-6", fit_with_softmax, "softmax"),
+    ("02-6", fit_with_softmax, "^F.cross_entropy has its own softmax"),
     ("02-6", fit_with_mean_over_batches, "mean over the images"),
     ("02-6", fit_that_keeps_graphs, "item"),
     ("02-6", fit_with_one_epoch_only, "3 numbers"),

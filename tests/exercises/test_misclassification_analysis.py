@@ -143,9 +143,15 @@ def below_zero(logits, labels):
 
 
 def by_backward(model, image, target):
+    pixels = image.detach().clone().requires_grad_()
+    model(pixels.unsqueeze(0))[0, target].backward()
+    return pixels.grad
+
+
+def by_backward_in_place(model, image, target):
     image.requires_grad_()
     model(image.unsqueeze(0))[0, target].backward()
-    return image.grad[0]
+    return image.grad
 
 
 def of_value(value):
@@ -271,6 +277,8 @@ WRONG = [
     ("06-6", lambda m, x, t: by_backward(m, x, t).abs(), "sign"),
     ("06-6", lambda m, x, t: by_backward(m, x, t) * x.detach(), "gradient times pixels"),
     ("06-6", lambda m, x, t: by_backward(m, x, t).sum(), "784"),
+    ("06-6", lambda m, x, t: by_backward(m, x, t)[None], "image's shape"),
+    ("06-6", by_backward_in_place, "twice as much"),
     ("06-6", without_requires_grad, "requires_grad_"),
     ("06-6", without_requires_grad_by_autograd, "requires_grad_"),
     ("06-6", within_no_grad, "no_grad"),

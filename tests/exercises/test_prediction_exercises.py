@@ -221,6 +221,16 @@ def split_into_places(image):
     return list(zip(ends[::2], ends[1::2], strict=True))
 
 
+def center_near(corner):
+    def center(image):
+        rows, columns = np.indices(image.shape)
+        mass = image.sum()
+        top, left = corner((rows * image).sum() / mass), corner((columns * image).sum() / mass)
+        return place(image, max(top, 0), max(left, 0))
+
+    return center
+
+
 CORRECT = {
     "05-1": (prediction.light_on_dark, by_the_border),
     "05-2": (prediction.crop, crop_by_any),
@@ -244,12 +254,17 @@ WRONG = [
     ("05-1", lambda image: 255 - image, "right already"),
     ("05-1", lambda image: 255 - image if image[0, 0] == 255 else image, "rarely 255"),
     ("05-1", lambda image: image[2:], "expected"),
+    ("05-1", lambda image: 255 - image if image[0, 0] > 127 else image, "ink in a corner"),
     ("05-1", lambda image: 254 - image, "125"),
     ("05-1", 255, "function"),
     ("05-2", crop_with(more=0), "add 1"),
     ("05-2", crop_with(more=2, less=1), "smallest"),
     ("05-2", crop_with(threshold=0), "grain"),
     ("05-2", crop_with(of_mask=True), "mask"),
+    ("05-2", crop_with(threshold=62), "smallest"),
+    ("05-2", crop_with(threshold=127), "Faint ink"),
+    ("05-2", lambda image: prediction.crop(image) // 100 * 100, "as they are"),
+    ("05-2", lambda x: x[(x > 63).any(1)][:, (x > 63).any(0)], "may have gaps"),
     ("05-2", crop_exchanged, "exchanged|19 rows"),
     ("05-2", lambda image: (7, 26, 4, 16), "not where"),
     ("05-2", lambda image: image[5:20, 5:20], "19 rows"),
@@ -265,6 +280,8 @@ WRONG = [
     ("05-3", fit_in_torch("nearest"), "picked"),
     ("05-3", fit_in_torch("bilinear"), "picked"),
     ("05-4", center_box, "box"),
+    ("05-4", center_near(lambda place: int(14 - place)), "closer to pixel"),
+    ("05-4", center_near(lambda place: round(13.5 - place)), "closer to pixel"),
     ("05-4", center_exchanged, "exchanged"),
     ("05-4", center_unweighted, "weigh"),
     ("05-4", center_wrong_way, "subtract"),
