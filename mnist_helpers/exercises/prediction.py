@@ -197,9 +197,9 @@ def _why_no_grays(scaled: np.ndarray) -> str | None:
 def _center(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
-    seven = np.zeros((20, 9), np.uint8)
+    seven = np.zeros((20, 13), np.uint8)
     seven[:4] = 100
-    seven[4:, 4:6] = 250
+    seven[4:, 6:9] = 250
     got = _image(answer(seven.copy()), (28, 28))
     if abs(int(got.sum()) - int(seven.sum())) > 0.02 * seven.sum():
         return "Some ink is lost or added: all of the image belongs into the frame, once."
