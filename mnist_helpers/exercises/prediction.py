@@ -232,12 +232,12 @@ def _why_off_center(frame: np.ndarray, image: np.ndarray) -> str | None:
     corner = np.array([rows.min(), columns.min()])
     mass = np.array(_center_of_mass(image))
     wrong = {
+        "The digit is moved by its center of mass, not to it: subtract that from 14.": mass,
         "That centers the box; more ink has to weigh more.": [(28 - height) / 2, (28 - width) / 2],
         "Row and column are exchanged.": 14 - mass[::-1],
         "Each pixel counts the same there: weigh its position with its value.": (
             14 - np.argwhere(image).mean(0)
         ),
-        "The digit is moved by its center of mass, not to it: subtract that from 14.": mass,
     }
     for hint, other in wrong.items():
         if np.abs(corner - np.asarray(other)).max() <= 0.55:
