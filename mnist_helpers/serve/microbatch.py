@@ -17,6 +17,8 @@ from ..prediction import Prediction
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 ENDED = "the server cannot predict any more: it has to be started again"
+PATIENCE = 60  # seconds for a batch, which takes a fraction of one
+STUCK = f"the network has been at one batch for more than {PATIENCE} seconds"
 
 
 class OverloadedError(RuntimeError):
@@ -32,7 +34,8 @@ class MicroBatcher:
 
     Nothing waits for company: while the network predicts one batch, what arrives makes up the next.
     So a lone request is as fast as ever, and a crowd is served in batches that grow with the crowd.
-    Images whose request was cancelled leave the queue.
+    Images whose request was cancelled leave the queue. If a batch takes a minute, all who wait are
+    told, and whoever comes until it is done.
 
     Parameters
     ----------
@@ -75,6 +78,7 @@ class MicroBatcher:
         self._predict_pool = ThreadPoolExecutor(1, "predict")
         self._work_pool = ThreadPoolExecutor(max(1, (cpu_count() or 1) // 2), "work")
         self._waiting: set[asyncio.Future] = set()
+        self._is_stuck = False
         self._predictor = asyncio.create_task(self._predict_batches())
         self._predictor.add_done_callback(self._end)
         return self
@@ -83,13 +87,18 @@ class MicroBatcher:
         self._predictor.cancel()
         await asyncio.gather(self._predictor, return_exceptions=True)
         self._preprocess_pool.shutdown(cancel_futures=True)
-        self._predict_pool.shutdown()
+        self._predict_pool.shutdown(wait=False)  # the network may never return
         self._work_pool.shutdown(cancel_futures=True)
 
     @property
     def is_alive(self) -> bool:
         """Whether the task that predicts batch after batch still runs."""
         return not self._predictor.done()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be predicted at present; None if it can."""
+        return (STUCK if self._is_stuck else None) if self.is_alive else ENDED
 
     async def predict(self, uploads: Sequence[bytes]) -> list[Prediction | ValueError]:
         """Predict images; in place of one that cannot be used stands its error.
@@ -99,7 +108,7 @@ class MicroBatcher:
         OverloadedError
             If they would exceed the capacity; none of them was predicted.
         NetworkError
-            If the network failed, or if the task that predicts has ended.
+            If the network failed or takes a minute, or if the task that predicts has ended.
         """
         with self._admit(len(uploads)):
             return await asyncio.gather(*map(self._predict_one, uploads))
@@ -149,8 +158,8 @@ class MicroBatcher:
             image = await loop.run_in_executor(self._preprocess_pool, self._preprocess, upload)
         except ValueError as error:
             return error
-        if not self.is_alive:
-            raise NetworkError(ENDED)
+        if self.trouble:
+            raise NetworkError(self.trouble)
         answer = loop.create_future()
         self._waiting.add(answer)
         self._ready.put_nowait((image, answer))
@@ -168,22 +177,34 @@ class MicroBatcher:
             batch = [await self._ready.get()]
             while len(batch) < self.max_batch_size and not self._ready.empty():
                 batch.append(self._ready.get_nowait())
-            batch = [(image, answer) for image, answer in batch if not answer.cancelled()]
+            batch = [(image, answer) for image, answer in batch if not answer.done()]
             if not batch:
                 continue
             images, answers = zip(*batch, strict=True)
-            try:
-                probabilities = await loop.run_in_executor(
-                    self._predict_pool, self._predict, np.stack(images)
-                )
-                check_probabilities(probabilities, len(images))
-            except Exception as error:  # whatever it is, those who wait must hear of it
-                log.exception("the network failed for %d images", len(images))
-                _fail(answers, f"the network failed: {type(error).__name__}: {error}")
-            else:
-                for answer, probs in zip(answers, probabilities, strict=True):
-                    if not answer.done():  # its request may have been given up
-                        answer.set_result(probs)
+            running = loop.run_in_executor(self._predict_pool, self._attempt, np.stack(images))
+            await asyncio.wait({running}, timeout=PATIENCE)
+            if not running.done():
+                self._is_stuck = True
+                log.error(STUCK)
+                _fail(self._waiting, STUCK)
+            found = await running
+            self._is_stuck = False
+            if isinstance(found, Exception):
+                log.error("the network failed for %d images", len(images), exc_info=found)
+                _fail(answers, f"the network failed: {type(found).__name__}: {found}")
+                continue
+            for answer, probs in zip(answers, found, strict=True):
+                if not answer.done():  # its request may have been given up
+                    answer.set_result(probs)
+
+    def _attempt(self, images: np.ndarray) -> np.ndarray | Exception:
+        """Return the probabilities, or what went wrong: no future would raise a StopIteration."""
+        try:
+            probabilities = np.asarray(self._predict(images))
+            check_probabilities(probabilities, len(images))
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            return error
+        return probabilities
 
     def _end(self, task: asyncio.Task) -> None:
         """Tell those who wait that nobody predicts any more."""
@@ -193,13 +214,13 @@ class MicroBatcher:
 
 
 def check_probabilities(probabilities: np.ndarray, count: int) -> None:
-    """Raise a `ValueError` unless these are finite probabilities of ten digits for each image."""
+    """Raise a `ValueError` unless these are probabilities of ten digits for each image."""
     if np.shape(probabilities) != (count, 10):
         raise ValueError(
             f"expected probabilities of shape {[count, 10]}, not {list(np.shape(probabilities))}"
         )
-    if not np.isfinite(probabilities).all():
-        raise ValueError("some of its probabilities are no finite numbers")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # not-a-number neither
+        raise ValueError("some of its probabilities are no numbers from 0 to 1")
 
 
 def _fail(answers: Iterable[asyncio.Future], message: str) -> None:

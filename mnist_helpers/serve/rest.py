@@ -21,7 +21,7 @@ from ..models import count_parameters
 from ..onnx import OnnxNetwork
 from ..prediction import CONFIDENCE_THRESHOLD, MNISTPredictor
 from ..sheet.opencv import cv2
-from .microbatch import ENDED, MicroBatcher, NetworkError, OverloadedError
+from .microbatch import MicroBatcher, NetworkError, OverloadedError
 from .numbers import predict_uploaded_number
 from .schemas import (
     NO_SHEETS,
@@ -197,10 +197,9 @@ def _add_descriptions(app: FastAPI, batcher: MicroBatcher, predictor: MNISTPredi
     @app.get("/health", responses={503: {"model": Health, "description": "It cannot predict"}})
     async def health(response: Response) -> Health:
         """Say whether the server is well, and how busy it is."""
-        if batcher.is_alive:
-            return Health(in_flight=batcher.in_flight, capacity=batcher.capacity)
-        response.status_code = 503
-        return Health(status=ENDED, in_flight=batcher.in_flight, capacity=batcher.capacity)
+        response.status_code = 503 if batcher.trouble else 200
+        status = batcher.trouble or "ok"
+        return Health(status=status, in_flight=batcher.in_flight, capacity=batcher.capacity)
 
     @app.get("/model")
     async def model() -> Model:

@@ -23,7 +23,8 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from mnist_helpers.serve import gate, server
+from mnist_helpers.prediction import MNISTPredictor
+from mnist_helpers.serve import gate, microbatch, server
 from mnist_helpers.serve.app import create_app
 from mnist_helpers.serve.guards import BodyLimit
 from mnist_helpers.serve.microbatch import MicroBatcher, NetworkError
@@ -73,8 +74,11 @@ def preprocess(upload: bytes) -> np.ndarray:
         (lambda good: good[:-1], r"shape \[1, 10\], not \[0, 10\]"),
         (lambda good: np.tile(good, (2, 1)), r"not \[2, 10\]"),
         (lambda good: good[:, :9], r"not \[1, 9\]"),
-        (lambda good: good * np.nan, "no finite numbers"),
+        (lambda good: good * np.nan, "no numbers from 0 to 1"),
+        (lambda good: good * 2, "no numbers from 0 to 1"),
+        (lambda good: -good, "no numbers from 0 to 1"),
         (lambda good: None, "shape"),
+        (lambda good: next(iter(())), "StopIteration"),  # which no future of asyncio takes
     ],
 )
 def test_a_network_that_returns_something_else_fails_for_those_who_wait_alone(
@@ -87,7 +91,7 @@ def test_a_network_that_returns_something_else_fails_for_those_who_wait_alone(
     async def two() -> None:
         async with MicroBatcher(preprocess, read) as batcher:
             with pytest.raises(NetworkError, match=message):
-                await batcher.predict([b"\x09"])
+                await asyncio.wait_for(batcher.predict([b"\x09"]), 60)
             assert (await batcher.predict([b"\x05"]))[0].digit == 5
             assert batcher.is_alive and batcher.in_flight == 0
 
@@ -115,6 +119,74 @@ def test_when_nobody_predicts_any_more_it_is_told_and_nobody_waits() -> None:
             release.set()
 
     asyncio.run(ended())
+
+
+def test_a_network_that_does_not_return_is_told_and_afterwards_all_are_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(microbatch, "PATIENCE", 0.1)
+    release = threading.Event()
+
+    def read(images: np.ndarray) -> np.ndarray:
+        if images.max() == 9:
+            assert release.wait(60)
+        return one_hot(images)
+
+    async def stuck() -> None:
+        async with MicroBatcher(preprocess, read, max_batch_size=1) as batcher:
+            crowd = [asyncio.create_task(batcher.predict([b"\x09"])) for _ in range(3)]
+            told = await asyncio.wait_for(asyncio.gather(*crowd, return_exceptions=True), 60)
+            assert [type(one) for one in told] == [NetworkError] * 3 and "one batch" in str(told[0])
+            assert batcher.trouble and batcher.in_flight == 0
+            with pytest.raises(NetworkError, match="one batch"):
+                await asyncio.wait_for(batcher.predict([b"\x05"]), 60)
+            release.set()
+            while batcher.trouble:
+                await asyncio.sleep(0.01)
+            assert (await batcher.predict([b"\x05"]))[0].digit == 5
+
+    asyncio.run(stuck())
+
+
+def test_a_server_ends_though_its_network_does_not_return() -> None:
+    release, returned = threading.Event(), threading.Event()
+
+    def read(images: np.ndarray) -> np.ndarray:
+        release.wait(60)
+        returned.set()
+        return one_hot(images)
+
+    async def end() -> None:
+        async with MicroBatcher(preprocess, read) as batcher:
+            waiting = asyncio.create_task(batcher.predict([b"\x01"]))
+            while not batcher._waiting:
+                await asyncio.sleep(0.01)
+        assert not returned.is_set(), "its end was waited for"
+        release.set()
+        with pytest.raises(NetworkError, match="has to be started again"):
+            await waiting
+
+    asyncio.run(end())
+
+
+def test_health_reports_a_network_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microbatch, "PATIENCE", 0.1)
+    release, predict_proba = threading.Event(), MNISTPredictor.predict_proba
+
+    def blocked(self: MNISTPredictor, images: np.ndarray) -> np.ndarray:
+        assert release.wait(60)
+        return predict_proba(self, images)
+
+    monkeypatch.setattr(MNISTPredictor, "predict_proba", blocked)
+    with TestClient(create_app(page=False)) as client:
+        answer = client.post("/predict", files={"file": png(3)})
+        assert answer.status_code == 500 and "one batch" in answer.json()["detail"]
+        health = client.get("/health")
+        assert health.status_code == 503 and "one batch" in health.json()["status"]
+        release.set()
+        while client.get("/health").status_code == 503:
+            time.sleep(0.01)
+        assert client.post("/predict", files={"file": png(3)}).json()["digit"] == 3
 
 
 def test_health_reports_a_dead_reader(monkeypatch: pytest.MonkeyPatch) -> None:
