@@ -34,8 +34,8 @@ class MicroBatcher:
 
     Nothing waits for company: while the network predicts one batch, what arrives makes up the next.
     So a lone request is as fast as ever, and a crowd is served in batches that grow with the crowd.
-    Images whose request was cancelled leave the queue. If a batch takes a minute, all who wait are
-    told, and whoever comes until it is done.
+    Images whose request was cancelled leave the queue. If a batch takes a minute, those who wait
+    are told, and those who come until it is done.
 
     Parameters
     ----------
