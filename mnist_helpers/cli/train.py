@@ -154,7 +154,7 @@ def train(
         except KeyboardInterrupt:
             typer.secho(
                 f"\nStopped. The epochs that were finished are in {short_path(out)}; to resume, "
-                "run the same command with --resume.",
+                "run the same command again, with the same options and --resume.",
                 fg="yellow",
                 err=True,
             )
@@ -230,7 +230,8 @@ def _check_resumable(out: Path) -> None:
     if (out / "last.pt").is_file() or (out / "ray").is_dir():
         return
     raise FileNotFoundError(
-        f"there is no run to resume in {short_path(out)}{list_runs('last.pt', '--out')}"
+        f"there is no run to resume in {short_path(out)}"
+        f"{list_runs('last.pt', '--model, and with --out if you did before')}"
         "; without --resume a new one starts"
     )
 

@@ -157,7 +157,8 @@ def test_nothing_to_resume_is_an_error(folder: Path, tmp_path: Path, monkeypatch
     assert call(*QUICK, "--data", folder).exit_code == 0
     shown = call(*QUICK, "--data", folder, "--resume", "--out", "outputs/train/tyni")
     assert shown.exit_code == 1 and "no run to resume in outputs/train/tyni" in shown.stderr
-    assert "outputs/train/tiny" in shown.stderr and not Path("outputs/train/tyni").exists()
+    assert "outputs/train/tiny: name one with --model" in shown.stderr
+    assert not Path("outputs/train/tyni").exists()
     assert call(*QUICK, "--data", folder, "--resume").exit_code == 0
 
 
