@@ -33,7 +33,7 @@ def benchmark(
     data: Path | None = None,
     number: int = 1000,
 ) -> pd.DataFrame:
-    """Read digits and non-digits, and count which are said to be certain.
+    """Predict digits and non-digits, and count which are flagged as not confident.
 
     Digits are MNIST's test images and, where given, real handwriting. Non-digits are made here
     with seeds that training has not used: letters in fonts that it has not seen, letters in those
@@ -53,7 +53,7 @@ def benchmark(
     Returns
     -------
     DataFrame
-        ``what``, ``images``; ``flagged``, the share that is refused or read with less than
+        ``what``, ``images``; ``flagged``, the share that is refused or has a confidence below
         `CONFIDENCE_THRESHOLD`, with ``low`` and ``high``, its 95% interval; for digits also
         ``accuracy``, and ``accuracy_if_confident``.
     """
@@ -98,7 +98,7 @@ def non_digit_sheets(number: int) -> dict[str, list[Image.Image]]:
 
 
 def flagged(predictor: MNISTPredictor, sheets: list[Image.Image]) -> np.ndarray:
-    """Return which images are refused as empty, or read without confidence: bool ``[N]``."""
+    """Return which images are refused as empty, or not confident: bool ``[N]``."""
     images, refused = [], []
     for sheet in tqdm(sheets, desc="preprocessing"):
         try:
@@ -148,7 +148,7 @@ def plot_confidence_scores(
     bars = axes[0].barh(places, table["flagged"], xerr=errors, color=colors, capsize=2)
     axes[0].set_yticks(places, table["what"], parse_math=False)
     axes[0].bar_label(bars, [f"{share:.1%}" for share in table["flagged"]], padding=3, fontsize=8)
-    axes[0].set(xlabel="share flagged as uncertain (orange: digits)", xlim=(0, 1.12))
+    axes[0].set(xlabel="share flagged as not confident (orange: digits)", xlim=(0, 1.12))
     axes[0].xaxis.set_major_formatter("{x:.0%}")
     axes[0].invert_yaxis()
     for name, (confidence, correct) in curves.items():
@@ -156,7 +156,7 @@ def plot_confidence_scores(
         coverage = np.arange(1, len(order) + 1) / len(order)
         risk = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
         axes[1].plot(coverage, risk, label=f"{name} ({len(order):,})", lw=1.5)
-    axes[1].set(xlabel="share of the images that are predicted", ylabel="errors among these")
+    axes[1].set(xlabel="coverage: share classified", ylabel="risk: error rate among those")
     axes[1].set_xlim(0.7, 1.005)
     axes[1].xaxis.set_major_formatter("{x:.0%}")
     axes[1].yaxis.set_major_formatter("{x:.1%}")

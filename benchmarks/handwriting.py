@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,14 +29,15 @@ def benchmark(images: Path, network: str = BASELINE, data: Path | None = None) -
     """Compare the usual preprocessing of an image with `to_mnist`, on real handwriting.
 
     The usual way turns an image gray, resizes it to 28×28 and normalizes it; a second column
-    inverts it before. Both are read by `network`; ours is `MNISTPredictor`.
+    inverts it before. Both are classified by `network`; ours is `MNISTPredictor`.
 
     Parameters
     ----------
     images : path
-        Folder of labeled images: ``[SET/]LABEL/IMAGE``.
+        Folder of labeled images: ``[SET/]LABEL/IMAGE``. In table and figure a set has the name of
+        its folder, so name it in words: ``phone photos/7/image.jpg``.
     network : str, default=BASELINE
-        Reads the usual way. It is trained by its own recipe, and kept under
+        Classifies them. It is trained by its own recipe, and kept under
         ``outputs/benchmarks/`` for the next time.
     data : path, default=None
         Folder with MNIST, to train it on.
@@ -55,7 +57,7 @@ def benchmark(images: Path, network: str = BASELINE, data: Path | None = None) -
         "ours": lambda path: predictor.predict(path).digit,
     }
     rows = []
-    for group, label, path in tqdm(files, desc="reading"):
+    for group, label, path in tqdm(files, desc="classifying"):
         row = {"set": group, "label": label, "file": path.relative_to(images).as_posix()}
         rows.append(row | {way: _read(reader, path) for way, reader in readers.items()})
     table = score(pd.DataFrame(rows))
@@ -212,11 +214,12 @@ def plot_handwriting(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the table of ``benchmark handwriting``: accuracy by set and way, with 95% intervals."""
     ax = axes_or_new(ax, 9, 4)
     ways = (("resized", "usual way", GRAY), ("inverted", "usual way, inverted", ORANGE))
-    for number, (way, name, color) in enumerate((*ways, ("ours", "MNIST's way", BLUE))):
+    for number, (way, name, color) in enumerate((*ways, ("ours", "ours", BLUE))):
         low, high = table[way] - table[f"{way}_low"], table[f"{way}_high"] - table[way]
         places = np.arange(len(table)) + (number - 1) * 0.27
         ax.bar(places, table[way], 0.26, yerr=(low, high), capsize=2, color=color, label=name)
-    ax.set_xticks(range(len(table)), table["set"], rotation=20, ha="right", parse_math=False)
+    names = [textwrap.fill(name, 14) for name in table["set"]]
+    ax.set_xticks(range(len(table)), names, fontsize=9, parse_math=False)
     ax.set(ylabel="accuracy", ylim=(0, 1.05))
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)

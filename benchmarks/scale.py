@@ -173,7 +173,7 @@ def plot_scaling(table: pd.DataFrame) -> np.ndarray:
     )
     for ax, (column, label, form, ideal) in zip(axes, panels, strict=True):
         bars = ax.bar(names, table[column], 0.6, color=BLUE, alpha=0.7)
-        ax.bar_label(bars, fmt=form, padding=3)
+        ax.bar_label(bars, fmt=form, label_type="center")
         ax.plot(names, first[column] * ideal, "_", color="black", markersize=60, label="ideal")
         ax.set(xlabel="workers", ylabel=label)
         ax.margins(y=0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -47,6 +49,18 @@ def test_handwriting_draws_a_bar_for_each_way_and_set():
     ax = plot_handwriting(table)
     assert [bar.get_height() for bar in ax.patches] == [0.1, 0.2, 0.7, 0.3, 1, 0.9]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["scans", "photos"]
+
+
+def test_names_of_sets_do_not_overlap() -> None:
+    names = ["drawn at 28×28, dark on light", "scans, 32×32 black and white", "phone photos"] * 2
+    ways = {
+        way + end: 0.5 for way in ("resized", "inverted", "ours") for end in ("", "_low", "_high")
+    }
+    ax = plot_handwriting(pd.DataFrame({"set": names} | ways))
+    ax.figure.draw_without_rendering()
+    boxes = [tick.get_window_extent() for tick in ax.get_xticklabels()]
+    for left, right in pairwise(boxes):
+        assert left.x1 + 5 < right.x0
 
 
 def test_timings_show_the_median_and_every_repeat() -> None:
