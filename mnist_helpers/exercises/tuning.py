@@ -138,7 +138,7 @@ def _range_test(answer: Callable) -> str | None:
         model.zero_grad()
         weight, bias = model.parameters()
         groups = [{"params": [weight]}, {"params": [bias]}]
-        losses = function(model, torch.optim.SGD(groups, lr=0.5), batches, rates)
+        losses = function(model, torch.optim.SGD(groups, 0.5, 0.5), batches, rates)
         return losses, [value.detach().clone() for value in model.parameters()]
 
     losses, weights = run(answer)
@@ -150,40 +150,55 @@ def _range_test(answer: Callable) -> str | None:
     if not tensors_agree(weights, right):
         wrong = {hint: run(function)[1] for hint, function in _WRONG_RANGE_TESTS.items()}
         known = [hint for hint, value in wrong.items() if tensors_agree(weights, value)]
-        return known[0] if known else "The weights are not those of one step at each rate."
+        return known[0] if known else _NO_RANGE_TEST
     if not np.allclose([number(loss) for loss in losses], expected, atol=1e-4):
         return "The steps are right; the losses are not those before each step, in their order."
     return None
 
 
 def _range_test_with(
-    rate_before: bool = True, all_groups: bool = True, zero: bool = True, steps: bool = True
+    rate: str = "before",
+    all_groups: bool = True,
+    zero: bool = True,
+    steps: bool = True,
+    logits: bool = True,
+    next_batch: bool = True,
 ) -> Callable:
-    """Return a range test that lacks what is False."""
+    """Return a range test that lacks what is False, and sets the rate elsewhere or "never"."""
 
     def run(model: nn.Module, optimizer: Any, batches: Iterable, rates: Sequence[float]) -> list:
         groups = optimizer.param_groups if all_groups else optimizer.param_groups[:1]
-        for rate, (images, labels) in zip(rates, batches, strict=False):
-            for group in groups if rate_before else ():
-                group["lr"] = rate
+        first = next(iter(batches))
+        for value, following in zip(rates, batches, strict=False):
+            images, labels = following if next_batch else first
+            for group in groups if rate == "before" else ():
+                group["lr"] = value
             if zero:
                 optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
+            output = model(images)
+            F.cross_entropy(output if logits else output.softmax(1), labels).backward()
             if steps:
                 optimizer.step()
-            for group in () if rate_before else groups:
-                group["lr"] = rate
+            for group in groups if rate == "after" else ():
+                group["lr"] = value
         return []
 
     return run
 
 
+_NO_RANGE_TEST = "The weights are not those of one step of the given optimizer at each rate."
 _WRONG_RANGE_TESTS = {
     "Gradients add up from step to step: where is zero_grad()?": _range_test_with(zero=False),
-    "Set the rate before the step, not after it.": _range_test_with(rate_before=False),
+    "Set the rate before the step, not after it.": _range_test_with(rate="after"),
+    'The rates are never set: group["lr"] = rate, for each group of optimizer.param_groups '
+    "(optimizer.lr is an attribute that nobody looks at).": _range_test_with(rate="never"),
     "An optimizer can have several groups of parameters: set the rate in all of "
     "optimizer.param_groups.": _range_test_with(all_groups=False),
     "No weight has changed: backward(), then step().": _range_test_with(steps=False),
+    "F.cross_entropy has its own softmax: pass the logits.": _range_test_with(logits=False),
+    "Each step takes the next batch; yours are all on the first.": _range_test_with(
+        next_batch=False
+    ),
 }
 
 
@@ -206,6 +221,7 @@ def _objective(answer: Callable) -> str | None:
         _why_not_asked(trial)
         or _why_no_accuracy(value, "Return")
         or _why_not_reported(trial)
+        or _why_not_the_last(value, trial)
         or _why_not_pruned(answer, splits)
         or _why_without_effect(answer, splits, trial)
     )
@@ -307,6 +323,13 @@ def _why_not_reported(trial: _RecordedTrial) -> str | None:
     if any(later <= earlier for earlier, later in pairwise(steps)):
         return "Report each epoch under its own number: step=len(history)."
     return _why_no_accuracy(max(value for value, _ in trial.reports), "Report")
+
+
+def _why_not_the_last(value: float, trial: _RecordedTrial) -> str | None:
+    """Return a hint if another value is returned than the last that was reported."""
+    if np.isclose(value, last := trial.reports[-1][0]):
+        return None
+    return f"Return the last epoch's accuracy: {last:.3f} in a trial, not {value:.3f}."
 
 
 def _why_not_pruned(answer: Callable, splits: tuple[Digits, Digits]) -> str | None:

@@ -81,9 +81,15 @@ def _by_writer(answer: Callable) -> str | None:
         )
     if len(train) == 4:
         return "The share is that of the training writers; yours is that of the others."
+    masks = [np.asarray(answer(writers.copy(), 0.6, seed)) for seed in range(4)]
+    numbers = [len(set(writers[one])) for one in masks]
+    if len(set(numbers)) > 1:
+        return (
+            f"With four seeds {', '.join(map(str, numbers))} of 10 writers are for training: draw "
+            "a fixed number, and none twice (choice does, without replace=False)."
+        )
     if len(train) != 6:
         return f"With 10 writers and a share of 0.6, 6 are for training, not {len(train)}."
-    masks = [np.asarray(answer(writers.copy(), 0.6, seed)) for seed in range(4)]
     if all(np.array_equal(mask, other) for other in masks):
         return "Each seed gives the same writers: draw them with np.random.default_rng(seed)."
     return None if np.array_equal(mask, masks[0]) else "The same seed must give the same writers."
@@ -121,7 +127,7 @@ class _Network(nn.Module):
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 4, 5, stride=4)
-        self.norm = nn.BatchNorm2d(4)
+        self.norm = nn.Sequential(nn.BatchNorm2d(4))  # in a part of its own, as in many networks
         self.hidden = nn.Linear(144, 12)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(12, 10)
@@ -152,6 +158,9 @@ def _freeze(answer: Callable) -> str | None:
         return f"The last layer is trained as a whole: {', '.join(sorted(missing))} is frozen."
     if more := sorted(trainable - {"fc.weight", "fc.bias"}):
         return f"{', '.join(more)} is still trainable; only model.fc is to be."
+    before = _network().state_dict()
+    if any(not torch.equal(value, before[name]) for name, value in model.state_dict().items()):
+        return "A weight has changed: freezing leaves all of them as they are, those of fc too."
     return _why_not_130(got)
 
 
@@ -219,7 +228,10 @@ def _tuned(answer: Callable, dropout: float) -> tuple[dict[str, Tensor], list[bo
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        answer(model, DataLoader(TensorDataset(images, labels), batch_size=10), optimizer, 3)
+        model.eval()  # as an evaluation leaves it
+        loader = DataLoader(TensorDataset(images, labels), batch_size=10)
+        if answer(model, loader, optimizer, 3) is not model:
+            raise Hint("Return the model.")
     return {name: value.clone() for name, value in model.state_dict().items()}, modes
 
 

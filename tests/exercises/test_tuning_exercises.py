@@ -36,6 +36,10 @@ def shift_down_and_right_only(images, down, right):
     return padded[:, :, : -abs(down), : -abs(right)]
 
 
+def with_its_own_optimizer(model, optimizer, batches, rates):
+    return range_test(model, torch.optim.SGD(model.parameters(), 0.1), batches, rates)
+
+
 def range_test(
     model, optimizer, batches, rates, zero=True, before=True, groups=True, step=True, plain=True
 ):
@@ -142,8 +146,12 @@ WRONG = [
     ("08-2", changed(range_test, step=False), "No weight"),
     ("08-2", changed(range_test, plain=False), "item"),
     ("08-2", losses_after_the_steps, "before each step"),
+    ("08-2", lambda m, o, b, r: range_test(m, o, b, [o.defaults["lr"]] * 5), "never set"),
+    ("08-2", with_its_own_optimizer, "given optimizer"),
+    ("08-2", lambda m, *rest: range_test(lambda x: m(x).softmax(1), *rest), "softmax"),
+    ("08-2", lambda m, o, b, r: range_test(m, o, b[:1] * 5, r), "next batch"),
     ("08-2", lambda *arguments: range_test(*arguments)[:2], "5 numbers"),
-    ("08-2", lambda m, o, b, r: range_test(m, o, b, np.array(r) / 10), "one step at each"),
+    ("08-2", lambda m, o, b, r: range_test(m, o, b, np.array(r) / 10), "given optimizer"),
     ("08-3", gap, "not written"),
     ("08-3", lambda trial, train_digits, val_digits: 0.5, "asked for nothing"),
     ("08-3", changed(objective, log=False), "log=True"),
@@ -153,6 +161,7 @@ WRONG = [
     ("08-3", changed(objective, use=False), "the run is the same"),
     ("08-3", changed(objective, value="train_accuracy"), "training accuracy"),
     ("08-3", changed(objective, value="val_loss"), "share|loss"),
+    ("08-3", changed(objective, value=lambda h: h[0]["val_accuracy"]), "last epoch's"),
     ("08-3", changed(objective, value=lambda h: 100 * h[-1]["val_accuracy"]), "share"),
     ("08-3", changed(objective, value=lambda h: h), "One number"),
     ("08-3", changed(objective, report=None), "trial.report"),

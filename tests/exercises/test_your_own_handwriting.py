@@ -48,6 +48,12 @@ def split_the_other_way(writers, share, seed):
     return ~own.split_by_writer(writers, share, seed)
 
 
+def split_with_replacement(writers, share, seed):
+    names = np.unique(writers)
+    chosen = np.random.default_rng(seed).choice(names, round(share * len(names)))
+    return np.isin(writers, chosen)
+
+
 def split_the_first(writers, share, seed):
     return np.isin(writers, np.unique(writers)[:6])
 
@@ -94,6 +100,18 @@ def freeze_without_bias(model):
     model.requires_grad_(False)
     model.fc.weight.requires_grad = True
     return 120
+
+
+def freeze_and_replace(model):
+    model.fc = nn.Linear(12, 10)
+    return own.freeze(model)
+
+
+def keep_statistics_of_children(model):
+    model.train()
+    for layer in model.children():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
 
 
 def keep_statistics(model):
@@ -197,6 +215,7 @@ WRONG = [
     ("07-1", split_without_seed, "same seed"),
     ("07-1", split_into_indices, "mask"),
     ("07-1", lambda writers, share, seed: np.isin(writers, writers[:1]), "6 are for training"),
+    ("07-1", split_with_replacement, "none twice"),
     ("07-1", 3, "function"),
     ("07-2", lambda y, a, b: (a == y).mean() - (b == y).mean(), "difference"),
     ("07-2", lambda y, a, b: ((a == y) & (b != y)).mean(), "not by all"),
@@ -210,6 +229,7 @@ WRONG = [
     ("07-3", freeze_by_attribute, "underscore"),
     ("07-3", freeze_the_convolution, "only model.fc"),
     ("07-3", freeze_without_bias, "as a whole"),
+    ("07-3", freeze_and_replace, "weight has changed"),
     ("07-3", freeze_with(count=lambda model, trainable: 120), "biases"),
     ("07-3", freeze_with(count=lambda model, trainable: len(trainable)), "counts tensors"),
     (
@@ -228,6 +248,9 @@ WRONG = [
     ("07-3", freeze_with(count=lambda model, _: model), "Return the number"),
     ("07-4", tune_with(lambda model: model.train()), "statistics"),
     ("07-4", tune_with(lambda model: model.eval()), "Only BatchNorm"),
+    ("07-4", tune_with(lambda model: None), "Only BatchNorm"),
+    ("07-4", tune_with(keep_statistics_of_children), "statistics"),
+    ("07-4", lambda *arguments: [own.fine_tune(*arguments)], "Return the model"),
     ("07-4", tune_with(keep_statistics, step=False), "No weight"),
     ("07-4", tune_with(keep_statistics, zero=False), "zero_grad"),
     ("07-4", tune_with(keep_statistics, epochs=1), "6 steps"),
