@@ -75,10 +75,17 @@ def _gradient_as_one_vector(answer: Callable) -> str | None:
             [weight.detach().flatten() for weight in model.parameters()]
         ),
         "The sign is reversed.": -expected[1],
+        "F.cross_entropy has its own softmax: pass the logits.": _with_softmax(model, *second),
     }
     if hint := _why_another(got[1], expected[1], wrong):
         return hint
     return None
+
+
+def _with_softmax(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of the loss of probabilities, which is a usual mistake."""
+    loss = F.cross_entropy(model(images).softmax(1), labels)
+    return torch.cat([part.flatten() for part in torch.autograd.grad(loss, [*model.parameters()])])
 
 
 @exercise("10-2")
@@ -86,7 +93,10 @@ def _shards_of_different_size(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
     gradients, counts = [torch.tensor([1.0, 0.0]), torch.tensor([4.0, 3.0])], [2, 1]
-    got = torch.as_tensor(answer([gradient.clone() for gradient in gradients], list(counts)))
+    given = [gradient.clone() for gradient in gradients]
+    got = torch.as_tensor(answer(given, list(counts)))
+    if not all(map(torch.equal, given, gradients)):
+        return "The workers' gradients have changed: build a new tensor, with * in place of *=."
     if got.shape != (2,):
         return (
             f"It is one gradient, of the shape that each worker's has: [2] in a trial, not "
@@ -169,7 +179,9 @@ def _rehearse(
     """
     brought: list[Tensor] = []
 
-    def all_reduce(tensor: Any, op: Any = dist.ReduceOp.SUM, *_: Any, **__: Any) -> Any:
+    def all_reduce(
+        tensor: Any, op: Any = dist.ReduceOp.SUM, group: Any = None, async_op: bool = False
+    ) -> Any:
         if not torch.is_tensor(tensor):
             raise Hint(f"dist.all_reduce takes a tensor such as weight.grad, not {type(tensor)}.")
         brought.append(tensor.detach().clone())
@@ -178,7 +190,7 @@ def _rehearse(
                 tensor += sum(tensors[len(brought) - 1] for tensors in others)
                 if op == dist.ReduceOp.AVG:
                     tensor /= WORKERS
-        return SimpleNamespace(wait=lambda: None)
+        return SimpleNamespace(wait=lambda: None) if async_op else None
 
     sizes = [weight.numel() for weight in model.parameters()]
     for weight, part in zip(model.parameters(), gradients[rank].split(sizes), strict=True):
@@ -209,7 +221,10 @@ def _call_for_its_effect(answer: Callable, model: nn.Module) -> None:
             "One call does it all: dist.all_reduce(weight.grad). (Call it by this name.)"
         ) from error
     except Exception as error:  # the learner's own code may raise anything
-        raise Hint(f"Your answer raised {type(error).__name__}: {error}") from error
+        said = f"Your answer raised {type(error).__name__}: {error}"
+        if "'NoneType'" in said:
+            said += ". dist.all_reduce returns nothing: it changes the tensor that it is given."
+        raise Hint(said) from error
 
 
 @exercise("10-4")
@@ -249,6 +264,8 @@ def _amdahl(answer: Callable) -> str | None:
         if np.isclose(other, 1.6):
             return None
         return f"With 4 workers and a serial fraction of a half it is 1.6, yours gives {other:g}."
+    if np.isclose(got, 5) and np.isclose(number(answer(4, 0.5)), 4 / 3):
+        return "Only the rest is divided by the workers: the job without its serial part."
     if np.isclose(got, 1 / 0.19, atol=0.3):
         return "Correct, but don't round."
     if np.isclose(got, 10):
@@ -331,7 +348,5 @@ def _why_another(got: Tensor, expected: Tensor, wrong: dict[str, Tensor]) -> str
             return hint
     if torch.allclose(got.sort().values, expected.sort().values, rtol=1e-4, atol=1e-6):
         return "The numbers are right, in another order: use that of model.parameters()."
-    first = ", ".join(f"{value:.3g}" for value in expected[:3])
-    return f"The gradient begins with {first}, yours with " + ", ".join(
-        f"{value:.3g}" for value in got[:3]
-    )
+    worst = int((got - expected).abs().nan_to_num(torch.inf).argmax())
+    return f"Number {worst} of the gradient is {expected[worst]:.3g}, yours {got[worst]:.3g}."

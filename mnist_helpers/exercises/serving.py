@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -64,7 +65,8 @@ def _export(answer: Callable) -> str | None:
 
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Dropout(0.5))
+        model.append(nn.Linear(8, 10))
         path, images = Path(folder) / "model.onnx", torch.rand(5, 1, 28, 28)
         try:
             answer(model.train(), path)
@@ -73,7 +75,12 @@ def _export(answer: Callable) -> str | None:
                 raise
         if not path.is_file():
             return "There is no file: give torch.onnx.export the path as well."
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        try:
+            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a class for each reason
+            if "uint8" in str(error):
+                return "The file takes uint8 images: export it with float32 ones as the example."
+            raise
         (given, *_), (taken, *_) = session.get_inputs(), session.get_outputs()
         if given.type != "tensor(float)":
             return f"The file takes {given.type}: export it with float32 images as the example."
@@ -81,8 +88,10 @@ def _export(answer: Callable) -> str | None:
             return (
                 f"The file takes {given.shape[0]} images at a time and no other number: name "
                 "dimension 0 in dynamic_shapes, and export with an example of two images or more "
-                "(the exporter takes a size of 1 for fixed)."
+                "(a size of 1 may be taken for fixed)."
             )
+        if model.training:
+            return "The model was exported in training mode, with dropout: call model.eval() first."
         with torch.no_grad():
             expected = model.eval()(images)
         got = torch.tensor(session.run(None, {given.name: images.numpy()})[0])
@@ -104,6 +113,7 @@ def _same(answer: Callable) -> str | None:
     shifted[:, 1] -= 0.01
     spiked[7, 3] -= 0.01
     unknown[3] = torch.nan
+    large = torch.full((50, 10), 1000.0)
     same = "Two engines round differently, and 1e-6 is no difference: compare the largest absolute "
     one = logits[:1].expand(50, 10)
     cases = (
@@ -114,6 +124,11 @@ def _same(answer: Callable) -> str | None:
          "absolute values."),
         (logits, spiked, False, "One logit of one image is off by 0.01, and the mean hides it: "
          "every difference has to be within the tolerance."),
+        (spiked, logits, False, "A difference of −0.01 is one as well: take absolute values."),
+        (large, large + 0.005, False, "0.005 is more than a tolerance of 0.0001. torch.allclose "
+         "adds a relative one by default: pass rtol=0 as well as atol."),
+        (logits, logits + 8e-5, True, "Here each logit is off by 0.00008, and the tolerance is "
+         "0.0001: ask for the largest difference, not for all of them together."),
         (logits, logits.softmax(1), False, "Those are probabilities, no logits: they differ."),
         (logits, unknown, False, "Where one of the two is NaN they are not the same. NaN compares "
          "as False with everything: ask whether all differences are small, not whether any is "
@@ -134,7 +149,8 @@ def _summary(answer: Callable) -> str | None:
     generator = torch.Generator().manual_seed(0)
     seconds = (torch.arange(1.0, 102.0) ** 2 / 1e4)[torch.randperm(101, generator=generator)]
     got = answer(seconds, 8)
-    if not isinstance(got, (tuple, list)) or len(got) != 3:
+    got = list(got) if isinstance(got, (tuple, list)) or np.ndim(got) == 1 else []
+    if len(got) != 3:
         return "Return three numbers: median, 95th percentile, images per second."
     median, slow, throughput = (number(one) for one in got)
     rate = 8 * 101 / seconds.sum().item()
@@ -172,7 +188,7 @@ def _summary(answer: Callable) -> str | None:
 def _next_batch(answer: Callable) -> str | None:
     if hint := expect_function(answer):
         return hint
-    waiting: queue.Queue[int] = queue.Queue()
+    waiting = _NotedQueue()
     for one in range(5):
         waiting.put(one)
     first = _within_time(answer, waiting, 3)
@@ -185,6 +201,8 @@ def _next_batch(answer: Callable) -> str | None:
         return "One image at a time: take along what waits already, up to max_batch_size."
     if got != [[0, 1, 2], [3, 4]]:
         return f"The batches of 0, 1, 2, 3, 4 are [0, 1, 2] and [3, 4], not {got[0]} and {got[1]}."
+    if waiting.waited:
+        return "Nothing is there any more, and yours waits for it: only the first get() may wait."
     later = threading.Timer(0.1, waiting.put, [5])
     later.start()
     try:
@@ -198,6 +216,18 @@ def _next_batch(answer: Callable) -> str | None:
     if got_later == [5]:
         return None
     return f"With an empty queue, wait for the first image: yours returned {got_later} at once."
+
+
+class _NotedQueue(queue.Queue):
+    """A queue that notes whether somebody waited for an item, however short."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = False
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        self.waited = self.waited or (block and self.empty())
+        return super().get(block, timeout)
 
 
 def _within_time(answer: Callable, waiting: queue.Queue, size: int) -> Any:

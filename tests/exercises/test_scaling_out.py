@@ -146,6 +146,17 @@ def gap(*arguments):
     raise NotImplementedError
 
 
+def average_in_place(gradients, counts):
+    for gradient, count in zip(gradients, counts, strict=True):
+        gradient *= count
+    return sum(gradients) / sum(counts)
+
+
+def reassign(model):
+    for weight in model.parameters():
+        weight.grad = dist.all_reduce(weight.grad) / dist.get_world_size()
+
+
 CORRECT = {
     "10-1": (flat_gradient, by_autograd, by_parameters_to_vector),
     "10-2": (
@@ -173,7 +184,8 @@ WRONG = [
     ("10-1", lambda m, x, y: [1.0], "not list"),
     ("10-1", lambda m, x, y: flat_gradient(m, x, y)[:80], "biases"),
     ("10-1", lambda m, x, y: flat_gradient(m, x, y)[None], "flat"),
-    ("10-1", lambda m, x, y: flat_gradient(m, x, y) ** 2, "begins with"),
+    ("10-1", lambda m, x, y: flat_gradient(m, x, y) ** 2, "^Number .* yours"),
+    ("10-1", lambda m, x, y: flat_gradient(nn.Sequential(m, nn.Softmax(1)), x, y), "own softmax"),
     ("10-1", lambda m, x, y: None, "return"),
     ("10-1", gap, "not written"),
     ("10-1", 3, "function"),
@@ -187,11 +199,13 @@ WRONG = [
     ("10-2", lambda g, counts: sum(g), "a mean already"),
     ("10-2", lambda g, counts: scaling_out.average(g, counts[::-1]), "swapped"),
     ("10-2", lambda g, counts: torch.stack(g), "dim=0"),
+    ("10-2", average_in_place, "have changed"),
     ("10-2", gap, "not written"),
     ("10-3", summed, r"get_world_size\(\)"),
     ("10-3", halved, "divide by 2"),
     ("10-3", of_weights, "weights have changed"),
     ("10-3", lost, "in place"),
+    ("10-3", reassign, "returns nothing: it changes"),
     ("10-3", divided_alone, "exchange nothing"),
     ("10-3", not_the_bias, "bias"),
     ("10-3", on_the_first, "4, 0, 0 times"),
@@ -208,6 +222,7 @@ WRONG = [
     ("10-4", lambda p, n: 8 * p * (n - 1) / n, "a megabyte has a million"),
     ("10-4", lambda p, n: 17.0, "yours gives 17 and 17"),
     ("10-5", lambda n, serial: n, "the rest"),
+    ("10-5", lambda n, serial: 1 / (serial + 1 / n), "without its serial part"),
     ("10-5", lambda n, serial: serial + (1 - serial) / n, "how many times faster"),
     ("10-5", lambda n, serial: n * (1 - serial), "not speeds"),
     ("10-5", lambda n, serial: 100 / (10 + 90 / n), "serial fraction of a half"),

@@ -91,10 +91,10 @@ def asynchronous(load_model):
     return app
 
 
-def exported(model, path, images=None, dynamic=True, names=("images", "logits")):
+def exported(model, path, images=None, dynamic=True, names=("images", "logits"), evaluated=True):
     """Export a model with one detail of it as asked for."""
     images = torch.zeros(3, 1, 28, 28) if images is None else images
-    model.eval()
+    model.train(not evaluated)
     torch.onnx.export(
         model,
         (images,),
@@ -138,6 +138,18 @@ def everything(waiting, max_batch_size):
     return batch
 
 
+def waiting_a_moment(waiting, max_batch_size):
+    import queue
+
+    batch = [waiting.get()]
+    try:
+        while len(batch) < max_batch_size:
+            batch.append(waiting.get(timeout=0.01))
+    except queue.Empty:
+        pass
+    return batch
+
+
 def by_exception(waiting, max_batch_size):
     import queue
 
@@ -157,7 +169,7 @@ CORRECT = {
         worked.is_same,
         lambda a, b, most: a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=most),
     ),
-    "09-4": (worked.summarize, statistics()),
+    "09-4": (worked.summarize, statistics(), lambda s, n: torch.stack([*statistics()(s, n)])),
     "09-5": (worked.next_batch, by_exception),
     "09-6": ("bacab", "B A C A B"),
 }
@@ -206,10 +218,15 @@ WRONG = [
         "softmax",
     ),
     ("09-2", lambda m, p: None, "no file"),
+    ("09-2", lambda m, p: exported(m, p, torch.ones(3, 1, 28, 28).byte()), "takes uint8"),
+    ("09-2", lambda m, p: exported(m, p, evaluated=False), r"model\.eval\(\)"),
     ("09-3", lambda a, b, most: bool((a == b).all()), "1e-6 is no difference"),
     ("09-3", lambda a, b, most: bool((a.argmax(1) == b.argmax(1)).all()), "twice as large"),
     ("09-3", lambda a, b, most: a.shape == b.shape and (a - b).mean().abs() <= most, "cancel"),
     ("09-3", lambda a, b, most: a.shape == b.shape and (a - b).abs().mean() <= most, "mean hides"),
+    ("09-3", lambda a, b, most: a.shape == b.shape and (a - b).max() <= most, "−0.01 is one"),
+    ("09-3", lambda a, b, most: a.shape == b.shape and torch.allclose(a, b, atol=most), "rtol=0"),
+    ("09-3", lambda a, b, most: a.shape == b.shape and (a - b).norm() <= most, "largest"),
     ("09-3", lambda a, b, most: not bool(((a - b).abs() > most).any()), "NaN"),
     ("09-3", lambda a, b, most: bool(((a - b).abs() <= most).all()), "shapes"),
     ("09-3", lambda a, b, most: worked.is_same(a, b, 1e-4), "tolerance that is given"),
@@ -222,6 +239,7 @@ WRONG = [
     ("09-4", statistics(rate=lambda s, n: (n / s).mean()), "mean of rates"),
     ("09-4", statistics(rate=lambda s, n: n / s.median()), "typical batch"),
     ("09-4", lambda s, n: s.median(), "three numbers"),
+    ("09-5", waiting_a_moment, "only the first get"),
     ("09-5", lambda waiting, most: [waiting.get()], "One image at a time"),
     ("09-5", without_waiting, "wait for the first image"),
     ("09-5", everything, "larger than max_batch_size"),
