@@ -31,7 +31,7 @@ from .base import (
 )
 
 if TYPE_CHECKING:
-    from ..prediction import MNISTPredictor, NumberPrediction, Prediction, Predictor
+    from ..prediction import MNISTPredictor, Predictor
 
 Labels = Literal["auto", "folder", "name", "none"]
 Format = Literal["parquet", "csv"]
@@ -134,6 +134,7 @@ def predict(
 def _predict_images(predictor: Predictor, images: list[Path], as_json: bool, number: bool) -> int:
     """Print the prediction of each image, and return how many failed."""
     from ..files import escape_name
+    from ..json_objects import to_json_object
 
     names = [escape_name(image) for image in images]
     width, failed = max(map(len, names)) + 1, 0
@@ -148,7 +149,7 @@ def _predict_images(predictor: Predictor, images: list[Path], as_json: bool, num
             rows.append({"image": name, "error": text})
             failed += 1
             continue
-        rows.append({"image": name} | _as_json(found))
+        rows.append({"image": name} | to_json_object(found))
         if not as_json:
             note = "" if found.is_confident else "  not confident"
             text = str(getattr(found, "text" if number else "digit"))
@@ -156,18 +157,6 @@ def _predict_images(predictor: Predictor, images: list[Path], as_json: bool, num
     if as_json:
         typer.echo("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]")
     return failed
-
-
-def _as_json(found: Prediction | NumberPrediction) -> dict[str, object]:
-    """Return a prediction as an object of ``predict --json``; its names are REST's."""
-    from ..prediction import Prediction
-
-    whole = {"confidence": found.confidence, "is_confident": found.is_confident}
-    if isinstance(found, Prediction):
-        return {"digit": found.digit} | whole | {"probabilities": found.probs.tolist()}
-    pairs = zip(found.predictions, found.boxes, strict=True)
-    digits = [_as_json(one) | {"box": list(box)} for one, box in pairs]
-    return {"text": found.text} | whole | {"digits": digits}
 
 
 def _expand(images: list[Path]) -> Iterator[Path]:

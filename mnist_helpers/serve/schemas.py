@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from .. import __version__
+from ..json_objects import to_json_object
 from ..prediction import CONFIDENCE_THRESHOLD, NumberPrediction, Prediction
 from ..sheet import SheetDigits
 
@@ -41,12 +42,7 @@ class Answer(BaseModel):
     @classmethod
     def of(cls, prediction: Prediction) -> Answer:
         """Return a prediction as what is sent."""
-        return cls(
-            digit=prediction.digit,
-            confidence=prediction.confidence,
-            probabilities=prediction.probs.tolist(),
-            is_confident=prediction.is_confident,
-        )
+        return cls(**to_json_object(prediction))
 
 
 class Row(BaseModel):
@@ -87,15 +83,7 @@ class NumberAnswer(BaseModel):
     @classmethod
     def of(cls, number: NumberPrediction) -> NumberAnswer:
         """Return a prediction as what is sent."""
-        return cls(
-            text=number.text,
-            confidence=number.confidence,
-            is_confident=number.is_confident,
-            digits=[
-                NumberDigit(**Answer.of(prediction).model_dump(), box=list(box))
-                for prediction, box in zip(number.predictions, number.boxes, strict=True)
-            ],
-        )
+        return cls(**to_json_object(number))
 
 
 class Sheet(BaseModel):
