@@ -169,7 +169,8 @@ class Predictor(ABC):
         >>> MNISTPredictor().predict_number(row).text
         '42'
         """
-        return self._predict_row(max(segment_rows(image, self.predict_proba), key=lambda r: r.area))
+        (row,) = segment_rows(image, self.predict_proba, largest=True)
+        return _to_number(row)
 
     def predict_rows(self, image: ImageLike) -> list[NumberPrediction]:
         """Predict the numbers in all rows of an image, from top to bottom.
@@ -186,12 +187,7 @@ class Predictor(ABC):
         >>> [number.text for number in MNISTPredictor().predict_rows(np.vstack(sheets))]
         ['4', '2']
         """
-        return [self._predict_row(row) for row in segment_rows(image, self.predict_proba)]
-
-    def _predict_row(self, row: Row) -> NumberPrediction:
-        predictions = self._predict_preprocessed(row.images)
-        text = row.write([prediction.digit for prediction in predictions])
-        return NumberPrediction(text, predictions, row.boxes, row.probability)
+        return [_to_number(row) for row in segment_rows(image, self.predict_proba)]
 
     def _predict_preprocessed(self, images: list[np.ndarray]) -> list[Prediction]:
         """Predict preprocessed images."""
@@ -199,9 +195,20 @@ class Predictor(ABC):
             return []
         probabilities = self.predict_proba(np.stack(images))
         return [
-            Prediction(int(probs.argmax()), float(probs.max()), probs, image)
-            for image, probs in zip(images, probabilities, strict=True)
+            _to_prediction(image, probs) for image, probs in zip(images, probabilities, strict=True)
         ]
+
+
+def _to_prediction(image: np.ndarray, probs: np.ndarray) -> Prediction:
+    return Prediction(int(probs.argmax()), float(probs.max()), probs, image)
+
+
+def _to_number(row: Row) -> NumberPrediction:
+    predictions = [
+        _to_prediction(image, probs) for image, probs in zip(row.images, row.probs, strict=True)
+    ]
+    text = row.write([prediction.digit for prediction in predictions])
+    return NumberPrediction(text, predictions, row.boxes, row.probability)
 
 
 class MNISTPredictor(Predictor):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_helpers.numbers import segment_digits
+from mnist_helpers.numbers import segment_digits, segment_rows
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import BlankImageError, InvalidImageError, to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
@@ -59,6 +59,35 @@ def test_a_digit_in_two_parts_stays_one() -> None:
     rows, _ = np.nonzero(sheet < 128)
     sheet[rows.min() + 12 : rows.min() + 15] = 255  # the bar does not touch the rest
     assert len(segment_digits(sheet)) == 1
+
+
+def test_each_piece_is_asked_about_once(predictor: MNISTPredictor) -> None:
+    """In one call for the parts of the largest row, and one for the pieces of each that is cut."""
+    row = row_of("30")
+    touching = np.full((120, 176), 255, np.uint8)
+    touching[:, :120] = row[:, :120]
+    touching[:, 56:] = np.minimum(touching[:, 56:], row[:, 120:])
+    smaller = np.pad(row_of("41", size=60), ((0, 0), (0, 56)), constant_values=255)
+    image = np.concatenate([smaller, touching])
+    asked: list[np.ndarray] = []
+
+    def classify(images: np.ndarray) -> np.ndarray:
+        asked.append(images)
+        return predictor.predict_proba(images)
+
+    (found,) = segment_rows(image, classify, largest=True)
+    assert len(found.images) == 2 and len(asked) == 2
+    pieces = np.concatenate(asked)
+    assert len(np.unique(pieces, axis=0)) == len(pieces)
+    np.testing.assert_allclose(
+        found.probs, predictor.predict_proba(np.stack(found.images)), atol=1e-5
+    )
+
+
+def test_the_confidence_of_one_digit_is_the_networks(predictor: MNISTPredictor) -> None:
+    image = to_mnist(row_of("3"))
+    number, digit = predictor.predict_number(image), predictor.predict(image)
+    assert number.confidence == digit.confidence < 1
 
 
 def test_an_empty_sheet_says_so(predictor: MNISTPredictor) -> None:
