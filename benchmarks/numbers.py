@@ -1,7 +1,7 @@
 """Numbers: how many are predicted correctly as a whole, and how many confidently wrong.
 
-Numbers of our own pen, apart, close, touching, tiny, underlined and with marks, from seeds; and a
-folder of images of numbers, if there is one, by set and by owner.
+Numbers of our own pen, apart, close, touching, tiny, underlined, with marks and on the lines of
+forms, from seeds; and a folder of images of numbers, if there is one, by set and by owner.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mnist_helpers.strokes import Strokes, draw_strokes, pen_strokes
 from mnist_helpers.styles import STYLES
 
 from .common import publish
+from .forms import FORMS, scan_on_form
 from .handwriting import owner_of
 
 Rng = np.random.Generator
@@ -37,6 +38,8 @@ GAPS = {  # between the ink of two digits, in heights
     "underlined": (0.0, 0.3),
     "with marks": (0.05, 0.3),
     "single": (0.0, 0.0),
+    "dotted line": (-0.1, 0.25),
+    "comb": (0.05, 0.4),
 }
 MARKS = {"-": [(0.0, 0.5), (0.3, 0.48)], ".": [(0.0, 0.8)], ",": [(0.05, 0.78), (0.0, 0.92)]}
 
@@ -165,6 +168,8 @@ def draw_number(kind: str, seed: int) -> tuple[str, Image.Image]:
     size = float(rng.integers(60, 200))
     pen = size * rng.uniform(0.025, 0.09)
     strokes = write(text, rng, size, pen, GAPS[kind])
+    if kind in FORMS:
+        return text, scan_on_form(kind, strokes, size, pen, rng)
     points = np.concatenate(strokes)
     margin = size * rng.uniform(0.1, 0.6)
     strokes = [stroke - points.min(0) + margin for stroke in strokes]
