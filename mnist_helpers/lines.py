@@ -25,6 +25,10 @@ MAX_UNDERLINE_WIDTH = 0.12  # below a row of digits, of the height
 MIN_UNDERLINE_GAP = 0.03  # between a digit and the line below it, of the height
 MIN_BAND_LENGTH = 0.85  # of a band along the border, of the width or height
 MAX_BAND_WIDTH = 0.2  # of a band along the border, of the height or width
+MAX_DOT_GAP = 0.1  # in a dotted line, of the width
+MIN_DOTTED_LEVEL = 0.35  # how dark a dotted line is, of the threshold between ink and paper
+MAX_DOTTED_WIDTH = 0.25  # of the height of an image with a row of tiny digits
+DOTTED_SLOPES = np.linspace(-0.04, 0.04, 5)
 MAX_LINE_SLOPE = 0.12  # of a ruled line in a photo: 7 degrees
 
 
@@ -209,6 +213,54 @@ def find_lines(
             line = Line(at, slope, float(np.median(length[near])), first, last)
             yield line, runs.on(line)
         column, middle, length = column[~near], middle[~near], length[~near]
+
+
+def remove_dotted_line(ink: np.ndarray) -> np.ndarray:
+    """Take the line of a form, dotted or not, that a row of tiny digits stands on out of their ink.
+
+    With the gaps between its dots closed it crosses the image, in the lower half. How dark it is
+    there is subtracted, so that darker strokes stay, and those that lead through it stay whole.
+
+    Parameters
+    ----------
+    ink : ndarray of shape [H, W], dtype uint8
+        0 where there is paper.
+
+    Returns
+    -------
+    ndarray of shape [H, W], dtype uint8
+        The same array, if there is no such line.
+    """
+    height, width = ink.shape
+    gap = max(5, round(MAX_DOT_GAP * width))
+    padded = np.pad(ink, ((0, 0), (gap, gap)), mode="reflect")
+    closed = ndimage.grey_closing(padded, (1, gap))[:, gap:-gap]
+    columns = np.arange(width)
+
+    def along(slope: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows in which lines of a slope lie, and how dark nearly all of each is."""
+        rise = np.round(slope * (columns - width / 2)).astype(int)
+        rows = (np.arange(height)[:, None] + rise).clip(0, height - 1)
+        return rows, np.quantile(closed[rows, columns], 0.1, axis=1)
+
+    rows, level = max((along(slope) for slope in DOTTED_SLOPES), key=lambda found: found[1].max())
+    at, threshold = int(level.argmax()), Brightness.of(ink).threshold
+    if level[at] < MIN_DOTTED_LEVEL * threshold or at < height / 2:
+        return ink
+    paper = np.flatnonzero(level < 0.3 * level[at])
+    top = int(max(paper[paper < at], default=-1)) + 1
+    stop = int(min(paper[paper > at], default=height))
+    if stop - top > MAX_DOTTED_WIDTH * height:
+        return ink
+    band = rows[max(0, top - 1) : stop + 1]
+    straight = ink[rows, columns]
+    ends = straight[max(0, top - 2)], straight[min(height - 1, stop + 1)]
+    through = np.minimum(*ends) > threshold
+    usual = np.quantile(closed[band, columns], 0.6, axis=1, keepdims=True)
+    lighter = np.maximum(0, ink[band, columns] - usual).astype(np.uint8)
+    rest = ink.copy()
+    rest[band, columns] = np.where(through, ink[band, columns], lighter)
+    return rest
 
 
 def _is_apart(line: Line, rest: np.ndarray) -> bool:

@@ -6,6 +6,7 @@ ask, a part that is wide or that it does not take for a digit is cut; see `mnist
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,10 +120,29 @@ def segment_rows(
     if is_mnist(decoded):
         return [_row_of_mnist(decoded, classify)]
     with name_in_errors(image):
-        lines = [_tell_marks(parts, small) for parts, small in find_parts(to_gray(decoded))]
+        ways = [[_tell_marks(*line) for line in way] for way in find_parts(to_gray(decoded))]
     if largest:
-        lines = [max(lines, key=lambda line: sum(part.area for part in line[0]))]
-    return [_to_row(parts, marks, scale, classify) for parts, marks in lines]
+        ways = [[max(way, key=lambda line: sum(part.area for part in line[0]))] for way in ways]
+    if classify is None:
+        ways = ways[:1]
+    return vote([[_to_row(*line, scale, classify) for line in way] for way in ways])
+
+
+def vote(ways: list[list[Row]]) -> list[Row]:
+    """Of rows that were found in several ways, return those whose digits are the most probable.
+
+    The probability of digits is its mean over all ways; in those that find others it is 0.
+    """
+    if len(ways) == 1:
+        return ways[0]
+    digits = [tuple(tuple(np.argmax(row.probs, 1).tolist()) for row in way) for way in ways]
+    probability = [float(np.prod([row.probability for row in way])) for way in ways]
+    together: defaultdict[tuple, float] = defaultdict(float)
+    for some, one in zip(digits, probability, strict=True):
+        together[some] += one / len(ways)
+    best = max(range(len(ways)), key=lambda number: (together[digits[number]], probability[number]))
+    share = together[digits[best]] / max(probability[best], 1e-300)
+    return [replace(row, probability=share * row.probability) for row in ways[best]]
 
 
 def _row_of_mnist(image: np.ndarray, classify: Classify | None) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy import ndimage
 from .brightness import Brightness
 from .cuts import pen_width
 from .decode import BlankImageError, InvalidImageError
-from .lines import remove_lines
+from .lines import remove_dotted_line, remove_lines
 from .masks import bounding_box, group_columns
 from .preprocess import (
     MAX_SHEETS,
@@ -23,9 +23,10 @@ from .preprocess import (
     normalize_stroke_width,
 )
 from .rows import Rectangle, group_rows
-from .segment import digit_mask, find_sheets
+from .segment import MIN_CONTRAST, digit_mask, find_sheets
 
-SMALL_ROW = 100  # pixels: shorter rows of digits are enlarged to this
+SMALL_ROW = 160  # pixels: shorter rows of digits are enlarged to this
+TINY = (0.0, 1.0)  # how faint tiny ink may be, of the threshold: strokes break, or blur together
 MAX_LINE_HEIGHT, MIN_LINE_LENGTH = 0.2, 0.7  # of an underline: of its length, of the digits' height
 MAX_DIGITS = 300  # in an image, each of which takes up to 30 ms; more are a texture
 MIN_MARK, MAX_MARKS = 0.4, 30  # size of a point in the pen's width squared; more parts are dirt
@@ -88,8 +89,16 @@ class Part:
         return Part(self.ink, mask, self.corner, self.zoom)
 
 
-def find_parts(gray: np.ndarray) -> list[tuple[list[Part], list[Rectangle]]]:
+Found = list[tuple[list[Part], list[Rectangle]]]
+
+
+def find_parts(gray: np.ndarray) -> list[Found]:
     """Find the parts of each row that may be digits, from left to right, and the smaller ones.
+
+    Returns
+    -------
+    list of list of (list of Part, list of (left, top, right, bottom))
+        The rows; tiny digits are found in several ways, none of which is always right.
 
     Raises
     ------
@@ -98,32 +107,67 @@ def find_parts(gray: np.ndarray) -> list[tuple[list[Part], list[Rectangle]]]:
     InvalidImageError
         If there would be more than `MAX_DIGITS`.
     """
-    found: list[Part] = []
-    small: list[Rectangle] = []
-    empty = None
+    cells, empty = [], BlankImageError("the image is empty: no ink stands out from the paper")
     for cell, left, top in find_cells(gray):
-        height, width = cell.shape
-        zoom = SMALL_ROW / width if width < SMALL_ROW and width > 1.3 * height else 1.0
-        if zoom > 1:
-            size = (SMALL_ROW, round(zoom * height))
-            cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
         try:
-            ink = remove_lines(extract_ink(cell), single=False)
-            mask = drop_underlines(digit_mask(ink))
+            cells.append(_ink_of_cell(cell, left, top))
         except BlankImageError as error:
             empty = error
-            continue
-        _refuse_texture(ndimage.label(mask, np.ones((3, 3)))[1])
-        whole = Part(ink, mask, (left, top), zoom)
-        found += [whole.with_mask(one) for row in split_rows(mask) for one in group_columns(row)]
-        if zoom == 1:  # in a tiny image a point is like dirt
-            small += [whole.place(box) for box in small_parts(ink, mask)]
-    if empty is not None and not found:
+    ways = [(cells, 0.0)]
+    if any(cell.zoom > 1 for cell in cells):
+        bare = [replace(cell, ink=_remove_all_lines(cell.ink)) for cell in cells]
+        has_line = any(one.ink is not cell.ink for one, cell in zip(bare, cells, strict=True))
+        ways = [(some, faintest) for some in (cells, bare)[: 1 + has_line] for faintest in TINY]
+    found = [rows for some, faintest in ways if (rows := _find_rows(some, faintest))]
+    if not found:
         raise empty
+    return found
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The ink of a cell, and where it lies; see `Part`."""
+
+    ink: np.ndarray
+    corner: tuple[float, float]
+    zoom: float
+
+
+def _ink_of_cell(cell: np.ndarray, left: int, top: int) -> _Cell:
+    """Tell ink from paper, without lines; at a larger scale, and with them, if digits are tiny."""
+    height, width = cell.shape
+    zoom = SMALL_ROW / width if width < SMALL_ROW and width > 1.3 * height else 1.0
+    if zoom > 1:
+        size = (SMALL_ROW, round(zoom * height))
+        cell = np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BICUBIC))
+    ink = extract_ink(cell)
+    return _Cell(ink if zoom > 1 else remove_lines(ink, single=False), (left, top), zoom)
+
+
+def _remove_all_lines(ink: np.ndarray) -> np.ndarray:
+    """Take out lines of tiny ink, which may be the foot of a 2: it is predicted with them, too."""
+    return remove_dotted_line(remove_lines(ink, single=False))
+
+
+def _find_rows(cells: list[_Cell], faintest: float) -> Found:
+    """Find the rows of what may be digits in some cells; none if there is no ink."""
+    found: list[Part] = []
+    small: list[Rectangle] = []
+    for cell in cells:
+        brightness = Brightness.of(cell.ink)
+        if brightness.span < MIN_CONTRAST:
+            continue
+        dark = cell.ink > np.uint8(faintest * brightness.threshold)
+        ink = np.where(dark, cell.ink, 0) if faintest else cell.ink
+        mask = drop_underlines(digit_mask(ink, brightness=brightness))
+        _refuse_texture(ndimage.label(mask, np.ones((3, 3)))[1])
+        whole = Part(ink, mask, cell.corner, cell.zoom)
+        found += [whole.with_mask(one) for row in split_rows(mask) for one in group_columns(row)]
+        if cell.zoom == 1:  # in a tiny image a point is like dirt
+            small += [whole.place(box) for box in small_parts(ink, mask)]
     _refuse_texture(sum(max(1.0, part.aspect) for part in found))
     boxes = [part.box for part in found]
-    rows = [[found[number] for number in row] for row in group_rows(boxes)]
-    return [(row, small) for row in rows]
+    return [([found[number] for number in row], small) for row in group_rows(boxes)]
 
 
 def _refuse_texture(count: float) -> None:

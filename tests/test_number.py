@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_helpers.numbers import segment_digits, segment_rows
+from mnist_helpers.numbers import Row, segment_digits, segment_rows, vote
 from mnist_helpers.prediction import MNISTPredictor
 from mnist_helpers.preprocess import BlankImageError, InvalidImageError, to_mnist
 from mnist_helpers.strokes import draw_strokes, pen_strokes
@@ -195,3 +195,39 @@ def test_a_dark_thing_beside_a_number_is_left_out(predictor: MNISTPredictor) -> 
     image = np.pad(row_of("847"), ((20, 140), (30, 60)), constant_values=255).copy()
     image[210:, 90:] = 30
     assert predictor.predict_number(image).text == "847"
+
+
+def on_dotted_line(text: str, scale: float, pace: int) -> Image.Image:
+    """Write a number with a gray pen as a small scan shows it, its feet on a dotted line."""
+    row = row_of(text)
+    size = (round(scale * row.shape[1]), round(scale * row.shape[0]))
+    small = Image.fromarray(row).resize(size, Image.Resampling.BOX)
+    pixels = 235 - 0.5 * (255 - np.asarray(small, np.float64))
+    foot = np.flatnonzero((pixels < 180).any(1))[-1]
+    pixels[foot : foot + 2, ::pace] = np.minimum(pixels[foot : foot + 2, ::pace], 130)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.mark.parametrize("pace", [2, 3])
+@pytest.mark.parametrize("text", ["2017", "305", "2024"])
+def test_ten_pixels_high_on_a_dotted_line(predictor: MNISTPredictor, text: str, pace: int) -> None:
+    assert predictor.predict_number(on_dotted_line(text, 0.12, pace)).text == text
+
+
+def test_the_foot_of_a_digit_on_a_line_is_not_confidently_taken_away(
+    predictor: MNISTPredictor,
+) -> None:
+    """The line takes the foot of a 2 with it, which leaves a 7; with the line it is a 2."""
+    number = predictor.predict_number(on_dotted_line("4218", 0.16, 2))
+    assert number.text == "4218" or not number.is_confident
+
+
+def test_ways_that_disagree_leave_less_probability() -> None:
+    def way(digit: int, probability: float) -> list[Row]:
+        return [Row([(0, 0, 1, 1)], [], {}, [np.eye(10)[digit]], probability)]
+
+    (best,) = vote([way(7, 0.8), way(2, 0.7), way(2, 0.5), way(3, 0.0)])
+    assert best.probs[0].argmax() == 2
+    assert best.probability == pytest.approx((0.7 + 0.5) / 4)
+    assert vote([way(7, 0.8)])[0].probability == 0.8
+    assert vote([way(7, 0.0), way(2, 0.0)])[0].probability == 0
