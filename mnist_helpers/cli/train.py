@@ -152,18 +152,25 @@ def train(
         try:
             run(model, splits, recipe, out, resume)
         except KeyboardInterrupt:
-            typer.secho(
-                f"\nStopped. The epochs that were finished are in {short_path(out)}; to resume, "
-                "run the same command again, with the same options and --resume.",
-                fg="yellow",
-                err=True,
-            )
+            _say_how_to_resume("epochs", out)
             raise typer.Exit(130) from None
         test = write_report(out, splits, temperature, shrink_variances)
         typer.echo(describe_result(test))
         typer.echo(f"Model, history, metrics, figures and model card: {short_path(out)}")
         arguments = ["--checkpoint", short_path(out), *_data_options(data, source)]
         typer.echo(f"Evaluate it: {command('evaluate', *arguments)}")
+
+
+def _say_how_to_resume(what: str, out: Path) -> None:
+    """Say after Ctrl-C that nothing is lost."""
+    from ..files import short_path
+
+    typer.secho(
+        f"\nStopped. The {what} that were finished are in {short_path(out)}; to resume, "
+        "run the same command again, with the same options and --resume.",
+        fg="yellow",
+        err=True,
+    )
 
 
 def _data_options(data: Path | None, source: str) -> list[object]:
@@ -305,19 +312,23 @@ def tune(
         splits = load_data(source, data, val_size)
         out = out or project_root() / "outputs" / "tune" / model
         typer.echo(f"{splits.source}: {_sizes(splits)}")
-        table = search(
-            default_search_space(),
-            splits.train,
-            splits.val,
-            trials,
-            model,
-            recipe,
-            cpus=cpus,
-            out=out,
-            resume=resume,
-            seed=seed,
-            address=address,
-        )
+        try:
+            table = search(
+                default_search_space(),
+                splits.train,
+                splits.val,
+                trials,
+                model,
+                recipe,
+                cpus=cpus,
+                out=out,
+                resume=resume,
+                seed=seed,
+                address=address,
+            )
+        except KeyboardInterrupt:
+            _say_how_to_resume("trials and epochs", out)
+            raise typer.Exit(130) from None
         with atomic_write(out / "trials.csv") as part:
             table.to_csv(part, index=False)
         typer.echo(table.to_string(float_format=lambda value: f"{value:.5g}"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -185,6 +187,35 @@ def test_a_search_ends_though_a_worker_is_killed(
 
     again = scale.tune(space, few, val, recipe=RECIPE, out=tmp_path, resume=True)
     pd.testing.assert_frame_equal(table, again)
+
+
+@pytest.mark.kill
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process")
+def test_a_search_is_stopped_by_ctrl_c_and_resumed(tmp_path: Path) -> None:
+    """Ray's own handler would end the search, and return trials that were never started."""
+    command = [sys.executable, "-m", "mnist_helpers", "tune", "--source", "sample", "--out"]
+    command += [str(tmp_path), "--trials", "3", "--epochs", "3", "--val-size", "500"]
+    search = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while search.poll() is None and not any(map(epochs_of, tmp_path.glob("ray/*/result.json"))):
+        time.sleep(0.1)
+    search.send_signal(signal.SIGINT)
+    _, said = search.communicate()
+    assert search.returncode == 130 and "Traceback" not in said, said
+    assert "--resume" in said and not (tmp_path / "trials.csv").exists()
+    again = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    table = pd.read_csv(tmp_path / "trials.csv")
+    assert len(table) == 3 and table["error"].isna().all() and table["epochs"].max() == 3
+    for path in tmp_path.glob("ray/*/result.json"):
+        assert epochs_of(path) == sorted(set(epochs_of(path))), "an epoch is reported twice"
+
+
+def epochs_of(path: Path) -> list[int]:
+    """The epochs that a trial has reported, in whole lines."""
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line)["epoch"] for line in lines if line.endswith("\n")]
 
 
 def test_a_search_for_nothing_is_refused(digits: Splits, tmp_path: Path) -> None:
