@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..files import atomic_write
 
@@ -100,6 +100,15 @@ def image_grid(count: int, columns: int, cell: tuple[float, float]) -> np.ndarra
     for ax in axes.flat[count:]:
         ax.axis("off")
     return axes
+
+
+def tick_rates(ax: Axes) -> None:
+    """Label a logarithmic x axis of learning rates as 0.002, 0.005, 0.01, few enough to read."""
+    low, high = ax.get_xlim()
+    subs = (1, 2, 3, 5) if high < 10 * low else (1, 2, 5) if high < 30 * low else (1, 3)
+    ax.xaxis.set_major_locator(LogLocator(subs=subs))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def tick_accuracies(ax: Axes) -> None:

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from .base import BLUE, GRAY, ORANGE, axes_or_new
+from .base import BLUE, GRAY, ORANGE, axes_or_new, tick_rates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +96,7 @@ def plot_trials(trials: pd.DataFrame, epochs: int, ax: Axes | None = None) -> Ax
             face = color if full else "none"
             ax.plot(part["lr"], part["val_accuracy"], marker, color=color, mfc=face, label=name)
     ax.set(xscale="log", xlabel="peak learning rate", ylabel="validation accuracy when it ended")
+    tick_rates(ax)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return ax

@@ -22,6 +22,7 @@ from .base import (
     image_grid,
     show_image,
     tick_accuracies,
+    tick_rates,
 )
 
 if TYPE_CHECKING:
@@ -230,8 +231,9 @@ def plot_study(study: optuna.Study) -> np.ndarray:
         marker, color = "osD^"[number % 4], colors[number % 4]
         right.semilogx(*zip(*points, strict=True), marker, color=color, label=name)
     right.set(xlabel="learning rate", ylabel="validation accuracy", title="the finished trials")
+    tick_rates(right)
     right.yaxis.set_major_formatter(PercentFormatter(1))
-    right.legend(title="augment", frameon=False)
+    right.legend(title="augment", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 

@@ -286,6 +286,22 @@ def test_trials_ended_early_are_hollow():
     assert drawn[(0.01,)] == "none" and "none" not in (drawn[(0.1,)], drawn[(0.02,)])
 
 
+@pytest.mark.parametrize("rates", [(0.0014, 0.0044), (0.0019, 0.045), (0.0001, 0.1)])
+def test_learning_rates_are_labeled_and_do_not_overlap(rates: tuple[float, float]) -> None:
+    _, (ax, _) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    trials = {"lr": rates, "batch_size": 64, "epochs": 3, "val_accuracy": [0.97, 0.98]}
+    plots.plot_trials(pd.DataFrame(trials), epochs=3, ax=ax)
+    ax.legend_.remove()
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    ticks = [*ax.xaxis.get_major_ticks(), *ax.xaxis.get_minor_ticks()]
+    texts = [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
+    texts = [text for text in texts if text.get_text()]
+    assert len(texts) >= 2
+    for left, right in pairwise(texts):
+        assert left.get_window_extent().x1 + 4 < right.get_window_extent().x0
+
+
 def test_hours_stand_at_each_number_of_cores():
     ax = plots.plot_hours([2, 8, 32], [40, 10, 2.5])
     assert [text.get_text() for text in ax.texts] == ["40.0 h", "10.0 h", "2.5 h"]
