@@ -113,6 +113,18 @@ def why_no_parameters(model: nn.Module) -> str | None:
     )
 
 
+def why_not_useful(model: nn.Module, images: Tensor, labels: Tensor) -> str | None:
+    """Return a hint if a network fails on a single image, cannot learn, or is one linear map."""
+    model.eval()
+    try:
+        alone = tuple(output_of(model, images[:1]).shape)
+    except Hint as hint:
+        return f"It works for 32 images, but not for a single one: is there a squeeze()? {hint}"
+    if alone != (1, 10):
+        return f"For a single image the output must be [1, 10], not {list(alone)}: a squeeze()?"
+    return why_not_memorized(model, images, labels) or why_linear(model, images)
+
+
 def why_not_memorized(model: nn.Module, images: Tensor, labels: Tensor) -> str | None:
     """Return a hint if the network cannot memorize 32 images within 150 steps of Adam."""
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)

@@ -90,6 +90,11 @@ class NotFlattened(learning.Net):
         return self.output(self.hidden(images))
 
 
+class FlattenedBySqueeze(learning.Net):
+    def forward(self, images):
+        return super().forward(images.squeeze())
+
+
 class NoReturn(learning.Net):
     def forward(self, images):
         self.output(self.hidden(images.flatten(1)))
@@ -314,6 +319,7 @@ WRONG = [
     ("02-4", WithSoftmax, "softmax"),
     ("02-4", WithLogSoftmax, "log_softmax"),
     ("02-4", NotFlattened, "Flatten"),
+    ("02-4", FlattenedBySqueeze, "not for a single one"),
     ("02-4", NoReturn, "return"),
     ("02-4", Squeezed, r"\[32, 10\]"),
     ("02-4", Detached, "No gradient"),
