@@ -114,3 +114,11 @@ def test_every_notebook_checks_a_prediction_that_stands_in_the_same_cell(path: P
         assert source.startswith("my_prediction = None  # "), source[:80]
     predicted = [cell.source for cell in cells if cell.source.startswith("my_prediction")]
     assert predicted == compared, "asked for and not compared"
+
+
+def test_an_answer_that_raises_an_error_is_told_the_shapes_of_the_trial() -> None:
+    hint = exercises.hint_for("01-4", lambda images, pixels: images[:, :, 28 - pixels])
+    assert hint is not None
+    assert re.search(r"raised IndexError: .* \(in a trial with \[3, 5, 5\], 2\)$", hint)
+    hint = exercises.hint_for("10-6", lambda images, rate, seconds: images / 0)
+    assert hint == "Your answer raised ZeroDivisionError: division by zero"
