@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -16,6 +17,11 @@ IMAGE_EXTENSIONS = frozenset(
         *("webp", "avif", "heic", "heif", "pbm", "pgm", "pnm", "ppm"),
     )
 )
+NO_SPACE = (
+    errno.ENOSPC,
+    errno.EFBIG,
+    getattr(errno, "EDQUOT", errno.ENOSPC),
+)  # of a disk, or of a user
 UNFINISHED = ".mnist_helpers-"  # how the names of files begin that are still being written
 
 
@@ -124,6 +130,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())
         part.replace(path)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # it names no file
     finally:
         part.unlink(missing_ok=True)
 

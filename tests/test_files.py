@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mnist_helpers.files import outputs_folder, project_root, short_path
+from mnist_helpers.cli.base import describe_error
+from mnist_helpers.files import atomic_write, outputs_folder, project_root, short_path
 
 
 @pytest.mark.parametrize("inside", [".", "notebooks", "work/mine"])
@@ -40,3 +44,30 @@ def test_files_are_shown_relative_where_they_can_be(
     assert short_path("/elsewhere/x.png") == str(Path("/elsewhere/x.png").absolute())
     monkeypatch.chdir(root / "notebooks")
     assert short_path(root / "outputs") == str(Path("../outputs"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to set")
+def test_where_there_is_no_space_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("as before")
+    code = (
+        "import resource, sys; from mnist_helpers.files import atomic_write\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (99, resource.RLIM_INFINITY))\n"
+        "with atomic_write(sys.argv[1]) as part:\n"
+        "    part.write_bytes(bytes(100))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith(f"File too large: '{path}'")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+    assert path.read_text() == "as before"
+
+
+def test_errors_of_others_are_not_called_those_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught, atomic_write(tmp_path / "table.csv"):
+        raise OSError(errno.EIO, "Input/output error")
+    assert caught.value.filename is None
+
+
+def test_an_error_of_the_system_without_a_file_is_its_reason_alone() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert describe_error(full) == "No space left on device"

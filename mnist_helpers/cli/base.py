@@ -128,9 +128,11 @@ def describe_error(error: Exception) -> str:
     """Return what is wrong: of the system's errors the path and the reason, without the number."""
     from ..files import escape_name
 
-    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    if isinstance(error.filename, str):
         return f"{escape_name(error.filename)}: {error.strerror}"
-    return str(error)
+    return error.strerror
 
 
 def require_option(given: object, option: str, others: dict[str, object]) -> None:
