@@ -273,6 +273,9 @@ class DigitCanvas(StaticFallbackBox):
             sheet = widgets.VBox([drawn, widgets.HBox([answer, self._bars])])
         else:
             sheet = widgets.HBox([drawn, answer, self._bars])
+            sheet.layout.flex_flow = "row wrap"  # in a narrow window the bars go below
+        for part in (drawn, answer, self._bars):
+            part.layout.flex = "0 0 auto"  # a canvas that shrank would be cut, ink and all
         sheet.layout.align_items = "flex-start"
         sheet.layout.grid_gap = "16px"
         self.children: tuple[widgets.Widget, ...] = (sheet, self._message)

@@ -63,6 +63,19 @@ def stroke_count(page: Page) -> Locator:
     return page.locator(".mnist-digit-strokes").first
 
 
+def test_in_a_narrow_window_the_canvas_is_whole(page: Page, canvas: Locator) -> None:
+    before = page.viewport_size
+    page.set_viewport_size({"width": 800, "height": 1000})
+    try:
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        corner = [box["x"] + box["width"] - 5, box["y"] + 5]
+        there = "([x, y]) => !!document.elementFromPoint(x, y)?.closest('.mnist-digit-ink')"
+        assert page.evaluate(there, corner), "its right edge is cut"
+    finally:
+        page.set_viewport_size(before)
+
+
 @pytest.mark.parametrize("digit", [3, 7])
 def test_a_digit_drawn_with_the_mouse_is_read(page: Page, canvas: Locator, digit: int) -> None:
     draw(page, canvas, digit, "continental")
