@@ -47,9 +47,37 @@ def pen_strokes(
         raise ValueError(f"no hand {style!r}: choose one of {', '.join(STYLES)}")
     if digit not in range(10):
         raise ValueError(f"a digit is 0 to 9, not {digit!r}")
-    strokes = [_parse(stroke) for stroke in TABLES[style][digit].split("|")]
+    rng = None
     if variation is not None:
-        strokes = _vary(strokes, np.random.default_rng((variation, digit, STYLES.index(style))))
+        rng = np.random.default_rng((variation, digit, STYLES.index(style)))
+    return written(TABLES[style][digit], size, rng)
+
+
+def written(
+    form: str, size: float = 280, rng: np.random.Generator | None = None, tremor: float = 1.3
+) -> Strokes:
+    """Return the pen strokes of a form.
+
+    Parameters
+    ----------
+    form : str
+        ``"x,y x,y … | x,y …"``: the points that the pen passes through, in a box of 100 × 100, and
+        ``|`` where a stroke ends.
+    size : float, default=280
+        Width and height of the square to write in, in pixels; the box is its middle 64%.
+    rng : numpy.random.Generator, default=None
+        Slants, stretches, turns, shifts and trembles. None writes the form as it is.
+    tremor : float, default=1.3
+        Standard deviation of each point, in hundredths of the box.
+
+    Returns
+    -------
+    list of ndarray of shape [n, 2], dtype float64
+        Points in pixels.
+    """
+    strokes = [_parse(stroke) for stroke in form.split("|")]
+    if rng is not None:
+        strokes = _vary(strokes, rng, tremor)
     return [size * (0.18 + 0.64 * smooth(stroke) / 100) for stroke in strokes]
 
 
@@ -58,14 +86,14 @@ def _parse(stroke: str) -> np.ndarray:
     return np.array([point.split(",") for point in stroke.split()], dtype=np.float64)
 
 
-def _vary(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+def _vary(strokes: Strokes, rng: np.random.Generator, tremor: float) -> Strokes:
     """Slant, stretch, turn, shift and tremble, about the middle of the box."""
     angle, slant = rng.normal(0, 0.08), rng.normal(0, 0.12)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.array([[1.0, -slant], [0.0, 1.0]]) @ np.diag(rng.uniform(0.8, 1.15, 2))
     shift = rng.uniform(-5, 5, 2)
     return [
-        (points - 50) @ matrix.T + 50 + shift + rng.normal(0, 1.3, points.shape)
+        (points - 50) @ matrix.T + 50 + shift + rng.normal(0, tremor, points.shape)
         for points in strokes
     ]
 

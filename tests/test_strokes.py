@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnist_helpers.strokes import draw_outlined, draw_strokes, pen_strokes
-from mnist_helpers.styles import STYLES
+from mnist_helpers.signs import DOODLES, GREEK, LATIN, OPERATORS
+from mnist_helpers.strokes import draw_outlined, draw_strokes, pen_strokes, written
+from mnist_helpers.styles import FORMS, OTHER_FORMS, STYLES
+
+TABLES = (FORMS, OTHER_FORMS, LATIN, GREEK, OPERATORS, DOODLES)
+ALL_FORMS = [form for table in TABLES for forms in table.values() for form in forms]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -14,6 +18,15 @@ from mnist_helpers.styles import STYLES
 def test_strokes_stay_on_the_sheet(digit: int, style: str) -> None:
     for variation in (None, 0, 1):
         points = np.concatenate(pen_strokes(digit, style, 200, variation))
+        assert points.min() > 0
+        assert points.max() < 200
+
+
+@pytest.mark.parametrize("form", ALL_FORMS)
+def test_forms_stay_on_the_sheet_and_differ(form: str) -> None:
+    assert ALL_FORMS.count(form) == 1
+    for rng in (None, np.random.default_rng(0)):
+        points = np.concatenate(written(form, 200, rng))
         assert points.min() > 0
         assert points.max() < 200
 
