@@ -19,7 +19,7 @@ from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
 from mnist_helpers.prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, is_confident
 from mnist_helpers.preprocess import BlankImageError, to_mnist
-from mnist_helpers.synthetic import KINDS, OTHER_FONTS, letter
+from mnist_helpers.synthetic import KINDS, OTHER_FONTS, OTHER_SYMBOL_FONTS, letter, symbol
 
 from .augmentation import load_handwriting
 from .common import publish
@@ -36,8 +36,8 @@ def benchmark(
     """Predict digits and non-digits, and count which are flagged as not confident.
 
     Digits are MNIST's test images and, where given, real handwriting. Non-digits are made here
-    with seeds that training has not used: letters in fonts that it has not seen, letters in those
-    that it has, scribbles, numbers of several digits, textures, noise, and blank sheets.
+    with seeds that training has not used: letters and symbols in fonts that it has not seen, all
+    `KINDS`, and blank sheets.
 
     Parameters
     ----------
@@ -92,6 +92,7 @@ def non_digit_sheets(number: int) -> dict[str, list[Image.Image]]:
     rng = np.random.default_rng(SEED)
     sheets = {
         "letters, other fonts": [letter(rng, OTHER_FONTS) for _ in range(number)],
+        "symbols, other fonts": [symbol(rng, OTHER_SYMBOL_FONTS) for _ in range(number)],
         **{name: [kind(rng) for _ in range(number)] for name, kind in KINDS.items()},
     }
     return sheets | {"blank": [Image.new("L", (100, 100), int(rng.integers(256)))] * 10}
