@@ -23,8 +23,11 @@ Repeats = Annotated[int, typer.Option(help="How often each is timed.", min=1)]
 @app.command("train")
 def run_train(
     contestants: Annotated[
-        str, typer.Option(help="Names, separated by commas; theirs: mnistnet, pytorch_example.")
-    ] = "mnistnet,pytorch_example,tiny,fast,fast-fp32,accurate",
+        str,
+        typer.Option(
+            help="Names, separated by commas; theirs: mnistnet, pytorch_example, speedrun_2020."
+        ),
+    ] = "mnistnet,pytorch_example,speedrun_2020,tiny,tiny-epoch,tiny-half,fast,fast-fp32,accurate",
     seeds: Annotated[int, typer.Option(help="Runs of each of ours.", min=1)] = 5,
     their_seeds: Annotated[
         int | None, typer.Option(help="Runs of each of theirs. Default: as many.", min=1)

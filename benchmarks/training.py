@@ -28,14 +28,22 @@ from mnist_helpers.files import atomic_write, outputs_folder
 from mnist_helpers.models import build_model, count_parameters
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import GRAY, axes_or_new
-from mnist_helpers.recipes import Recipe, recipe_for
+from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
 from mnist_helpers.training import learning_rate, make_optimizer, train
 
 from .common import baseline_transform, in_new_process, peak_memory, publish
 
 TARGET_ACCURACIES = (0.99, 0.993, 0.995)
-THEIRS = ("mnistnet", "pytorch_example")
-OURS = ("tiny", "fast", "fast-fp32", "accurate")
+THEIRS = ("mnistnet", "pytorch_example", "speedrun_2020")
+ONE_EPOCH = replace(RECIPES["tiny"], epochs=1, augment=None)
+OURS = {  # network, recipe, and the share of the training images
+    "tiny": ("tiny", RECIPES["tiny"], 1),
+    "tiny-epoch": ("tiny", ONE_EPOCH, 1),
+    "tiny-half": ("tiny", ONE_EPOCH, 0.5),
+    "fast": ("fast", RECIPES["fast"], 1),
+    "fast-fp32": ("fast", replace(RECIPES["fast"], precision="fp32"), 1),
+    "accurate": ("accurate", RECIPES["accurate"], 1),
+}
 
 
 def benchmark(
@@ -51,9 +59,11 @@ def benchmark(
 
     Theirs is what their users run: torchvision's `MNIST`, `ToTensor`, `Normalize`, a `DataLoader`
     without workers, float32, their batch size, optimizer and epochs. ``pytorch_example`` does not
-    shuffle on a CPU, and so does not here; on a GPU it does, and has one worker. Ours is `train`
-    with the recipe of that name. Seconds are those of the training alone; the look at the test set
-    after each epoch is not counted.
+    shuffle on a CPU, and so does not here; on a GPU it does, and has one worker. ``speedrun_2020``
+    keeps all images on the device, normalized beforehand, and does not shuffle. Ours is `train`;
+    ``tiny-epoch`` takes one epoch without augmentation, ``tiny-half`` half of one, and
+    ``fast-fp32`` does without bfloat16. Seconds are those of the training alone; the look at the
+    test set after each epoch is not counted.
 
     Parameters
     ----------
@@ -77,7 +87,9 @@ def benchmark(
     """
     unknown = set(contestants) - {*THEIRS, *OURS}
     if unknown:
-        raise ValueError(f"no contestant {unknown.pop()!r}: choose of {', '.join(THEIRS + OURS)}")
+        raise ValueError(
+            f"no contestant {unknown.pop()!r}: choose of {', '.join((*THEIRS, *OURS))}"
+        )
     folder = runs_folder(quick, device)
     count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
@@ -232,8 +244,7 @@ def run_baseline(
     model = build_model(name)[1:].to(device)  # normalizing is the loader's task there
     optimizer = make_optimizer(model, recipe)
     test = load_mnist("idx", data, val_size=0).test.to(device)
-    with baseline_dataset(data) as dataset:
-        loader = baseline_loader(name, dataset, recipe, device)
+    with baseline_batches(name, recipe, data, device) as loader:
         history = []
         for epoch in range(epochs or recipe.epochs):
             started = time.perf_counter()
@@ -248,6 +259,21 @@ def run_baseline(
             seconds = time.perf_counter() - started
             history.append({"seconds": seconds, "test_accuracy": baseline_accuracy(model, test)})
     return result(name, seed, model, recipe, history)
+
+
+@contextmanager
+def baseline_batches(
+    name: str, recipe: Recipe, data: Path, device: torch.device
+) -> Iterator[DataLoader | list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Give the batches of normalized images that a public project trains on."""
+    if name == "speedrun_2020":
+        train = load_mnist("idx", data, val_size=0).train.to(device)
+        images = build_model(name)[0].to(device)(train.images)
+        size = recipe.batch_size
+        yield list(zip(images.split(size), train.labels.split(size), strict=True))
+        return
+    with baseline_dataset(data) as dataset:
+        yield baseline_loader(name, dataset, recipe, device)
 
 
 def baseline_loader(
@@ -292,27 +318,28 @@ def run_ours(
     device: torch.device,
     predictions: Path | None = None,
 ) -> dict:
-    """Train one of our networks by its recipe; ``NAME-fp32`` without bfloat16.
+    """Train one of `OURS`.
 
     What it says of the test set in the end is kept in the file `predictions`, for `together`.
     """
-    name, _, precision = name.partition("-")
-    recipe = replace(recipe_for(name), seed=seed, precision=precision or "auto")
-    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    network, recipe, share = OURS[name]
+    recipe = replace(recipe, seed=seed, epochs=epochs or recipe.epochs)
     splits = load_mnist("idx", data, val_size=0)
+    order = np.random.default_rng(seed).permutation(len(splits.train))
+    images = splits.train[order[: round(share * len(order))]] if share < 1 else splits.train
     torch.manual_seed(seed)
-    model = build_model(name)
+    model = build_model(network)
     looks: list[Evaluation] = []
 
     def look(_history: list) -> None:
         looks.append(evaluate(model, splits.test))
 
-    rows = train(model, splits.train, None, recipe, device=device, callbacks=[look], progress=False)
+    rows = train(model, images, None, recipe, device=device, callbacks=[look], progress=False)
     history = [
         {"seconds": row["seconds"], "test_accuracy": test.accuracy}
         for row, test in zip(rows, looks, strict=True)
     ]
-    done = result(f"{name}-{precision}" if precision else name, seed, model, recipe, history)
+    done = result(name, seed, model, recipe, history)
     if predictions:
         test = looks[-1]
         np.savez_compressed(predictions, probabilities=test.probs, labels=test.labels)
@@ -328,7 +355,7 @@ def result(
         "name": name,
         "seed": seed,
         "parameters": count_parameters(model),
-        "epochs": recipe_for(name.partition("-")[0]).epochs,
+        "epochs": (OURS[name][1] if name in OURS else recipe_for(name)).epochs,
         "history": history,
         "memory_mb": torch.cuda.max_memory_allocated() / 1e6 if gpu else peak_memory(),
         "recipe": asdict(recipe),

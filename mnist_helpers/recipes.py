@@ -110,8 +110,8 @@ RECIPES: dict[str, Recipe] = {
     "speedrun_2020": Recipe(
         epochs=1, batch_size=256, lr=1e-2, betas=(0.7, 0.9), schedule="onecycle"
     ),
-    "tiny": Recipe(  # no augmentation: in one epoch no image comes twice
-        epochs=1,
+    "tiny": Recipe(
+        epochs=4,
         batch_size=256,
         lr=3e-2,
         optimizer="adamw",
@@ -120,6 +120,7 @@ RECIPES: dict[str, Recipe] = {
         schedule="onecycle",
         warmup=0.15,
         label_smoothing=0.1,
+        augment="shift",
     ),
     "fast": Recipe(
         epochs=4,

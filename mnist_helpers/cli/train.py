@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def train(
-    model: Model = "fast",
+    model: Model = "tiny",
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     lr: Annotated[

@@ -31,10 +31,13 @@ from benchmarks.handwriting import (
     score,
 )
 from benchmarks.training import (
+    OURS,
+    baseline_batches,
     baseline_dataset,
     baseline_loader,
     first_above,
     report,
+    run_ours,
     runs_folder,
     summarize_runs,
     together,
@@ -147,20 +150,22 @@ def test_an_ensemble_says_the_mean_of_what_its_networks_say(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnistnet", "tiny"])
+@pytest.mark.parametrize("name", ["mnistnet", "speedrun_2020", "tiny", "tiny-half"])
 def test_each_side_trains_in_a_process_of_its_own(name: str, folder: Path, tmp_path: Path) -> None:
     predictions = tmp_path / f"{name}-1.npz"
-    given = ("--data", folder, *(["--predictions", predictions] if name == "tiny" else []))
+    ours = name in OURS
+    given = ("--data", folder, *(["--predictions", predictions] if ours else []))
     result = in_new_process("training", name, 1, "--epochs", 1, *given)
     (epoch,) = result["history"]
-    if name == "tiny":
+    if ours:
         kept = np.load(predictions)
         right = kept["probabilities"].argmax(1) == kept["labels"]
         assert right.mean() == pytest.approx(epoch["test_accuracy"])
     assert epoch["seconds"] > 0 and 0.05 < epoch["test_accuracy"] <= 1
     assert (result["name"], result["seed"]) == (name, 1)
     assert result["memory_mb"] > 100 or sys.platform == "win32"
-    assert result["recipe"]["seed"] == (1 if name == "tiny" else 0)
+    assert result["recipe"]["seed"] == (1 if ours else 0)
+    assert result["recipe"]["augment"] == ("shift" if name == "tiny" else None)
 
 
 @pytest.mark.slow
@@ -188,6 +193,30 @@ def test_theirs_is_torchvisions_mnist_in_order_or_shuffled(folder: Path) -> None
             assert isinstance(loader.sampler, RandomSampler) == shuffled
             assert (loader.num_workers, loader.batch_size) == (workers, 64)
     assert not kept.exists()
+
+
+def test_the_fastest_published_recipe_has_its_images_in_memory_and_in_order(folder: Path) -> None:
+    expected = load_mnist("idx", folder, val_size=0).train
+    name, device = "speedrun_2020", torch.device("cpu")
+    with baseline_batches(name, recipe_for(name), folder, device) as batches:
+        images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        assert len(batches[0][0]) == min(256, len(expected))
+    assert torch.equal(labels, expected.labels)
+    assert torch.allclose(images * STD + MEAN, expected.images / 255, atol=1e-6)
+
+
+def test_half_an_epoch_is_half_of_the_images(folder: Path, monkeypatch) -> None:
+    trained: list[int] = []
+
+    def counted(_model, images, *_arguments, **_options) -> list:
+        trained.append(len(images))
+        raise InterruptedError
+
+    monkeypatch.setattr("benchmarks.training.train", counted)
+    for name in ("tiny", "tiny-half"):
+        with pytest.raises(InterruptedError):
+            run_ours(name, 0, None, folder, torch.device("cpu"))
+    assert trained[1] == round(trained[0] / 2)
 
 
 def test_runs_on_a_gpu_are_kept_apart(tmp_path: Path, monkeypatch) -> None:
