@@ -88,7 +88,7 @@ def _export(answer: Callable) -> str | None:
             return (
                 f"The file takes {given.shape[0]} images at a time and no other number: name "
                 "dimension 0 in dynamic_shapes, and export with an example of two images or more "
-                "(a size of 1 may be taken for fixed)."
+                "(a size of 1 may be treated as fixed)."
             )
         if model.training:
             return "The model was exported in training mode, with dropout: call model.eval() first."
