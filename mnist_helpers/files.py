@@ -131,9 +131,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         part.chmod(0o666 & ~_umask())
         part.replace(path)
     except OSError as error:
-        if error.errno not in NO_SPACE:
+        if error.errno not in NO_SPACE and error.filename != str(part):
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # it names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 

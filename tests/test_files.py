@@ -71,3 +71,10 @@ def test_errors_of_others_are_not_called_those_of_the_file(tmp_path: Path) -> No
 def test_an_error_of_the_system_without_a_file_is_its_reason_alone() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     assert describe_error(full) == "No space left on device"
+
+
+def test_a_folder_in_a_files_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").mkdir()
+    with pytest.raises(OSError) as caught, atomic_write(tmp_path / "net.onnx"):
+        pass
+    assert caught.value.filename == str(tmp_path / "net.onnx")

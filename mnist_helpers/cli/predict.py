@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -162,7 +163,7 @@ def _predict_images(predictor: Predictor, images: list[Path], as_json: bool, num
 def _expand(images: list[Path]) -> Iterator[Path]:
     """Yield the images, those of a pattern that the shell has left as it is one by one."""
     for image in images:
-        found = [] if image.exists() else sorted(glob.glob(str(image), recursive=True))
+        found = [] if os.path.exists(image) else sorted(glob.glob(str(image), recursive=True))
         yield from map(Path, found or [str(image)])
 
 

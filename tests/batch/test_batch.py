@@ -314,6 +314,8 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
         " lead.png",
         "=1+1.png",
         "'#;\t.png",
+        "\ttab.png",
+        "'\n'=.png",
         os.fsdecode(b"caf\xe9.png"),
     ]
     for name in names:

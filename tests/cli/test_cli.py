@@ -238,6 +238,9 @@ def test_patterns_and_typing_errors(tmp_path: Path, monkeypatch) -> None:
     assert shown.exit_code == 1 and f"did you mean {Path('scans/a.png')}?" in shown.stderr
     shown = call("predict", "scnas/a.png")
     assert shown.exit_code == 1 and "there is no folder scnas" in shown.stderr
+    shown = call("predict", "a" * 300, "scans/a.png")
+    assert shown.exit_code == 1 and "aaa" in shown.stderr
+    assert shown.stdout.startswith(str(Path("scans/a.png")))
     shown = call("predict", "--csv", "scans/a.pgn")
     assert shown.exit_code == 1 and f"did you mean {Path('scans/a.png')}?" in shown.stderr
     shown = call("batch", "scans/a.png")
