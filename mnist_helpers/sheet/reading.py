@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ MAX_SIDE = 3600  # pixels: larger photos are reduced to it
 PDF_DPI = 200  # at which a page of a PDF is rendered, if it is no larger then
 SCALES = (4.0, 12.0)  # fewest and most pixels per millimeter of the flattened page
 MIN_MARKERS = 3  # of the eight in the margins
+MAX_FOREIGN = 3  # of another sheet's markers, as many as stand in a margin
 INK = 0.3  # of the markers' black: what is lighter is paper, or a printed line
 MIN_INK = 1.0  # square millimeters: less of it in a box is a speck
 INSET = 0.7  # millimeters from a box's line to what is cut out
@@ -128,6 +130,11 @@ def find_markers(photo: np.ndarray) -> dict[int, np.ndarray]:
     dict of int to ndarray of shape [4, 2], dtype float32
         The corners of each marker in pixels, by the marker's number: first the one that is its
         upper left when the page is upright, then clockwise.
+
+    Raises
+    ------
+    SheetError
+        If the markers are those of several sheets.
     """
     cv = cv2()
     parameters = cv.aruco.DetectorParameters()
@@ -142,12 +149,24 @@ def find_markers(photo: np.ndarray) -> dict[int, np.ndarray]:
         size = (round(zoom * gray.shape[1]), round(zoom * gray.shape[0]))
         method = cv.INTER_AREA if zoom < 1 else cv.INTER_CUBIC
         corners, numbers, _ = detector.detectMarkers(cv.resize(gray, size, interpolation=method))
-        for number, quad in zip(() if numbers is None else numbers.ravel(), corners, strict=True):
-            if place_of(int(number)) is not None:
-                best.setdefault(int(number), (quad.reshape(4, 2) + 0.5) / zoom - 0.5)
+        seen = [] if numbers is None else numbers.ravel().tolist()
+        _refuse_several(seen)
+        for number, quad in zip(seen, corners, strict=True):
+            if place_of(number) is not None:
+                best.setdefault(number, (quad.reshape(4, 2) + 0.5) / zoom - 0.5)
         if len(best) >= len(PLACES) + 3:
             break
     return best
+
+
+def _refuse_several(numbers: list[int]) -> None:
+    """Refuse a photo of several sheets, whose markers have the same numbers."""
+    counts = Counter(number for number in numbers if number in PLACES)
+    if sum(count > 1 for count in counts.values()) > MAX_FOREIGN:
+        raise SheetError(
+            "several sheets are seen, and which marker belongs to which is not. Photograph each "
+            "sheet on its own, or cut the photo in pieces"
+        )
 
 
 def _layout(found: dict[int, np.ndarray]) -> Layout:

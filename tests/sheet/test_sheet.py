@@ -166,6 +166,16 @@ def test_what_is_no_sheet_is_said(page: Image.Image, photo: Image.Image, tmp_pat
         read_sheet(photograph(covered, SMALL))
 
 
+def test_two_sheets_in_one_photo_are_told(photo: Image.Image) -> None:
+    """Beside each other; the edge of a second one changes nothing."""
+    two = Image.new("RGB", (2 * photo.width, photo.height))
+    two.paste(photo, (0, 0))
+    two.paste(photo, (photo.width, 0))
+    with pytest.raises(SheetError, match=r"several sheets are seen.*each sheet on its own"):
+        read_sheet(two)
+    check(two.crop((0, 0, round(1.25 * photo.width), photo.height)))
+
+
 def test_a_photo_comes_in_any_form(photo: Image.Image, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
