@@ -25,6 +25,7 @@ MAX_UNDERLINE_WIDTH = 0.12  # below a row of digits, of the height
 MIN_UNDERLINE_GAP = 0.03  # between a digit and the line below it, of the height
 MIN_BAND_LENGTH = 0.85  # of a band along the border, of the width or height
 MAX_BAND_WIDTH = 0.2  # of a band along the border, of the height or width
+MIN_DARKER = 1.3  # ink than lines, so that a stroke that lies on a line stays
 MAX_DOT_GAP = 0.1  # in a dotted line, of the width
 MIN_DOTTED_LEVEL = 0.35  # how dark a dotted line is, of the threshold between ink and paper
 MAX_DOTTED_WIDTH = 0.25  # of the height of an image with a row of tiny digits
@@ -98,8 +99,20 @@ def remove_lines(
     for line, upright, _ in lines:  # once more, for what is left where two of them cross
         left = mask & ~gone
         gone |= Runs.of(left.T).on(line).T if upright else Runs.of(left).on(line)
+    gone &= ~_darker_than_lines(ink, gone, rest)
     gone = ndimage.binary_dilation(gone, np.ones((3, 3))) & ~(mask & ~gone)
     return np.where(gone, 0, ink)
+
+
+def _darker_than_lines(ink: np.ndarray, lines: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+    """Mark what is as dark as strokes on paler lines: a stroke along a line, as the bar of a 7."""
+    strokes = strokes & ~lines
+    if not strokes.any():
+        return np.zeros_like(lines)
+    line, stroke = np.median(ink[lines]), np.median(ink[strokes])
+    if stroke < MIN_DARKER * line:
+        return np.zeros_like(lines)
+    return ndimage.binary_dilation(lines & (ink > (line + stroke) / 2)) & lines
 
 
 def _max_width(mask: np.ndarray, single: bool) -> float:

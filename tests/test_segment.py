@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from benchmarks.frames import FRAMES, draw_framed
@@ -270,3 +270,22 @@ def test_the_bar_above_a_5_and_the_lower_bar_of_an_equals_sign_are_no_underline(
     equals = np.full((200, 200), 255, np.uint8)
     equals[80:90, 50:150] = equals[120:130, 50:150] = 0
     assert preprocessing_steps(equals)["digit found"][[85, 125], 100].all()
+
+
+@pytest.mark.parametrize("width", [2, 4])
+@pytest.mark.parametrize(
+    ("digit", "points"),
+    [
+        (7, [(55, 50), (140, 50), (95, 150)]),
+        (2, [(60, 70), (80, 50), (110, 50), (125, 70), (110, 100), (60, 160), (140, 160)]),
+    ],
+)
+def test_a_stroke_along_a_paler_line_stays(
+    predictor: MNISTPredictor, digit: int, points: list, width: int
+) -> None:
+    """Without its bar a 7 is a confident 1, and a 2 without its foot a confident 7."""
+    sheet = Image.new("L", (200, 200), 245)
+    for at in (50, 160):
+        ImageDraw.Draw(sheet).line([(0, at), (200, at)], fill=190, width=width)
+    sheet.paste(30, mask=draw_strokes([np.array(points)], 200, 2, ink=255, paper=0))
+    assert predictor.predict(sheet).digit == digit
