@@ -13,8 +13,8 @@ from mnist_helpers.files import outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.recipes import recipe_for
 
+from .baselines import baseline_dataset
 from .common import interleave, plot_timings, publish
-from .training import baseline_dataset
 
 OURS = "Batches"
 

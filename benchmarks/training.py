@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from mnist_helpers.data import Digits, data_folder, find_idx, load_mnist
+from mnist_helpers.data import data_folder, load_mnist
 from mnist_helpers.device import choose_device
 from mnist_helpers.evaluation import Evaluation, evaluate
 from mnist_helpers.files import atomic_write, outputs_folder
-from mnist_helpers.models import build_model, count_parameters
+from mnist_helpers.models import build_model
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import GRAY, axes_or_new
-from mnist_helpers.recipes import RECIPES, Recipe, recipe_for
-from mnist_helpers.training import learning_rate, make_optimizer, train
+from mnist_helpers.recipes import RECIPES
+from mnist_helpers.training import train
 
-from .common import baseline_transform, in_new_process, peak_memory, publish
+from .baselines import BASELINES, result, run_baseline
+from .common import in_new_process, publish
 
 TARGET_ACCURACIES = (0.99, 0.993, 0.995)
-THEIRS = ("mnistnet", "pytorch_example", "speedrun_2020")
 ONE_EPOCH = replace(RECIPES["tiny"], epochs=1, augment=None)
 OURS = {  # network, recipe, and the share of the training images
     "tiny": ("tiny", RECIPES["tiny"], 1),
@@ -47,7 +41,7 @@ OURS = {  # network, recipe, and the share of the training images
 
 
 def benchmark(
-    contestants: tuple[str, ...] = (*THEIRS, *OURS),
+    contestants: tuple[str, ...] = (*BASELINES, *OURS),
     seeds: int = 5,
     their_seeds: int | None = None,
     quick: bool = False,
@@ -67,8 +61,8 @@ def benchmark(
 
     Parameters
     ----------
-    contestants : tuple of str, default=(*THEIRS, *OURS)
-        Names from `THEIRS` and `OURS`.
+    contestants : tuple of str, default=(*BASELINES, *OURS)
+        Names from `BASELINES` and `OURS`.
     seeds, their_seeds : int, default=5, None
         Runs of each of ours, and of each of theirs, which take long (default: as many).
     quick : bool, default=False
@@ -85,13 +79,13 @@ def benchmark(
     DataFrame
         See `summarize_runs`; and ``together``, see `together`.
     """
-    unknown = set(contestants) - {*THEIRS, *OURS}
+    unknown = set(contestants) - {*BASELINES, *OURS}
     if unknown:
         raise ValueError(
-            f"no contestant {unknown.pop()!r}: choose of {', '.join((*THEIRS, *OURS))}"
+            f"no contestant {unknown.pop()!r}: choose of {', '.join((*BASELINES, *OURS))}"
         )
     folder = runs_folder(quick, device)
-    count = dict.fromkeys(OURS, seeds) | dict.fromkeys(THEIRS, their_seeds or seeds)
+    count = dict.fromkeys(OURS, seeds) | dict.fromkeys(BASELINES, their_seeds or seeds)
     todo = [(seed, name) for seed in range(max(count.values())) for name in contestants]
     todo = [(seed, name) for seed, name in todo if seed < count[name]]
     data = data_folder(data)
@@ -235,81 +229,6 @@ def _reached(seconds: float, epochs: float, reached: int, row: dict) -> str:
     return f"{seconds:.1f} (epoch {epochs:g}{share})"
 
 
-def run_baseline(
-    name: str, seed: int, epochs: int | None, data: Path, device: torch.device
-) -> dict:
-    """Train a public project's network as its users do, with a `DataLoader`."""
-    recipe = recipe_for(name)
-    torch.manual_seed(seed)
-    model = build_model(name)[1:].to(device)  # normalizing is the loader's task there
-    optimizer = make_optimizer(model, recipe)
-    test = load_mnist("idx", data, val_size=0).test.to(device)
-    with baseline_batches(name, recipe, data, device) as loader:
-        history = []
-        for epoch in range(epochs or recipe.epochs):
-            started = time.perf_counter()
-            model.train()
-            for step, (images, labels) in enumerate(loader, epoch * len(loader)):
-                optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, len(loader))
-                optimizer.zero_grad()
-                loss = F.cross_entropy(model(images.to(device)), labels.to(device))
-                loss.backward()
-                optimizer.step()
-            loss.item()  # waits for a GPU, as the end of our epochs does
-            seconds = time.perf_counter() - started
-            history.append({"seconds": seconds, "test_accuracy": baseline_accuracy(model, test)})
-    return result(name, seed, model, recipe, history)
-
-
-@contextmanager
-def baseline_batches(
-    name: str, recipe: Recipe, data: Path, device: torch.device
-) -> Iterator[DataLoader | list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Give the batches of normalized images that a public project trains on."""
-    if name == "speedrun_2020":
-        train = load_mnist("idx", data, val_size=0).train.to(device)
-        images = build_model(name)[0].to(device)(train.images)
-        size = recipe.batch_size
-        yield list(zip(images.split(size), train.labels.split(size), strict=True))
-        return
-    with baseline_dataset(data) as dataset:
-        yield baseline_loader(name, dataset, recipe, device)
-
-
-def baseline_loader(
-    name: str, dataset: Dataset, recipe: Recipe, device: torch.device
-) -> DataLoader:
-    """Return the `DataLoader` that a public project makes for a device."""
-    options: dict = {"shuffle": name != "pytorch_example"}
-    if name == "pytorch_example" and device.type == "cuda":
-        options = {"shuffle": True, "num_workers": 1, "pin_memory": True}
-    return DataLoader(dataset, recipe.batch_size, **options)
-
-
-@contextmanager
-def baseline_dataset(data: Path) -> Iterator:
-    """Give torchvision's MNIST over files that it understands, in a folder that is then deleted."""
-    from torchvision.datasets import MNIST
-
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder, "MNIST", "raw")
-        raw.mkdir(parents=True)
-        for stem, path in find_idx(data).items():
-            content = path.read_bytes()
-            packed = content[:2] == b"\x1f\x8b"
-            (raw / stem).write_bytes(gzip.decompress(content) if packed else content)
-        yield MNIST(folder, train=True, transform=baseline_transform())
-
-
-@torch.inference_mode()
-def baseline_accuracy(model: torch.nn.Module, test: Digits) -> float:
-    """Return the accuracy of a network that wants normalized images."""
-    normalize = build_model("mnistnet")[0].to(test.images.device)
-    model.eval()
-    found = [model(normalize(images)).argmax(1) for images in test.images.split(1000)]
-    return (torch.cat(found) == test.labels).double().mean().item()
-
-
 def run_ours(
     name: str,
     seed: int,
@@ -346,22 +265,6 @@ def run_ours(
     return done
 
 
-def result(
-    name: str, seed: int, model: torch.nn.Module, recipe: Recipe, history: list[dict]
-) -> dict:
-    """Return what is kept of a run; its memory is the GPU's where it ran on one."""
-    gpu = next(model.parameters()).is_cuda
-    return {
-        "name": name,
-        "seed": seed,
-        "parameters": count_parameters(model),
-        "epochs": (OURS[name][1] if name in OURS else recipe_for(name)).epochs,
-        "history": history,
-        "memory_mb": torch.cuda.max_memory_allocated() / 1e6 if gpu else peak_memory(),
-        "recipe": asdict(recipe),
-    }
-
-
 def main() -> None:
     """Train once, and print the result as JSON."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -374,7 +277,7 @@ def main() -> None:
     given = parser.parse_args()
     device, _ = choose_device(given.device)
     arguments = (given.name, given.seed, given.epochs, given.data, device)
-    theirs = given.name in THEIRS
+    theirs = given.name in BASELINES
     print(
         json.dumps(run_baseline(*arguments) if theirs else run_ours(*arguments, given.predictions))
     )

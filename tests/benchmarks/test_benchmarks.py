@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from benchmarks import augmentation, busy, confidence, imports, prediction, serving, soak, strokes
 from benchmarks import data as passes
 from benchmarks.__main__ import app
+from benchmarks.baselines import baseline_batches, baseline_dataset, baseline_loader
 from benchmarks.common import in_new_process, interleave, predict_baseline
 from benchmarks.handwriting import (
     confident_errors,
@@ -32,9 +33,6 @@ from benchmarks.handwriting import (
 )
 from benchmarks.training import (
     OURS,
-    baseline_batches,
-    baseline_dataset,
-    baseline_loader,
     first_above,
     report,
     run_ours,
