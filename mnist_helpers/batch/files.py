@@ -120,7 +120,7 @@ class ImageFolder:
         """Return the file of this machine to which `names` gave this name."""
         assert self.here is not None, "the folder is on this machine"
         path = self.here / name
-        is_escaped = "\\x" in name and not path.exists()
+        is_escaped = "\\x" in name and not os.path.exists(path)  # or too long, escaped
         return self.here / unescape_name(name) if is_escaped else path
 
     def _name(self, path: str) -> str:

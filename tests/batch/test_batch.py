@@ -35,7 +35,7 @@ from mnist_helpers.batch import (
 from mnist_helpers.batch.labels import label_of
 from mnist_helpers.batch.preprocessing import Preprocessed
 from mnist_helpers.data import Splits
-from mnist_helpers.files import exclusive_lock
+from mnist_helpers.files import escape_name, exclusive_lock
 from mnist_helpers.formulas import unescape_formula
 from mnist_helpers.prediction import MNISTPredictor
 
@@ -334,7 +334,11 @@ def test_any_file_name_survives(batch, inbox, draw) -> None:
     assert {row["file"] for row in content["results"]} == expected
     assert content["summary"]["skipped_by_type"] == {".caf\\xe9": 1}
     assert batch.save_contact_sheet().is_file()
+    long = os.fsdecode(b"\xe9" + b"e" * 249 + b".png")  # whose escaped form no file may have
+    draw(inbox / long)
     images = ImageFolder(inbox)
+    assert images.path(escape_name(long)).is_file()
+    (inbox / long).unlink()
     assert images.path("caf\\xe9.png").read_bytes() == images.path("NA.png").read_bytes()
     assert len(batch.process_folder(inbox, resume=True).results) == len(expected)
 
