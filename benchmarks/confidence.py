@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,11 +14,11 @@ from tqdm.auto import tqdm
 
 from mnist_helpers.data import load_mnist
 from mnist_helpers.evaluation import accuracy_interval
-from mnist_helpers.files import outputs_folder
+from mnist_helpers.files import IMAGE_EXTENSIONS, outputs_folder
 from mnist_helpers.plots import save_figure
 from mnist_helpers.plots.base import BLUE, ORANGE
 from mnist_helpers.prediction import CONFIDENCE_THRESHOLD, MNISTPredictor, is_confident
-from mnist_helpers.preprocess import BlankImageError, to_mnist
+from mnist_helpers.preprocess import BlankImageError, ImageLike, to_mnist
 from mnist_helpers.synthetic import KINDS, OTHER_FONTS, OTHER_SYMBOL_FONTS, letter, symbol
 
 from .augmentation import load_handwriting
@@ -41,8 +41,9 @@ def benchmark(
 
     Parameters
     ----------
-    images : path, optional
-        Folder of labeled images: ``[SET/]LABEL/IMAGE``.
+    folder : path, default=None
+        Folder of labeled images, ``[SET/]LABEL/IMAGE``; those below a folder ``non_digits`` show
+        none.
     checkpoint : path, default=None
         If None, the pretrained weights.
     data : path, default=None
@@ -73,8 +74,11 @@ def benchmark(
         curves[name] = (confidence, correct)
         row = _row(name, ~sure) | {"accuracy": correct.mean()}
         rows.append(row | {"accuracy_if_confident": correct[sure].mean() if sure.any() else np.nan})
-    for name, sheets in non_digit_sheets(number).items():
-        rows.append(_row(name, flagged(predictor, sheets)))
+    sheets: dict[str, Sequence[ImageLike]] = {**non_digit_sheets(number)}
+    if folder is not None and (others := list_non_digits(folder)):
+        sheets["of other people"] = others
+    for name, some in sheets.items():
+        rows.append(_row(name, flagged(predictor, some)))
     table = pd.DataFrame(rows)
     publish(
         "confidence",
@@ -98,7 +102,16 @@ def non_digit_sheets(number: int) -> dict[str, list[Image.Image]]:
     return sheets | {"blank": [Image.new("L", (100, 100), int(rng.integers(256)))] * 10}
 
 
-def flagged(predictor: MNISTPredictor, sheets: list[Image.Image]) -> np.ndarray:
+def list_non_digits(folder: Path) -> list[Path]:
+    """List the images below a folder ``non_digits``."""
+    return [
+        path
+        for path in sorted(folder.rglob("non_digits/**/*"))
+        if path.suffix.lower() in IMAGE_EXTENSIONS
+    ]
+
+
+def flagged(predictor: MNISTPredictor, sheets: Sequence[ImageLike]) -> np.ndarray:
     """Return which images are refused as empty, or not confident: bool ``[N]``."""
     images, refused = [], []
     for sheet in tqdm(sheets, desc="preprocessing"):

@@ -26,9 +26,8 @@ def need_ray() -> None:
     """Say how to install Ray where it is missing; keep it from reporting home and from chatting."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault(
-        "TUNE_DISABLE_SIGINT_HANDLER", "1"
-    )  # it would keep Ctrl-C from the caller
+    # Tune's own handler would keep Ctrl-C from the caller.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     try:
         import ray.data

@@ -461,8 +461,14 @@ def pens(folder: Path) -> Path:
 @pytest.mark.slow
 def test_handwriting_and_confidence_run_on_a_folder(tmp_path: Path, monkeypatch) -> None:
     written = outputs(monkeypatch, tmp_path)
-    table = confidence.benchmark(pens(tmp_path), number=5)
+    folder = pens(tmp_path)
+    (folder / "non_digits" / "smudges").mkdir(parents=True)
+    for name in ("a.png", "b.PNG"):
+        Image.new("L", (100, 100), 255).save(folder / "non_digits" / "smudges" / name)
+    table = confidence.benchmark(folder, number=5)
     assert table["what"].iloc[1] == "digits, pens" and table["accuracy"].iloc[1] == 1
+    (others,) = table[table["what"] == "of other people"].to_dict("records")
+    assert others["images"] == 2 and others["flagged"] == 1
     assert (written / "confidence.png").is_file()
     with pytest.raises(ValueError, match="no contestant 'nobody'"):
         race_benchmark(("nobody",))
