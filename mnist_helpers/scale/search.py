@@ -86,8 +86,9 @@ def tune(
     Returns
     -------
     DataFrame
-        One row per trial, the best first: the values drawn, ``epochs`` that it was given,
-        ``val_accuracy``, ``val_loss``, ``seconds``, ``error`` (None if it ended well).
+        One row per trial, the best first, and of equal accuracies the lowest loss: the values
+        drawn, ``epochs`` that it was given, ``val_accuracy``, ``val_loss``, ``seconds``, ``error``
+        (None if it ended well).
 
     Raises
     ------
@@ -197,4 +198,5 @@ def _table(results: Any, space: dict[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame(rows, dtype=object)  # in which None stays None, beside words too
     whole = [name for name in table if None not in table[name].to_list()]
     table = table.assign(**table[whole].infer_objects())
-    return table.sort_values("val_accuracy", ascending=False).reset_index(drop=True)
+    best_first = table.sort_values(["val_accuracy", "val_loss"], ascending=[False, True])
+    return best_first.reset_index(drop=True)

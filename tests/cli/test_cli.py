@@ -107,14 +107,14 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
 
     done = load_checkpoint(through / "model.safetensors")
     assert (done.recipe.epochs, done.recipe.batch_size, done.recipe.lr) == (6, 20, 0.005)
-    assert done.recipe.optimizer == RECIPES["fast"].optimizer and done.recipe.seed == 3
+    assert done.recipe.optimizer == RECIPES["tiny"].optimizer and done.recipe.seed == 3
     test = load_mnist("idx", folder, 200).test
     result = evaluate(done.model, test)
     assert result.accuracy > 0.8 and f"Test accuracy {result.accuracy:.2%}" in said
     metrics = json.loads((through / "metrics.json").read_text())
     assert metrics["test_accuracy"] == pytest.approx(result.accuracy)
     assert metrics["test_accuracy_95_interval"] == pytest.approx(result.interval)
-    assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "fast"
+    assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "tiny"
     assert metrics["recipe"]["epochs"] == 6 and metrics["test_images"] == 500
     assert metrics["temperature"] == pytest.approx(done.temperature) != 1
     card = (through / "README.md").read_text()

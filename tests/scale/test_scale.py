@@ -363,6 +363,19 @@ def test_none_stays_none_in_the_table_of_a_search_and_in_its_command(
     assert result.exit_code == 1 and "every trial failed" in result.output
 
 
+def test_of_equally_accurate_trials_the_lowest_loss_comes_first() -> None:
+    """A search that is resumed finds the same best trial, in whatever order Ray hands them out."""
+    losses = [0.3, 0.1, 0.4, 0.2]
+    results = [
+        SimpleNamespace(
+            config={"lr": loss}, metrics={"val_accuracy": 0.9, "val_loss": loss}, error=None
+        )
+        for loss in losses
+    ]
+    for some in (results, results[::-1]):
+        assert search._table(some, {"lr": None})["lr"].to_list() == sorted(losses)
+
+
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     result = CliRunner().invoke(app, ["batch", "anywhere", "--ray"])
