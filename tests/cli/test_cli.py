@@ -95,8 +95,19 @@ def stop(command: list[str], path: Path, epoch: int, by: signal.Signals, root: P
 
 @pytest.mark.kill
 def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root: Path) -> None:
-    arguments = ["train", "--data", folder, "--epochs", "6", "--batch-size", "20", "--val-size"]
-    arguments += ["200", "--lr", "0.005", "--augment", "warp", "--no-cuda", "--seed", "3"]
+    arguments = ["train", "--data", folder, "--model", "fast", "--epochs", "6", "--batch-size"]
+    arguments += [
+        "20",
+        "--val-size",
+        "200",
+        "--lr",
+        "0.005",
+        "--augment",
+        "warp",
+        "--no-cuda",
+        "--seed",
+        "3",
+    ]
     through, broken = tmp_path / "through", tmp_path / "broken"
     said = call(*arguments, "--out", through).output
     assert {path.name for path in through.iterdir()} == WRITTEN | {".lock"}
@@ -107,14 +118,14 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
 
     done = load_checkpoint(through / "model.safetensors")
     assert (done.recipe.epochs, done.recipe.batch_size, done.recipe.lr) == (6, 20, 0.005)
-    assert done.recipe.optimizer == RECIPES["tiny"].optimizer and done.recipe.seed == 3
+    assert done.recipe.optimizer == RECIPES["fast"].optimizer and done.recipe.seed == 3
     test = load_mnist("idx", folder, 200).test
     result = evaluate(done.model, test)
     assert result.accuracy > 0.8 and f"Test accuracy {result.accuracy:.2%}" in said
     metrics = json.loads((through / "metrics.json").read_text())
     assert metrics["test_accuracy"] == pytest.approx(result.accuracy)
     assert metrics["test_accuracy_95_interval"] == pytest.approx(result.interval)
-    assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "tiny"
+    assert metrics["confusion"] == result.confusion.tolist() and metrics["model"] == "fast"
     assert metrics["recipe"]["epochs"] == 6 and metrics["test_images"] == 500
     assert metrics["temperature"] == pytest.approx(done.temperature) != 1
     card = (through / "README.md").read_text()
@@ -140,6 +151,16 @@ def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root:
         assert torch.equal(value, second.model.state_dict()[key]), key
     assert {path.name for path in broken.iterdir() if path.name[0] != "."} == WRITTEN
     assert call("train", *arguments[1:-2], "--out", broken, "--seed", 4, "--resume").exit_code == 1
+
+
+def test_without_options_tiny_is_trained_for_four_epochs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = call("train", "--data", folder, "--val-size", 200, "--no-cuda")
+    assert shown.exit_code == 0, shown.output
+    done = load_checkpoint(tmp_path / "outputs" / "train" / "tiny" / "model.safetensors")
+    assert done.name == "tiny" and len(done.history) == done.recipe.epochs == 4
 
 
 def test_in_a_pipe_each_epoch_is_a_line_and_there_is_no_bar(folder: Path, tmp_path: Path) -> None:
