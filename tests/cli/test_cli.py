@@ -95,19 +95,9 @@ def stop(command: list[str], path: Path, epoch: int, by: signal.Signals, root: P
 
 @pytest.mark.kill
 def test_train_is_stopped_killed_and_resumed(folder: Path, tmp_path: Path, root: Path) -> None:
-    arguments = ["train", "--data", folder, "--model", "fast", "--epochs", "6", "--batch-size"]
-    arguments += [
-        "20",
-        "--val-size",
-        "200",
-        "--lr",
-        "0.005",
-        "--augment",
-        "warp",
-        "--no-cuda",
-        "--seed",
-        "3",
-    ]
+    arguments = ["train", "--data", folder, "--model", "fast", "--epochs", "6", "--no-cuda"]
+    arguments += ["--batch-size", "20", "--val-size", "200", "--lr", "0.005"]
+    arguments += ["--augment", "warp", "--seed", "3"]
     through, broken = tmp_path / "through", tmp_path / "broken"
     said = call(*arguments, "--out", through).output
     assert {path.name for path in through.iterdir()} == WRITTEN | {".lock"}
