@@ -356,12 +356,21 @@ def test_every_network_has_a_recipe() -> None:
     assert sgd.optimizer == "sgd" and sgd.momentum == 0.9
 
 
-def test_one_epoch_is_enough_for_tiny(mnist_root: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "least"),
+    [
+        ({}, 0.994),  # five seeds reached 99.53 to 99.62%
+        ({"epochs": 1, "augment": None}, 0.992),  # 99.34 to 99.41%
+    ],
+)
+def test_tiny_is_accurate_after_four_epochs_and_after_one(
+    mnist_root: Path, changes: dict, least: float
+) -> None:
     train_split, _, test_split = load_mnist("idx", mnist_root, val_size=0)
     torch.manual_seed(0)
     model = build_model("tiny")
-    assert len(train(model, train_split, **CPU)) == 1
-    assert evaluate(model, test_split).accuracy > 0.992  # five seeds reached 99.34 to 99.41%
+    train(model, train_split, None, replace(RECIPES["tiny"], **changes), **CPU)
+    assert evaluate(model, test_split).accuracy > least
 
 
 @pytest.mark.parametrize(
