@@ -190,7 +190,7 @@ class BatchProcessor:
         """Create the files to write to, and return the names of the images that are done."""
         record = self.reports / "run.json"
         self.reports.mkdir(parents=True, exist_ok=True)
-        before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        before = _settings_of(record)
         if resume and self.rows_path.is_file():
             other = [key for key, value in settings.items() if before.get(key) != value]
             if other:
@@ -355,6 +355,15 @@ class BatchProcessor:
         else:
             draw_least_confident(*drawn)
         return path
+
+
+def _settings_of(record: Path) -> dict[str, Any]:
+    """Return the settings of an earlier run; none if there was none, or its record is damaged."""
+    try:
+        settings = json.loads(record.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _fingerprint(predictor: MNISTPredictor) -> str:

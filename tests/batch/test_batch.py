@@ -438,6 +438,17 @@ def test_what_is_done_is_not_done_again(batch, inbox, draw, monkeypatch) -> None
     assert sorted(done) == ["a.png", "b.png", "b.png"]
 
 
+@pytest.mark.parametrize("record", ["{", "[]"])
+def test_a_damaged_record_of_an_earlier_run_stops_no_new_one(batch, inbox, draw, record) -> None:
+    draw(inbox / "a.png")
+    batch.process_folder(inbox)
+    (batch.reports / "run.json").write_text(record)
+    with pytest.raises(ValueError, match="cannot resume"):
+        batch.process_folder(inbox, resume=True)
+    (batch.reports / "run.json").write_text(record)
+    assert batch.process_folder(inbox).results["digit"].tolist() == [7]
+
+
 def test_rows_of_another_run_are_not_mixed_in(batch, inbox, draw, tmp_path) -> None:
     draw(inbox / "a.png"), draw(tmp_path / "other" / "b.png")
     batch.process_folder(inbox)
