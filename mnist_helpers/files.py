@@ -17,11 +17,8 @@ IMAGE_EXTENSIONS = frozenset(
         *("webp", "avif", "heic", "heif", "pbm", "pgm", "pnm", "ppm"),
     )
 )
-NO_SPACE = (
-    errno.ENOSPC,
-    errno.EFBIG,
-    getattr(errno, "EDQUOT", errno.ENOSPC),
-)  # of a disk, or of a user
+# On a disk, in a file, or of what a user may take.
+NO_SPACE = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 UNFINISHED = ".mnist_helpers-"  # how the names of files begin that are still being written
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..prediction import NumberPrediction
 from .files import ImageFolder
 from .preprocessing import timed
-from .rows import DigitRows
+from .rows import DigitRows, without_prediction
 
 NUMBER_COLUMNS = [
     "file",
@@ -69,11 +69,7 @@ class NumberRows(DigitRows):
 
     def from_csv(self, row: dict[str, str]) -> dict[str, Any]:
         """Return a row as `make` made it, from the texts of `whole_rows`."""
-        known = dict.fromkeys(NUMBER_COLUMNS) | {
-            "file": row["file"],
-            "seconds": float(row["seconds"]),
-            "error": row["error"] or None,
-        }
+        known = without_prediction(row, NUMBER_COLUMNS)
         if row["text"]:
             known |= {"text": row["text"], "confidence": float(row["confidence"])}
             known |= {"is_confident": row["is_confident"] == "True"}

@@ -84,37 +84,37 @@ def make_rows(
 
 def to_csv(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as it is read back: numbers with six decimals, no text a formula."""
-    return {name: _as_cell(value) for name, value in row.items()}
-
-
-def _as_cell(value: Any) -> Any:
-    """Return a value as it stands in ``rows.csv``."""
-    if isinstance(value, float):
-        return f"{value:.6f}"
-    if isinstance(value, list):
-        return strict_json(value)
-    return escape_formula(value) if isinstance(value, str) else value
+    return {
+        name: f"{v:.6f}" if isinstance(v, float) else _without_formula(_list_as_text(v))
+        for name, v in row.items()
+    }
 
 
 def lists_as_text(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row for a table that has no lists: as JSON."""
-    return {
-        name: strict_json(value) if isinstance(value, list) else value
-        for name, value in row.items()
-    }
+    return {name: _list_as_text(value) for name, value in row.items()}
+
+
+def _list_as_text(value: Any) -> Any:
+    return strict_json(value) if isinstance(value, list) else value
 
 
 def from_csv(row: dict[str, str]) -> dict[str, Any]:
     """Return a row as `make_rows` made it, from the texts of `whole_rows`."""
-    known = dict.fromkeys(COLUMNS) | {
-        "file": row["file"],
-        "seconds": float(row["seconds"]),
-        "error": row["error"] or None,
-    }
+    known = without_prediction(row, COLUMNS)
     if row["digit"]:
         known |= {name: float(row[name]) for name in ("confidence", *PROBABILITIES)}
         known |= {"digit": int(row["digit"]), "is_confident": row["is_confident"] == "True"}
     return known
+
+
+def without_prediction(row: dict[str, str], columns: Sequence[str]) -> dict[str, Any]:
+    """Return what every row has, from the texts of `whole_rows`; the other columns are None."""
+    return dict.fromkeys(columns) | {
+        "file": row["file"],
+        "seconds": float(row["seconds"]),
+        "error": row["error"] or None,
+    }
 
 
 def start_table(path: Path, columns: Sequence[str]) -> None:
@@ -157,10 +157,11 @@ def finished_files(path: Path, columns: Sequence[str]) -> set[str]:
 
 def without_formulas(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose texts no spreadsheet takes for formulas."""
-    return {
-        name: escape_formula(value) if isinstance(value, str) else value
-        for name, value in row.items()
-    }
+    return {name: _without_formula(value) for name, value in row.items()}
+
+
+def _without_formula(value: Any) -> Any:
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 def strict_json(value: object) -> str:

@@ -98,6 +98,14 @@ def test_a_network_that_returns_something_else_fails_for_those_who_wait_alone(
     asyncio.run(two())
 
 
+async def one_that_waits(batcher: MicroBatcher) -> asyncio.Task:
+    """Return a request that the network is at."""
+    waiting = asyncio.create_task(batcher.predict([b"\x01"]))
+    while not batcher._waiting:
+        await asyncio.sleep(0.01)
+    return waiting
+
+
 def test_when_nobody_predicts_any_more_it_is_told_and_nobody_waits() -> None:
     release = threading.Event()
 
@@ -107,9 +115,7 @@ def test_when_nobody_predicts_any_more_it_is_told_and_nobody_waits() -> None:
 
     async def ended() -> None:
         async with MicroBatcher(preprocess, read) as batcher:
-            waiting = asyncio.create_task(batcher.predict([b"\x01"]))
-            while not batcher._waiting:
-                await asyncio.sleep(0.01)
+            waiting = await one_that_waits(batcher)
             batcher._predictor.cancel()
             with pytest.raises(NetworkError, match="has to be started again"):
                 await waiting
@@ -158,9 +164,7 @@ def test_a_server_ends_though_its_network_does_not_return() -> None:
 
     async def end() -> None:
         async with MicroBatcher(preprocess, read) as batcher:
-            waiting = asyncio.create_task(batcher.predict([b"\x01"]))
-            while not batcher._waiting:
-                await asyncio.sleep(0.01)
+            waiting = await one_that_waits(batcher)
         assert not returned.is_set(), "its end was waited for"
         release.set()
         with pytest.raises(NetworkError, match="has to be started again"):
